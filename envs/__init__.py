@@ -1,0 +1,8 @@
+"""What the agents are asked: prompts and verifiable rewards.
+
+Importing the package registers its Gymnasium environments.
+"""
+
+import gymnasium
+
+gymnasium.register(id="hacrl_lab/ContextualBandit-v0", entry_point="envs.bandit:ContextualBanditEnv")

@@ -1,0 +1,141 @@
+"""A contextual bandit with verifiable 0/1 rewards: single actions or short sequences, one table of right answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.seeding import RandomStream, Seeds
+
+
+def draw_answers(contexts: int, actions: int, length: int, right_share: float, stream: RandomStream) -> Tensor:
+    """A table of right answers: every context has the same number of right sequences, at least one, at random places.
+
+    Args:
+        contexts, actions, length: sizes; there are actions^length sequences.
+        right_share: share of the sequences that are right, in (0, 1].
+        stream: source of randomness.
+
+    Returns:
+        Booleans (..., contexts, actions^length), one table per seed of the stream; a sequence's number has its first
+        action as most significant digit.
+
+    Raises:
+        ValueError: an impossible size or share.
+    """
+    if min(contexts, actions, length) < 1:
+        raise ValueError(f"contexts, actions and length must be ≥ 1, got {contexts}, {actions}, {length}")
+    if not 0 < right_share <= 1:
+        raise ValueError(f"right_share must be in (0, 1], got {right_share}")
+    sequences = actions**length
+    right = max(1, round(right_share * sequences))
+    ranks = stream.uniform(contexts, sequences).argsort(-1).argsort(-1)
+    return ranks < right
+
+
+def sequence_number(sequences: Tensor, actions: int) -> Tensor:
+    """The number of each action sequence, first action most significant: (..., T) -> (...).
+
+    >>> sequence_number(torch.tensor([2, 1]), actions=3)
+    tensor(7)
+    """
+    digits = actions ** torch.arange(sequences.shape[-1] - 1, -1, -1)
+    return (sequences * digits).sum(-1)
+
+
+class BanditWorld:
+    """The bandit for tabular agents: prompts are contexts, a response is a sequence of actions.
+
+    Args:
+        answers: table of :func:`draw_answers`, (..., contexts, actions^length); leading axes are seeds.
+        actions: number of actions.
+    """
+
+    def __init__(self, answers: Tensor, actions: int) -> None:
+        self.answers = answers
+        self.actions = actions
+
+    def sample_prompts(self, count: int, stream: RandomStream) -> Tensor:
+        """Contexts, uniformly: (..., P)."""
+        return stream.integers(self.answers.shape[-2], count)
+
+    def verify(self, prompts: Tensor, rollouts: RolloutBatch) -> Tensor:
+        """1 for a right sequence, 0 for any other: (..., P, G)."""
+        number = sequence_number(rollouts.responses, self.actions)  # (..., P, G)
+        flat = prompts.unsqueeze(-1) * self.answers.shape[-1] + number
+        right = self.answers.flatten(-2).take_along_dim(flat.flatten(-2), -1)
+        return right.reshape(number.shape).double()
+
+
+class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
+    """A contextual bandit whose answer can be verified.
+
+    ## Description
+    A context is drawn; the agent gives a sequence of ``length`` actions; the sequence is right or wrong. With
+    ``length=1`` it is a contextual bandit, with more a bandit over short sequences, like the tokens of an answer.
+
+    ## Action Space
+    ``Discrete(actions)``: the next action of the sequence.
+
+    ## Observation Space
+    ``MultiDiscrete([contexts, actions + 1, ..., actions + 1])``: the context, then the actions given so far plus one,
+    0 for those still to come; ``length − 1`` of them.
+
+    ## Rewards
+    0 before the last action; then 1 if the sequence is right, else 0.
+
+    ## Starting State
+    A context drawn uniformly, no action given.
+
+    ## Episode End
+    Terminates after ``length`` actions.
+
+    ## Arguments
+    ``contexts``, ``actions``, ``length``: sizes. ``right_share``: share of sequences that are right.
+    ``answer_seed``: fixes the table of right answers; ``reset(seed=...)`` fixes the contexts only.
+    """
+
+    metadata = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own spelling
+
+    def __init__(
+        self, contexts: int = 8, actions: int = 4, length: int = 1, right_share: float = 0.25, answer_seed: int = 0
+    ) -> None:
+        self.answers = draw_answers(contexts, actions, length, right_share, RandomStream(answer_seed)).numpy()
+        self._actions, self._length = actions, length
+        self.action_space = spaces.Discrete(actions)
+        self.observation_space = spaces.MultiDiscrete([contexts] + [actions + 1] * (length - 1))
+        self._context = 0
+        self._given: list[int] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        """Draw a context."""
+        super().reset(seed=seed, options=options)
+        self._context = int(self.np_random.integers(len(self.answers)))
+        self._given = []
+        return self._observation(), {}
+
+    def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict]:
+        """Take the next action of the sequence."""
+        self._given.append(int(action))
+        done = len(self._given) == self._length
+        number = sequence_number(torch.tensor(self._given), self._actions)
+        reward = float(self.answers[self._context, number]) if done else 0.0
+        return self._observation(), reward, done, False, {}
+
+    def _observation(self) -> np.ndarray:
+        visible = [action + 1 for action in self._given[: self._length - 1]]
+        unseen = [0] * (self._length - 1 - len(visible))
+        return np.array([self._context, *visible, *unseen], dtype=np.int64)
+
+
+def bandit_world(
+    seeds: Seeds, contexts: int = 8, actions: int = 4, length: int = 1, right_share: float = 0.25
+) -> BanditWorld:
+    """One bandit per seed, the same as the environment with that ``answer_seed``."""
+    return BanditWorld(draw_answers(contexts, actions, length, right_share, RandomStream(seeds)), actions)

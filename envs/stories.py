@@ -1,0 +1,191 @@
+"""Short quantity stories with one exact answer, and worked solutions in which a writer may misread some skills.
+
+A story starts with a quantity and changes it two or three times::
+
+    Mia has 12 pears, finds 5, doubles them, gives 3 friends 2 each. How many?
+    12+5=17 / 17*2=34 / 3*2=6 / 34-6=28 / \\boxed{28}
+
+Every change is one *skill*. A skill has the right reading and, for most skills, a systematic *misreading* (doubling read
+as adding two), which is what a writer with a weakness produces. Stories are drawn from a generator that is handed in;
+nothing here is random by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+Equation = tuple[Fraction, str, Fraction]
+"""One line of working: left operand, operator, right operand."""
+
+Reading = Callable[[Fraction, int, int], list[Equation]]
+"""The lines of working for a quantity x and the story's numbers a and b; the last line's value is the new quantity."""
+
+Notation = Literal["decimal", "fraction"]
+"""How a half is written: ``8.5`` or ``\\frac{17}{2}``. Both are right, and math-verify knows it."""
+
+NAMES = ("Mia", "Noah", "Lina", "Omar", "Ana", "Kofi", "Yuki", "Ravi")
+THINGS = ("pears", "coins", "cards", "shells", "stamps", "beads", "books", "nuts")
+LARGEST_QUANTITY = 60
+
+
+@dataclass(frozen=True)
+class Skill:
+    """One way in which a story changes a quantity."""
+
+    phrases: tuple[str, ...]
+    right: Reading
+    misread: Reading | None = None
+
+
+SKILLS: Mapping[str, Skill] = {
+    "gain": Skill(("finds {a}", "gets {a} more"), lambda x, a, b: [(x, "+", Fraction(a))]),
+    "lose": Skill(
+        ("loses {a}", "drops {a}"), lambda x, a, b: [(x, "-", Fraction(a))], lambda x, a, b: [(x, "+", Fraction(a))]
+    ),
+    "double": Skill(
+        ("doubles them",), lambda x, a, b: [(x, "*", Fraction(2))], lambda x, a, b: [(x, "+", Fraction(2))]
+    ),
+    "triple": Skill(
+        ("triples them",), lambda x, a, b: [(x, "*", Fraction(3))], lambda x, a, b: [(x, "+", Fraction(3))]
+    ),
+    "halve": Skill(
+        ("keeps half", "sells half"), lambda x, a, b: [(x, "/", Fraction(2))], lambda x, a, b: [(x, "-", Fraction(2))]
+    ),
+    "boxes": Skill(
+        ("buys {a} boxes of {b}",),
+        lambda x, a, b: [(Fraction(a), "*", Fraction(b)), (x, "+", Fraction(a * b))],
+        lambda x, a, b: [(Fraction(a), "+", Fraction(b)), (x, "+", Fraction(a + b))],
+    ),
+    "gifts": Skill(
+        ("gives {a} friends {b} each",),
+        lambda x, a, b: [(Fraction(a), "*", Fraction(b)), (x, "-", Fraction(a * b))],
+        lambda x, a, b: [(Fraction(a), "+", Fraction(b)), (x, "-", Fraction(a + b))],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change in a story: the skill that it asks for, its words and its two numbers."""
+
+    skill: str
+    words: str
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class Story:
+    """A problem: where the quantity starts and what happens to it."""
+
+    name: str
+    thing: str
+    start: int
+    events: tuple[Event, ...]
+
+    @property
+    def question(self) -> str:
+        """The text that an agent is asked."""
+        happenings = ", ".join(event.words for event in self.events)
+        return f"{self.name} has {self.start} {self.thing}, {happenings}. How many?"
+
+    @property
+    def answer(self) -> str:
+        """The exact answer as LaTeX, without ``\\boxed{}``."""
+        x = Fraction(self.start)
+        for event in self.events:
+            x = _value(SKILLS[event.skill].right(x, event.a, event.b)[-1])
+        return write_number(x, "fraction")
+
+
+def draw_story(rng: np.random.Generator, least_events: int = 2, most_events: int = 3) -> Story:
+    """Draw a story in which every quantity stays between 1 and 60, and whole until its last event.
+
+    Args:
+        rng: source of randomness.
+        least_events, most_events: number of events, drawn uniformly between the two (both included), ≥ 1.
+    """
+    if not 1 <= least_events <= most_events:
+        raise ValueError(f"least_events and most_events must satisfy 1 ≤ least ≤ most, got {least_events}, {most_events}")
+    name, thing = rng.choice(NAMES), rng.choice(THINGS)
+    start = int(rng.integers(3, 16))
+    count = int(rng.integers(least_events, most_events + 1))
+    x, events = Fraction(start), []
+    while len(events) < count:
+        event = _draw_event(rng)
+        after = _value(SKILLS[event.skill].right(x, event.a, event.b)[-1])
+        is_last = len(events) == count - 1
+        if 1 <= after <= LARGEST_QUANTITY and (is_last or after.denominator == 1):
+            events.append(event)
+            x = after
+    return Story(str(name), str(thing), start, tuple(events))
+
+
+def write_solution(
+    story: Story, rng: np.random.Generator, misreads: Mapping[str, float] | None = None, notation: Notation = "decimal"
+) -> str:
+    """A worked solution by a writer who misreads skill s with probability ``misreads[s]`` at every event.
+
+    Args:
+        story: the problem.
+        rng: source of randomness for the misreadings.
+        misreads: probability per skill name; a skill left out is always read rightly.
+        notation: how a half is written.
+
+    Raises:
+        ValueError: a skill that is unknown or has no misreading.
+    """
+    misreads = misreads or {}
+    for skill in misreads:
+        if skill not in SKILLS or SKILLS[skill].misread is None:
+            raise ValueError(f"misreads names {skill!r}, which is not a skill with a misreading")
+    x, lines = Fraction(story.start), []
+    for event in story.events:
+        skill = SKILLS[event.skill]
+        wrong = skill.misread is not None and rng.random() < misreads.get(event.skill, 0.0)
+        reading = skill.misread if wrong and skill.misread is not None else skill.right
+        equations = reading(x, event.a, event.b)
+        lines += [_write_equation(equation, notation) for equation in equations]
+        x = _value(equations[-1])
+    return "\n".join([*lines, f"\\boxed{{{write_number(x, notation)}}}"])
+
+
+def write_number(x: Fraction, notation: Notation) -> str:
+    """A number as the writer writes it: whole numbers alike, others as a decimal or as ``\\frac{}{}``."""
+    if x.denominator == 1:
+        return str(x.numerator)
+    if notation == "decimal":
+        return f"{float(x):g}"
+    sign = "-" if x < 0 else ""
+    return f"{sign}\\frac{{{abs(x.numerator)}}}{{{x.denominator}}}"
+
+
+def _draw_event(rng: np.random.Generator) -> Event:
+    skill = str(rng.choice(list(SKILLS)))
+    most = 5 if skill in ("boxes", "gifts") else 10
+    a, b = int(rng.integers(2, most)), int(rng.integers(2, most))
+    phrase = str(rng.choice(SKILLS[skill].phrases))
+    return Event(skill, phrase.format(a=a, b=b), a, b)
+
+
+def _value(equation: Equation) -> Fraction:
+    left, operator, right = equation
+    match operator:
+        case "+":
+            return left + right
+        case "-":
+            return left - right
+        case "*":
+            return left * right
+        case _:
+            return left / right
+
+
+def _write_equation(equation: Equation, notation: Notation) -> str:
+    left, operator, right = equation
+    return f"{write_number(left, notation)}{operator}{write_number(right, notation)}={write_number(_value(equation), notation)}"

@@ -1,0 +1,1 @@
+"""Policies behind one interface; see :mod:`hacrl_lab.agents.base`."""

@@ -1,0 +1,217 @@
+"""A causal language model of the transformers library as an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hacrl_lab.errors import LabError, ModelLoadError, NonFiniteError
+from hacrl_lab.generation.hf import sample
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, TextPrompts, pad_stack
+from hacrl_lab.seeding import RandomStream
+
+
+@dataclass(frozen=True)
+class CausalLMSettings:
+    """How a language model answers and learns."""
+
+    max_new_tokens: int
+    """Length limit of a response, in the agent's own tokens."""
+    learning_rate: float
+    """AdamW's learning rate."""
+    max_grad_norm: float
+    """Gradients are clipped to this norm."""
+    prompt_template: str
+    """The prompt, ``{question}`` replaced; put into the chat template of a model that has one."""
+    device: str
+    """Where the model lives, as torch names it."""
+    dtype: str
+    """Parameter type, as torch names it."""
+
+
+class CausalLMAgent:
+    """A pre-trained causal language model with its own tokenizer.
+
+    Args:
+        name: unique name.
+        model, tokenizer: as transformers loads them; the tokenizer needs an end token.
+        settings: see :class:`CausalLMSettings`.
+
+    Raises:
+        ModelLoadError: the tokenizer has no end token.
+    """
+
+    def __init__(
+        self, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: CausalLMSettings
+    ) -> None:
+        if tokenizer.eos_token_id is None:
+            raise ModelLoadError(f"the tokenizer of agent {name!r} has no end token, so its answers could never end")
+        self.name = name
+        self.settings = settings
+        self.model = model
+        self.tokenizer = tokenizer
+        tokenizer.padding_side = "left"
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        model.eval()  # no dropout: what is sampled is what is scored
+        self._optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+
+    @classmethod
+    def from_pretrained(cls, source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+        """Load an agent from a local folder or a hub id.
+
+        Raises:
+            ModelLoadError: the folder does not exist, or what it holds cannot be loaded.
+        """
+        looks_local = source.startswith((".", "/", "~")) or source.count("/") != 1
+        path = Path(source).expanduser()
+        if looks_local and not path.is_dir():
+            raise ModelLoadError(f"model folder {source!r} does not exist")
+        location = str(path) if path.is_dir() else source
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(location)
+            model = AutoModelForCausalLM.from_pretrained(location, dtype=getattr(torch, settings.dtype))
+        except Exception as error:  # transformers, safetensors and the hub client raise many kinds
+            reason = str(error).strip().split("\n")[0]
+            raise ModelLoadError(f"could not load a model from {source!r}: {reason}") from error
+        return cls(name, model.to(settings.device), tokenizer, settings)
+
+    @property
+    def context_size(self) -> int:
+        """The longest prompt plus response that the model can read, in its own tokens."""
+        return int(self.model.config.max_position_embeddings)
+
+    def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
+        """Sample with transformers' ``generate``; responses are texts without special tokens."""
+        contexts, context_mask = self._encode_prompts(prompts)
+        out = sample(
+            self.model,
+            contexts.repeat_interleave(group_size, 0),
+            context_mask.long().repeat_interleave(group_size, 0),
+            max_new_tokens=self.settings.max_new_tokens,
+            stop_tokens=self._stop_tokens,
+            pad_token=cast(int, self.tokenizer.pad_token_id),
+            seed=int(stream.integers(2**62)),
+            description=f"{self.name} answers",
+        )
+        texts = self.tokenizer.batch_decode(
+            [row[keep].tolist() for row, keep in zip(out.tokens, out.mask, strict=True)],
+            skip_special_tokens=True,
+            clean_up_tokenization_spaces=False,
+        )
+        shape = (len(prompts.questions), group_size)
+        grouped = [texts[start : start + group_size] for start in range(0, len(texts), group_size)]
+        return RolloutBatch(
+            grouped,
+            out.finished.reshape(shape).cpu(),
+            out.tokens.reshape(*shape, -1).cpu(),
+            out.mask.reshape(*shape, -1).cpu(),
+            out.log_probs.reshape(*shape, -1).cpu(),
+        )
+
+    def encode(self, prompts: TextPrompts, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
+        """Own rollouts keep their sampled tokens; the others' texts are encoded with this agent's tokenizer."""
+        contexts, context_mask = self._encode_prompts(prompts)
+        own_or_encoded = [
+            (batch.tokens, batch.mask) if sampler == self.name else self._encode_texts(batch) for sampler, batch in pool
+        ]
+        tokens = pad_stack([tokens for tokens, _ in own_or_encoded], cast(int, self.tokenizer.pad_token_id))
+        mask = pad_stack([mask for _, mask in own_or_encoded], False)
+        longest = contexts.shape[-1] + tokens.shape[-1]
+        if longest > self.context_size:
+            raise LabError(
+                f"a prompt with a shared response takes {longest} tokens of agent {self.name!r}, "
+                f"whose context is {self.context_size}; lower --max-new-tokens"
+            )
+        return EncodedRollouts(contexts, context_mask, tokens.to(contexts.device), mask.to(contexts.device))
+
+    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
+        """One forward pass over prompt and response; float32 log-softmax over the vocabulary."""
+        n, prompts, group, length = encoded.tokens.shape
+        contexts, context_mask = (
+            part[None, :, None, :].expand(n, prompts, group, -1) for part in (encoded.contexts, encoded.context_mask)
+        )
+        input_ids = torch.cat([contexts, encoded.tokens], -1).flatten(0, 2)  # (n·P·G, C+T)
+        mask = torch.cat([context_mask, encoded.mask], -1).flatten(0, 2)
+        logits = self.model(
+            input_ids=input_ids,
+            attention_mask=mask.long(),
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+            logits_to_keep=length + 1,
+            use_cache=False,
+        ).logits[:, :-1]  # (n·P·G, T, V): the logits *before* each response token
+        log_probs = -torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), encoded.tokens.flatten(), reduction="none"
+        )
+        return log_probs.reshape(n, prompts, group, length)
+
+    def apply_gradients(self) -> Tensor:
+        """Clip the gradient's norm and take one AdamW step."""
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
+        if not bool(torch.isfinite(norm)):
+            raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return norm.detach().cpu()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Model and optimiser state."""
+        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from :meth:`state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write model and tokenizer as an ordinary transformers checkpoint."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    @property
+    def _stop_tokens(self) -> list[int]:
+        configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        extra = configured if isinstance(configured, list) else [configured]
+        return sorted({cast(int, self.tokenizer.eos_token_id), *(token for token in extra if token is not None)})
+
+    def _encode_prompts(self, prompts: TextPrompts) -> tuple[Tensor, Tensor]:
+        """Left-padded prompt tokens and their mask, (P, C)."""
+        has_chat = self.tokenizer.chat_template is not None
+        texts = [self.settings.prompt_template.replace("{question}", question) for question in prompts.questions]
+        texts = [self._chat(text) for text in texts] if has_chat else texts
+        encoded = self.tokenizer(texts, add_special_tokens=not has_chat, padding=True, return_tensors="pt")
+        ids = cast(Tensor, encoded["input_ids"])
+        room = self.context_size - self.settings.max_new_tokens
+        if ids.shape[1] > room:
+            lengths = cast(Tensor, encoded["attention_mask"]).sum(-1)
+            raise LabError(
+                f"prompt {prompts.questions[int(lengths.argmax())][:60]!r} takes {ids.shape[1]} tokens of agent "
+                f"{self.name!r}, but its context of {self.context_size} leaves room for {room} beside a response of "
+                f"{self.settings.max_new_tokens}"
+            )
+        return ids.to(self.settings.device), cast(Tensor, encoded["attention_mask"]).bool().to(self.settings.device)
+
+    def _encode_texts(self, batch: RolloutBatch) -> tuple[Tensor, Tensor]:
+        """Another agent's texts as this agent's tokens and mask, (P, G, T), with a stop token where finished."""
+        texts = [text for group in batch.responses for text in group]
+        rows = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        stop = [cast(int, self.tokenizer.eos_token_id)]
+        rows = [row + stop * int(done) for row, done in zip(rows, batch.finished.flatten(), strict=True)]
+        width = max(1, max(map(len, rows)))
+        tokens = torch.full((len(rows), width), cast(int, self.tokenizer.pad_token_id))
+        mask = torch.zeros(len(rows), width, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            tokens[i, : len(row)] = torch.tensor(row, dtype=torch.int64)
+            mask[i, : len(row)] = True
+        shape = batch.finished.shape
+        return tokens.reshape(*shape, width), mask.reshape(*shape, width)
+
+    def _chat(self, text: str) -> str:
+        message = [{"role": "user", "content": text.strip()}]
+        return cast(str, self.tokenizer.apply_chat_template(message, tokenize=False, add_generation_prompt=True))

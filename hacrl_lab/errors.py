@@ -1,0 +1,17 @@
+"""Errors that a person can act on; programs built on the library catch :class:`LabError` and print its one sentence."""
+
+
+class LabError(Exception):
+    """Something a user can put right: the message is one sentence that says what and how."""
+
+
+class ModelLoadError(LabError):
+    """A model folder or hub id that cannot be loaded."""
+
+
+class CheckpointError(LabError):
+    """A checkpoint that cannot be read or does not belong to this run."""
+
+
+class NonFiniteError(LabError):
+    """A loss or gradient that is inf or nan; the update was not applied."""

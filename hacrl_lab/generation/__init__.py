@@ -1,0 +1,1 @@
+"""How a causal language model samples."""

@@ -1,0 +1,107 @@
+"""Importance ratios between a learner and a sampler, their exponential weight and their clip bounds (Eq. 11-14).
+
+Log-probabilities are natural logarithms (nats). Decisions: D1 (δ is the width of the cross bound), D3 (a clipped ratio is
+a constant), D9 (the mini-batch index m is ``minibatch_index``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def mean_log_prob(token_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """Length-normalised log-probability of each response: 1/|y| Σ_t log π(y_t | ...), in nats per token.
+
+    Args:
+        token_log_probs: shape (..., T).
+        mask: true on the response's tokens, shape (..., T).
+
+    Returns:
+        Shape (...); 0 for a response without tokens.
+
+    >>> mean_log_prob(torch.tensor([-1.0, -3.0, -9.0]), torch.tensor([True, True, False]))
+    tensor(-2.)
+    """
+    total = torch.where(mask, token_log_probs, 0).sum(-1)
+    return total / mask.sum(-1).clamp_min(1)
+
+
+def sequence_importance_ratio(learner_mean_log_prob: Tensor, sampler_mean_log_prob: Tensor) -> Tensor:
+    """Sequence-level ratio s = exp(mean_t log π_k(y_t) − mean_t log π_j^old(y_t)) (Eq. 11; GSPO for j = k).
+
+    Each side's mean is over *its own* tokens of the response, so the two may use different tokenizers.
+
+    Args:
+        learner_mean_log_prob, sampler_mean_log_prob: nats per token, broadcastable shapes (...).
+
+    >>> sequence_importance_ratio(torch.tensor(-1.0), torch.tensor(-1.0))
+    tensor(1.)
+    """
+    return torch.exp(learner_mean_log_prob - sampler_mean_log_prob)
+
+
+def token_importance_ratio(log_probs: Tensor, old_log_probs: Tensor, mask: Tensor) -> Tensor:
+    """Token-level ratio π(y_t)/π^old(y_t) (GRPO); 1 outside the mask.
+
+    Args:
+        log_probs, old_log_probs: nats, shape (..., T).
+        mask: shape (..., T).
+    """
+    return torch.exp(torch.where(mask, log_probs - old_log_probs, 0))
+
+
+def exponential_weight(ratio: Tensor, alpha: float) -> Tensor:
+    """The constant factor sg(s)^α that makes s̃ = s·sg(s)^α (Eq. 12): distant samplers' rollouts count less.
+
+    Args:
+        ratio: s > 0, any shape; no gradient flows through the result.
+        alpha: α ≥ 0; 0 switches the weight off.
+
+    >>> exponential_weight(torch.tensor(0.5), alpha=2.0)
+    tensor(0.2500)
+    """
+    if alpha < 0:
+        raise ValueError(f"alpha must be ≥ 0, got {alpha}")
+    return ratio.detach().pow(alpha)
+
+
+def stepwise_lower_bound(delta: float, delta_step: float, minibatch_index: int) -> float:
+    """Lower clip bound of cross rollouts, 1 − δ + m·δ_step, never above 1 (Eq. 13-14).
+
+    Args:
+        delta: δ in [0, 1], the bound's width before the first update of a step.
+        delta_step: how much each mini-batch update tightens it, ≥ 0.
+        minibatch_index: m ≥ 0, mini-batch updates already made within this step.
+
+    >>> round(stepwise_lower_bound(0.2, 0.025, 2), 3)
+    0.85
+    """
+    if not 0 <= delta <= 1:
+        raise ValueError(f"delta must be in [0, 1], got {delta}")
+    if delta_step < 0:
+        raise ValueError(f"delta_step must be ≥ 0, got {delta_step}")
+    if minibatch_index < 0:
+        raise ValueError(f"minibatch_index must be ≥ 0, got {minibatch_index}")
+    return min(1.0, 1.0 - delta + minibatch_index * delta_step)
+
+
+def clip_ratio(ratio: Tensor, low: float, high: float) -> Tensor:
+    """clip(s, low, high): identity (gradient 1) inside the closed interval, a constant (gradient 0) outside.
+
+    Raises:
+        ValueError: low > high.
+    """
+    if low > high:
+        raise ValueError(f"low must be ≤ high, got [{low}, {high}]")
+    return ratio.clamp(low, high)
+
+
+def pessimistic_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """PPO's lower bound min(s·A, clip(s, low, high)·A), elementwise over broadcastable shapes."""
+    return torch.minimum(ratio * advantages, clip_ratio(ratio, low, high) * advantages)
+
+
+def pessimistic_clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """Where :func:`pessimistic_surrogate` is the constant branch, so that the rollout teaches nothing. Boolean."""
+    return ((ratio > high) & (advantages > 0)) | ((ratio < low) & (advantages < 0))

@@ -1,0 +1,40 @@
+"""Ctrl-C that lets the current step finish."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class Interrupted(Exception):
+    """Training stopped at the user's wish, after a checkpoint."""
+
+
+@contextmanager
+def graceful_interrupt() -> Iterator[Callable[[], bool]]:
+    """Within the block the first Ctrl-C only sets a flag; the second interrupts at once.
+
+    Yields:
+        A function that says whether Ctrl-C was pressed. Outside the main thread it is never.
+    """
+    pressed = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+        print("\nFinishing this step and saving; Ctrl-C again stops at once.", file=sys.stderr, flush=True)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    previous = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

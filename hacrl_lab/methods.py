@@ -1,0 +1,101 @@
+"""A method = whose rollouts + which baseline + which objective, by name (the table of the paper's §5).
+
+    grpo, gspo          single agent
+    gspo_x2             single agent with twice the rollouts and updates a step
+    naive               pooled rollouts, no mechanism
+    hacpo               all four mechanisms
+    hacpo_no_advantage  (i) replaced by the plain group mean              Table 2
+    hacpo_no_omega      (ii) dropped from the update                      Table 3
+    hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
+    hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
+    hacpo_no_clip       (iv) dropped                                      Figure 4
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from hacrl_lab.advantages import Baseline, capability_aware_baseline, group_mean_baseline
+from hacrl_lab.objectives import (
+    Objective,
+    ObjectiveSettings,
+    grpo_objective,
+    gspo_objective,
+    hacpo_objective,
+    no_bounds,
+    unit_coefficient,
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of learning from a step's rollouts."""
+
+    name: str
+    """As written on the command line."""
+    label: str
+    """As written in tables and figures."""
+    baseline: Baseline
+    """What a reward is compared with."""
+    objective: Objective
+    """What is maximised."""
+    shares: bool = False
+    """Whether a learner learns from everyone's rollouts or from its own."""
+    rollout_factor: int = 1
+    """Multiplies the group size and the number of mini-batches: rollouts and updates a step."""
+    overrides: Mapping[str, float] = field(default_factory=dict)
+    """Objective settings that the method fixes."""
+
+    def pool(self, learner: int, agents: int) -> list[int]:
+        """The samplers that a learner learns from, as agent indices in ascending order."""
+        return list(range(agents)) if self.shares else [learner]
+
+    def settings(self, settings: ObjectiveSettings) -> ObjectiveSettings:
+        """The run's objective settings with the method's own in their place."""
+        return replace(settings, **self.overrides)
+
+
+HACPO = Method("hacpo", "HACPO", capability_aware_baseline, hacpo_objective, shares=True)
+
+METHODS: Mapping[str, Method] = {
+    method.name: method
+    for method in (
+        Method("grpo", "GRPO", group_mean_baseline, grpo_objective),
+        Method("gspo", "GSPO", group_mean_baseline, gspo_objective),
+        Method("gspo_x2", "GSPO×2", group_mean_baseline, gspo_objective, rollout_factor=2),
+        Method("naive", "Naive", group_mean_baseline, gspo_objective, shares=True),
+        HACPO,
+        replace(HACPO, name="hacpo_no_advantage", label="HACPO − advantage", baseline=group_mean_baseline),
+        replace(
+            HACPO,
+            name="hacpo_no_omega",
+            label="HACPO − ω",
+            objective=partial(hacpo_objective, coefficient=unit_coefficient),
+        ),
+        replace(HACPO, name="hacpo_no_stepwise", label="HACPO − stepwise", overrides={"delta_step": 0.0}),
+        replace(
+            HACPO, name="hacpo_no_clip", label="HACPO − clip", objective=partial(hacpo_objective, cross_bounds=no_bounds)
+        ),
+    )
+}
+
+_ALPHA_NAME = re.compile(r"hacpo_alpha(\d+(?:\.\d+)?)")
+
+
+def get_method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        ValueError: an unknown name; the message lists the known ones.
+
+    >>> get_method("hacpo_alpha2").overrides
+    {'alpha': 2.0}
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if match := _ALPHA_NAME.fullmatch(name):
+        return replace(HACPO, name=name, label=f"HACPO, α = {match[1]}", overrides={"alpha": float(match[1])})
+    raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or hacpo_alpha<number>")

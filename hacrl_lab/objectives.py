@@ -1,0 +1,220 @@
+"""The objectives GRPO, GSPO (and Naive, which is GSPO's over a pool) and HACPO, as pure functions (Eq. 47-53).
+
+An objective is *maximised*. It takes one learner's :class:`ObjectiveInputs` and the :class:`ObjectiveSettings` and
+returns an :class:`ObjectiveValue`. The pool has n samplers; a single-agent method is a pool of one.
+
+Decisions: D3 (no gradient outside the clip bounds), D8 (J is the sum over samplers of the mean over their group, not the
+mean over the pool: a factor n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hacrl_lab.importance import (
+    clip_ratio,
+    exponential_weight,
+    mean_log_prob,
+    pessimistic_clipped,
+    pessimistic_surrogate,
+    sequence_importance_ratio,
+    stepwise_lower_bound,
+    token_importance_ratio,
+)
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """The numbers that the objectives share; each objective reads those it needs."""
+
+    epsilon_low: float
+    """Self rollouts are clipped below at 1 − ε_low."""
+    epsilon_high: float
+    """Self rollouts are clipped above at 1 + ε_high."""
+    alpha: float = 1.0
+    """α of the exponential weight sg(s)^α on cross rollouts."""
+    delta: float = 0.2
+    """δ: cross rollouts are clipped to [1 − δ + m·δ_step, 1]."""
+    delta_step: float = 0.025
+    """δ_step: how much each mini-batch update tightens the cross bound."""
+
+    def __post_init__(self) -> None:
+        for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be ≥ 0, got {getattr(self, name)}")
+        if self.delta > 1 or self.epsilon_low > 1:
+            raise ValueError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
+
+
+@dataclass(frozen=True)
+class ObjectiveInputs:
+    """Everything that one learner's objective needs; last axes n samplers, P prompts, G group members, T tokens."""
+
+    log_probs: Tensor
+    """The learner's log-probability of every token of every rollout, differentiable, nats: (..., n, P, G, T)."""
+    mask: Tensor
+    """True on the response's tokens: (..., n, P, G, T)."""
+    old_log_probs: Tensor
+    """The learner's token log-probabilities of its *own* rollouts before the step's first update: (..., P, G, T')."""
+    sampler_mean_log_probs: Tensor
+    """Each sampler's mean log-probability of its own rollouts, nats per token: (..., n, P, G)."""
+    advantages: Tensor
+    """(..., n, P, G)."""
+    capability_ratios: Tensor
+    """ω[k, j]: (..., n, n)."""
+    learner: int
+    """k, the learner's index in the pool."""
+    minibatch_index: int
+    """m, mini-batch updates already made in this step."""
+
+    def __post_init__(self) -> None:
+        n, prompts, group = self.advantages.shape[-3:]
+        for name, expected in (("log_probs", (n, prompts, group)), ("mask", (n, prompts, group))):
+            shape = tuple(getattr(self, name).shape)
+            if shape[-4:-1] != expected:
+                raise ValueError(f"{name} must have shape (..., {n}, {prompts}, {group}, T), got {shape}")
+        if self.sampler_mean_log_probs.shape[-3:] != (n, prompts, group):
+            raise ValueError(
+                f"sampler_mean_log_probs must have shape (..., {n}, {prompts}, {group}), "
+                f"got {tuple(self.sampler_mean_log_probs.shape)}"
+            )
+        if self.capability_ratios.shape[-2:] != (n, n):
+            raise ValueError(
+                f"capability_ratios must have shape (..., {n}, {n}), got {tuple(self.capability_ratios.shape)}"
+            )
+        if not 0 <= self.learner < n:
+            raise ValueError(f"learner must be an index in [0, {n}), got {self.learner}")
+
+    @property
+    def sequence_ratio(self) -> Tensor:
+        """s of every rollout, differentiable: (..., n, P, G)."""
+        return sequence_importance_ratio(mean_log_prob(self.log_probs, self.mask), self.sampler_mean_log_probs)
+
+
+@dataclass(frozen=True)
+class ObjectiveValue:
+    """What an objective returns."""
+
+    value: Tensor
+    """J, to be maximised: (...), one number per leading index."""
+    importance_ratio: Tensor
+    """Mean ratio by sampler, without gradient: (..., n)."""
+    clip_fraction: Tensor
+    """Share of each sampler's rollouts (GRPO: tokens) that a clip bound keeps from teaching: (..., n)."""
+
+
+Objective = Callable[[ObjectiveInputs, ObjectiveSettings], ObjectiveValue]
+
+
+def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> ObjectiveValue:
+    """GRPO: token-level ratios, the mean over a response's tokens, then over its group, then over prompts.
+
+    J = mean_p 1/G Σ_i 1/|y_i| Σ_t min(r_t·A_i, clip(r_t, 1−ε_low, 1+ε_high)·A_i),  r_t = π(y_t)/π^old(y_t)
+
+    Raises:
+        ValueError: a pool of more than one sampler; token-level ratios need one tokenizer.
+    """
+    if inputs.advantages.shape[-3] != 1:
+        raise ValueError(f"GRPO learns from its own rollouts only, got a pool of {inputs.advantages.shape[-3]} samplers")
+    low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
+    ratio = token_importance_ratio(inputs.log_probs, inputs.old_log_probs.unsqueeze(-4), inputs.mask)
+    advantages = inputs.advantages.unsqueeze(-1)
+    per_rollout = mean_log_prob(pessimistic_surrogate(ratio, advantages, low, high), inputs.mask)
+    clipped = pessimistic_clipped(ratio, advantages, low, high)
+    return ObjectiveValue(
+        _over_prompts(per_rollout),
+        importance_ratio=_masked_mean(ratio.detach(), inputs.mask),
+        clip_fraction=_masked_mean(clipped.to(ratio.dtype), inputs.mask),
+    )
+
+
+def gspo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> ObjectiveValue:
+    """GSPO: sequence-level ratios with the symmetric or asymmetric pessimistic clip, over every sampler of the pool.
+
+    J = mean_p Σ_j 1/G Σ_i min(s·A, clip(s, 1−ε_low, 1+ε_high)·A)
+
+    A pool of one is GSPO; the pool of all agents with the plain group mean is the paper's Naive sharing.
+    """
+    low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
+    ratio = inputs.sequence_ratio
+    value = _over_prompts(pessimistic_surrogate(ratio, inputs.advantages, low, high))
+    clipped = pessimistic_clipped(ratio, inputs.advantages, low, high)
+    return ObjectiveValue(value, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
+
+
+def capability_coefficient(inputs: ObjectiveInputs) -> Tensor:
+    """ω[j, k] for every sampler j and the learner k: learn harder from stronger samplers (Eq. 10). Shape (..., n)."""
+    return inputs.capability_ratios[..., :, inputs.learner]
+
+
+def unit_coefficient(inputs: ObjectiveInputs) -> Tensor:
+    """1 for every sampler: capability dropped from the update (the ablation of Table 3). Shape (..., n)."""
+    return torch.ones_like(capability_coefficient(inputs))
+
+
+def stepwise_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
+    """Cross rollouts' clip bounds [1 − δ + m·δ_step, 1] (Eq. 13-14)."""
+    return stepwise_lower_bound(settings.delta, settings.delta_step, inputs.minibatch_index), 1.0
+
+
+def no_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
+    """Cross rollouts without a clip (the ablation of Figure 4)."""
+    return 0.0, float("inf")
+
+
+def hacpo_objective(
+    inputs: ObjectiveInputs,
+    settings: ObjectiveSettings,
+    *,
+    coefficient: Callable[[ObjectiveInputs], Tensor] = capability_coefficient,
+    cross_bounds: Callable[[ObjectiveInputs, ObjectiveSettings], tuple[float, float]] = stepwise_bounds,
+) -> ObjectiveValue:
+    """HACPO: GSPO on the learner's own rollouts plus weighted, one-sidedly clipped cross rollouts (Eq. 47-53).
+
+    J_homo = mean_p 1/G Σ_i min(s·A, clip(s, 1−ε_low, 1+ε_high)·A)                        own rollouts
+    J_hete = mean_p Σ_{j≠k} 1/G Σ_i c·sg(c)^α · ω[j,k] · A,   c = clip(s, 1−δ+m·δ_step, 1)  the others'
+    J      = J_homo + J_hete
+
+    Args:
+        inputs: the learner's rollout pool.
+        settings: ε, α, δ, δ_step.
+        coefficient: the weight of each sampler's rollouts, shape (..., n).
+        cross_bounds: the clip bounds of cross rollouts.
+    """
+    n, k = inputs.advantages.shape[-3], inputs.learner
+    others = [j for j in range(n) if j != k]
+    ratio = inputs.sequence_ratio
+
+    epsilon_bounds = 1 - settings.epsilon_low, 1 + settings.epsilon_high
+    own_ratio, own_advantages = ratio[..., [k], :, :], inputs.advantages[..., [k], :, :]
+    j_homo = _over_prompts(pessimistic_surrogate(own_ratio, own_advantages, *epsilon_bounds))
+
+    low, high = cross_bounds(inputs, settings)
+    cross_ratio, cross_advantages = ratio[..., others, :, :], inputs.advantages[..., others, :, :]
+    clipped_ratio = clip_ratio(cross_ratio, low, high)
+    weight = coefficient(inputs)[..., others, None, None] * exponential_weight(clipped_ratio, settings.alpha)
+    j_hete = _over_prompts(clipped_ratio * weight * cross_advantages)
+
+    clipped = torch.empty_like(ratio, dtype=torch.bool)
+    clipped[..., [k], :, :] = pessimistic_clipped(own_ratio, own_advantages, *epsilon_bounds)
+    clipped[..., others, :, :] = (cross_ratio < low) | (cross_ratio > high)
+    return ObjectiveValue(j_homo + j_hete, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
+
+
+def _over_prompts(terms: Tensor) -> Tensor:
+    """Mean over the group, sum over samplers, mean over prompts: (..., n, P, G) -> (...)."""
+    return terms.mean(-1).sum(-2).mean(-1)
+
+
+def _by_sampler(values: Tensor) -> Tensor:
+    """Mean over prompts and group, without gradient: (..., n, P, G) -> (..., n)."""
+    return values.detach().mean((-2, -1))
+
+
+def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over all tokens of a sampler: (..., n, P, G, T) -> (..., n)."""
+    return (values * mask).sum((-3, -2, -1)) / mask.sum((-3, -2, -1)).clamp_min(1)

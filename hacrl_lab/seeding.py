@@ -1,0 +1,59 @@
+"""Random streams: explicit, derived from (run seed, key...), the same however many seeds advance together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Seeds = int | Sequence[int]
+"""One run's seed, or the seeds of several runs that advance together along a leading axis."""
+
+
+class RandomStream:
+    """The random numbers of one purpose, for instance agent 1's sampling in step 7 of the run with seed 0.
+
+    With a sequence of S seeds every draw has a leading axis S, and row s is exactly what the stream of seed s alone
+    would give. With one int there is no leading axis.
+
+    Args:
+        seeds: run seed or seeds, ≥ 0.
+        key: integers ≥ 0 that name the purpose; different keys give independent streams.
+
+    >>> both, alone = RandomStream([3, 4], 1), RandomStream(4, 1)
+    >>> bool((both.uniform(2)[1] == alone.uniform(2)).all())
+    True
+    """
+
+    def __init__(self, seeds: Seeds, *key: int) -> None:
+        self.batched = not isinstance(seeds, int)
+        self.seeds: tuple[int, ...] = (seeds,) if isinstance(seeds, int) else tuple(seeds)
+        self._generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([s, *key]))) for s in self.seeds]
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Uniform numbers in [0, 1), float64, shape (S?, *shape)."""
+        return self._stack([generator.random(shape) for generator in self._generators])
+
+    def integers(self, high: int, *shape: int) -> Tensor:
+        """Integers in [0, high), int64, shape (S?, *shape)."""
+        return self._stack([generator.integers(high, size=shape) for generator in self._generators])
+
+    def permutation(self, count: int) -> Tensor:
+        """A random order of 0 ... count − 1, shape (S?, count)."""
+        return self._stack([generator.permutation(count) for generator in self._generators])
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """The one generator of an unbatched stream, for code that draws with numpy.
+
+        Raises:
+            ValueError: several seeds advance together.
+        """
+        if self.batched:
+            raise ValueError(f"this stream draws for {len(self.seeds)} seeds at once; it has no single generator")
+        return self._generators[0]
+
+    def _stack(self, draws: list[np.ndarray]) -> Tensor:
+        return torch.from_numpy(np.stack(draws) if self.batched else draws[0])
