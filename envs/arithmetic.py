@@ -20,6 +20,6 @@ class ArithmeticWorld(TextWorld):
     def __init__(self, verifier: MathVerifier, least_events: int = 2, most_events: int = 3) -> None:
         def draw(rng: np.random.Generator) -> Problem:
             story = draw_story(rng, least_events, most_events)
-            return Problem(story.question, story.answer)
+            return Problem(story.question, story.answer, tuple(dict.fromkeys(event.skill for event in story.events)))
 
         super().__init__(draw, verifier)

@@ -111,7 +111,9 @@ def draw_story(rng: np.random.Generator, least_events: int = 2, most_events: int
         least_events, most_events: number of events, drawn uniformly between the two (both included), ≥ 1.
     """
     if not 1 <= least_events <= most_events:
-        raise ValueError(f"least_events and most_events must satisfy 1 ≤ least ≤ most, got {least_events}, {most_events}")
+        raise ValueError(
+            f"least_events and most_events must satisfy 1 ≤ least ≤ most, got {least_events}, {most_events}"
+        )
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
     start = int(rng.integers(3, 16))
     count = int(rng.integers(least_events, most_events + 1))

@@ -19,10 +19,11 @@ from hacrl_lab.verifiers import MathVerifier
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem in words and its exact answer as LaTeX."""
+    """One problem in words, its exact answer as LaTeX, and what it is about."""
 
     question: str
     answer: str
+    topics: tuple[str, ...] = ()
 
 
 class TextWorld:
@@ -40,7 +41,11 @@ class TextWorld:
     def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
         """Draw ``count`` problems."""
         problems = [self._draw(stream.numpy) for _ in range(count)]
-        return TextPrompts([problem.question for problem in problems], [problem.answer for problem in problems])
+        return TextPrompts(
+            [problem.question for problem in problems],
+            [problem.answer for problem in problems],
+            [problem.topics for problem in problems],
+        )
 
     def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
         """1 for a right answer, 0 for any other: (P, G)."""

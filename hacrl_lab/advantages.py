@@ -126,7 +126,9 @@ def _check_shapes(rewards: Tensor, capability_ratios: Tensor, learner: int) -> N
         raise ValueError(f"rewards must have shape (..., n, P, G), got {tuple(rewards.shape)}")
     samplers, group = rewards.shape[-3], rewards.shape[-1]
     if samplers * group < 2:
-        raise ValueError(f"rewards must hold at least two rollouts a prompt for a sample std, got n·G = {samplers * group}")
+        raise ValueError(
+            f"rewards must hold at least two rollouts a prompt for a sample std, got n·G = {samplers * group}"
+        )
     if capability_ratios.shape[-2:] != (samplers, samplers):
         raise ValueError(
             f"capability_ratios must have shape (..., {samplers}, {samplers}), got {tuple(capability_ratios.shape)}"

@@ -1,14 +1,14 @@
 """A method = whose rollouts + which baseline + which objective, by name (the table of the paper's §5).
 
-    grpo, gspo          single agent
-    gspo_x2             single agent with twice the rollouts and updates a step
-    naive               pooled rollouts, no mechanism
-    hacpo               all four mechanisms
-    hacpo_no_advantage  (i) replaced by the plain group mean              Table 2
-    hacpo_no_omega      (ii) dropped from the update                      Table 3
-    hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
-    hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
-    hacpo_no_clip       (iv) dropped                                      Figure 4
+grpo, gspo          single agent
+gspo_x2             single agent with twice the rollouts and updates a step
+naive               pooled rollouts, no mechanism
+hacpo               all four mechanisms
+hacpo_no_advantage  (i) replaced by the plain group mean              Table 2
+hacpo_no_omega      (ii) dropped from the update                      Table 3
+hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
+hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
+hacpo_no_clip       (iv) dropped                                      Figure 4
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ METHODS: Mapping[str, Method] = {
         ),
         replace(HACPO, name="hacpo_no_stepwise", label="HACPO − stepwise", overrides={"delta_step": 0.0}),
         replace(
-            HACPO, name="hacpo_no_clip", label="HACPO − clip", objective=partial(hacpo_objective, cross_bounds=no_bounds)
+            HACPO,
+            name="hacpo_no_clip",
+            label="HACPO − clip",
+            objective=partial(hacpo_objective, cross_bounds=no_bounds),
         ),
     )
 }

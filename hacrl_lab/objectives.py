@@ -91,7 +91,7 @@ class ObjectiveInputs:
 
     @property
     def sequence_ratio(self) -> Tensor:
-        """s of every rollout, differentiable: (..., n, P, G)."""
+        """S of every rollout, differentiable: (..., n, P, G)."""
         return sequence_importance_ratio(mean_log_prob(self.log_probs, self.mask), self.sampler_mean_log_probs)
 
 
@@ -119,7 +119,9 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
         ValueError: a pool of more than one sampler; token-level ratios need one tokenizer.
     """
     if inputs.advantages.shape[-3] != 1:
-        raise ValueError(f"GRPO learns from its own rollouts only, got a pool of {inputs.advantages.shape[-3]} samplers")
+        raise ValueError(
+            f"GRPO learns from its own rollouts only, got a pool of {inputs.advantages.shape[-3]} samplers"
+        )
     low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
     ratio = token_importance_ratio(inputs.log_probs, inputs.old_log_probs.unsqueeze(-4), inputs.mask)
     advantages = inputs.advantages.unsqueeze(-1)

@@ -12,10 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TextPrompts:
-    """P problems in words, each with its exact answer."""
+    """P problems in words."""
 
     questions: Sequence[str]
+    """What is asked."""
     answers: Sequence[str]
+    """The exact answers, as LaTeX."""
+    topics: Sequence[tuple[str, ...]]
+    """What each problem is about, for tables by topic; may be empty."""
 
 
 @dataclass(frozen=True)

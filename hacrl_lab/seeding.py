@@ -29,8 +29,9 @@ class RandomStream:
 
     def __init__(self, seeds: Seeds, *key: int) -> None:
         self.batched = not isinstance(seeds, int)
-        self.seeds: tuple[int, ...] = (seeds,) if isinstance(seeds, int) else tuple(seeds)
-        self._generators = [np.random.Generator(np.random.PCG64(np.random.SeedSequence([s, *key]))) for s in self.seeds]
+        all_seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+        # a spawn key, unlike appended entropy, tells (0,) from () and (1, 0) from (1,)
+        self._generators = [np.random.default_rng(np.random.SeedSequence(s, spawn_key=key)) for s in all_seeds]
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), float64, shape (S?, *shape)."""
@@ -52,7 +53,7 @@ class RandomStream:
             ValueError: several seeds advance together.
         """
         if self.batched:
-            raise ValueError(f"this stream draws for {len(self.seeds)} seeds at once; it has no single generator")
+            raise ValueError(f"this stream draws for {len(self._generators)} seeds at once; it has no single generator")
         return self._generators[0]
 
     def _stack(self, draws: list[np.ndarray]) -> Tensor:

@@ -172,7 +172,9 @@ class Trainer:
             metrics[f"response_length/{name}"] = batch.lengths.double().mean((-2, -1))
             metrics[f"finished_share/{name}"] = batch.finished.double().mean((-2, -1))
             metrics[f"surprisal/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
-            metrics[f"rollouts/{name}"] = torch.tensor((self.steps_done + 1) * pool.rewards.shape[-1] * pool.rewards.shape[-2])
+            metrics[f"rollouts/{name}"] = torch.tensor(
+                (self.steps_done + 1) * pool.rewards.shape[-1] * pool.rewards.shape[-2]
+            )
         return metrics
 
     def _learner_metrics(
@@ -210,7 +212,7 @@ class Trainer:
     def _check_finite(self, loss: Tensor, agent: Agent, minibatch_index: int) -> None:
         if not bool(torch.isfinite(loss)):
             raise NonFiniteError(
-                f"the loss of agent {agent.name!r} became {float(loss)} in step {self.steps_done + 1}, mini-batch "
+                f"the loss of agent {agent.name!r} became {loss.item()} in step {self.steps_done + 1}, mini-batch "
                 f"{minibatch_index}; the update was not applied and earlier checkpoints are intact"
             )
 

@@ -21,6 +21,7 @@ from hacrl_lab.errors import LabError
 _LATEX_TEXT_OR_COMMAND = re.compile(r"\\text\{[^}]*\}|\\[A-Za-z]+")
 _BARE_WORD = re.compile(r"[A-Za-z]{4,}")  # math-verify would read it as a product of letters
 
+
 def boxed_answer(response: str) -> str | None:
     """What the last complete ``\\boxed{}`` of a response holds, or None.
 

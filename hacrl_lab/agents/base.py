@@ -36,7 +36,7 @@ class Agent(Protocol):
         ...
 
     def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """log π(y_t | prompt, y_<t) of every token, nats, differentiable: (..., n, P, G, T); arbitrary outside the mask."""
+        """Log π(y_t | prompt, y_<t) of every token, nats, differentiable: (..., n, P, G, T); arbitrary outside the mask."""
         ...
 
     def apply_gradients(self) -> Tensor:

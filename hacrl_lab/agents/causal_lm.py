@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from hacrl_lab.errors import LabError, ModelLoadError, NonFiniteError
 from hacrl_lab.generation.hf import sample
@@ -132,24 +132,42 @@ class CausalLMAgent:
         return EncodedRollouts(contexts, context_mask, tokens.to(contexts.device), mask.to(contexts.device))
 
     def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """One forward pass over prompt and response; float32 log-softmax over the vocabulary."""
+        """Two forward passes: the prompts once, then all their responses on the prompts' keys and values.
+
+        The n·G responses of a prompt share its first C − 1 tokens; the last prompt token and the responses but for their
+        last tokens are what predicts the responses. float32 log-softmax over the vocabulary.
+        """
         n, prompts, group, length = encoded.tokens.shape
-        contexts, context_mask = (
-            part[None, :, None, :].expand(n, prompts, group, -1) for part in (encoded.contexts, encoded.context_mask)
-        )
-        input_ids = torch.cat([contexts, encoded.tokens], -1).flatten(0, 2)  # (n·P·G, C+T)
-        mask = torch.cat([context_mask, encoded.mask], -1).flatten(0, 2)
+        tokens = encoded.tokens.movedim(0, 1).flatten(0, 2)  # (P·n·G, T)
+        mask = encoded.mask.movedim(0, 1).flatten(0, 2)
+        last = encoded.contexts[:, -1:].repeat_interleave(n * group, 0)
+        whole_mask = torch.cat(
+            [encoded.context_mask.repeat_interleave(n * group, 0), mask[:, :-1]], -1
+        )  # (P·n·G, C+T−1)
+        positions = (whole_mask.cumsum(-1) - 1).clamp_min(0)
         logits = self.model(
-            input_ids=input_ids,
-            attention_mask=mask.long(),
-            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
-            logits_to_keep=length + 1,
-            use_cache=False,
-        ).logits[:, :-1]  # (n·P·G, T, V): the logits *before* each response token
-        log_probs = -torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), encoded.tokens.flatten(), reduction="none"
-        )
-        return log_probs.reshape(n, prompts, group, length)
+            input_ids=torch.cat([last, tokens[:, :-1]], -1),
+            attention_mask=whole_mask.long(),
+            position_ids=positions[:, -length:],
+            past_key_values=self._read_prompts(encoded, copies=n * group),
+        ).logits  # (P·n·G, T, V)
+        log_probs = -torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
+        return log_probs.reshape(prompts, n, group, length).movedim(1, 0)
+
+    def _read_prompts(self, encoded: EncodedRollouts, copies: int) -> DynamicCache:
+        """Keys and values of all prompt tokens but the last, each prompt's repeated for its ``copies`` responses."""
+        cache = DynamicCache(config=self.model.config)
+        mask = encoded.context_mask[:, :-1]
+        if mask.shape[1] > 0:
+            self.model(
+                input_ids=encoded.contexts[:, :-1],
+                attention_mask=mask.long(),
+                position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+                past_key_values=cache,
+                logits_to_keep=1,
+            )
+            cache.batch_repeat_interleave(copies)
+        return cache
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""

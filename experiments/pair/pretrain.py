@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
 from envs.stories import draw_story, write_solution
-from pretrained_pair.recipes import PAIRS, Recipe, Size
-from pretrained_pair.tokenizers import train_tokenizer
+from pair.recipes import PAIRS, Recipe, Size
+from pair.tokenizers import train_tokenizer
 
 TOKENIZER_STORIES = 3000
 DRILL_LINES = 10
@@ -77,7 +77,7 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
             for one in (*optimizers, *schedules):
                 one.step()
             model.zero_grad()
-            bar.set_postfix(loss=f"{float(loss):.3f}")
+            bar.set_postfix(loss=f"{loss.item():.3f}")
             bar.update()
     return model.eval(), tokenizer
 

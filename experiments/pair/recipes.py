@@ -15,10 +15,10 @@ from typing import Literal, get_args
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
 from envs.stories import Notation
-from pretrained_pair.tokenizers import NumberSplit
+from pair.tokenizers import NumberSplit
 
 Size = Literal["tiny", "small", "base"]
-MISREAD_PROBABILITY = 0.7
+MISREAD_PROBABILITY = 0.8
 CONTEXT = 256
 
 
@@ -90,7 +90,7 @@ def _groups(hidden: int, layers: int, steps: int, batch: int, **others: float) -
 
 
 PAIRS: Mapping[Size, Mapping[str, Recipe]] = {
-    "tiny": {"qwen3-digits": _digits(128, 3, 500, 32), "llama-groups": _groups(96, 3, 600, 32)},
+    "tiny": {"qwen3-digits": _digits(128, 3, 520, 32), "llama-groups": _groups(96, 3, 800, 32)},
     "small": {
         "qwen3-digits": _digits(320, 8, 1000, 64, muon_learning_rate=0.01, adam_learning_rate=1e-3),
         "llama-groups": _groups(256, 8, 1000, 64, muon_learning_rate=0.01, adam_learning_rate=1e-3),

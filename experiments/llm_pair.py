@@ -1,0 +1,44 @@
+"""Two different language models teach each other: HACPO against GSPO from the same start.
+
+    python experiments/llm_pair.py                                     the lab's own small pair, on a CPU, in minutes
+    python experiments/llm_pair.py --size base --device cuda           a larger pair, on a GPU
+    python experiments/llm_pair.py --agents PATH_OR_HUB_ID PATH_OR_HUB_ID --problems FILE.jsonl
+    python experiments/llm_pair.py --resume runs/llm_pair/...          go on after Ctrl-C or a crash
+
+Every run leaves a folder with its configuration, metrics, TensorBoard events, figures, checkpoints and a summary.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import tyro
+from pair.config import LLMPairConfig, resumed
+
+from hacrl_lab.errors import LabError
+from hacrl_lab.interrupt import Interrupted
+
+
+def main() -> int:
+    """Run from the command line; returns the exit status."""
+    config = tyro.cli(LLMPairConfig, description=__doc__)
+    try:
+        if config.resume is not None:
+            config = resumed(config)
+        from pair.run import run  # here, so that --help answers at once and verifier processes stay small
+
+        run(config)
+    except (LabError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as stop:
+        print(f"{stop}.", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("Stopped at once; what the last checkpoint holds is kept.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

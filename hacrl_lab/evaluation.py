@@ -1,0 +1,61 @@
+"""How able an agent is on fixed prompts, with an honest interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from hacrl_lab.agents.base import Agent, World
+from hacrl_lab.seeding import RandomStream, Seeds
+
+CONFIDENCE = 0.95
+
+
+def evaluate(
+    agents: Sequence[Agent], world: World, prompts: Any, samples: int, seeds: Seeds
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Sampled accuracy of every agent on every prompt: the mean verified reward of ``samples`` responses.
+
+    Args:
+        agents: who answers; each alone.
+        world: who verifies.
+        prompts: P prompts of that world.
+        samples: responses to each prompt, at temperature 1.
+        seeds: of the sampling; every agent draws the same numbers, whoever else is evaluated.
+
+    Returns:
+        By agent name: shape (..., P).
+    """
+    return {
+        agent.name: world.verify(prompts, agent.generate(prompts, samples, RandomStream(seeds)))
+        .mean(-1)
+        .double()
+        .numpy()
+        for agent in agents
+    }
+
+
+def mean_interval(values: npt.ArrayLike) -> tuple[float, float]:
+    """Mean and half-width of its 95 % confidence interval, mean ± t₀.₉₇₅(N − 1)·s/√N, s the sample std (ddof = 1).
+
+    Values are independent units (prompts, or seeds); samples of one prompt are not, so average them first. For a
+    comparison on the same units, pass the differences.
+
+    Args:
+        values: shape (N,), N ≥ 2.
+
+    Raises:
+        ValueError: fewer than two values.
+
+    >>> mean_interval([0.0, 1.0, 0.0, 1.0])[0]
+    0.5
+    """
+    data = np.asarray(values, dtype=np.float64)
+    if data.ndim != 1 or len(data) < 2:
+        raise ValueError(f"values must be one-dimensional with at least two entries, got shape {data.shape}")
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, len(data) - 1) * data.std(ddof=1) / np.sqrt(len(data))
+    return float(data.mean()), float(half)

@@ -1,0 +1,123 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hacrl_lab.capability import CapabilityTracker, capability_ratio, capability_ratio_matrix
+
+capabilities = st.lists(st.floats(0, 1e3), min_size=1, max_size=5)
+
+
+def f64(values: object) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_ratio_matrix_divides_row_by_column() -> None:
+    # ω[k, j] = P̂_k / P̂_j: 3/4 over 1/4 is 3, 3/4 over 1/2 is 3/2, 1/4 over 1/2 is 1/2
+    expected = f64([[1, 3, 3 / 2], [1 / 3, 1, 1 / 2], [2 / 3, 2, 1]])
+    assert torch.equal(capability_ratio_matrix(f64([0.75, 0.25, 0.5])), expected)
+
+
+def test_ratio_of_the_stronger_agent_is_above_one() -> None:
+    ratios = capability_ratio_matrix(f64([0.75, 0.25]))
+    assert capability_ratio(ratios, of=0, relative_to=1) == 3
+    assert capability_ratio(ratios, of=1, relative_to=0) == 1 / 3
+
+
+def test_ratio_is_picked_for_every_leading_index() -> None:
+    ratios = capability_ratio_matrix(f64([[0.75, 0.25], [0.25, 0.5]]))
+    assert capability_ratio(ratios, of=0, relative_to=1).tolist() == [3, 0.5]
+
+
+def test_ratios_stay_within_a_tenth_and_ten() -> None:
+    # 1 / 0.05 = 20 is too much; 0.5 / 0.0625 = 8 is not
+    assert capability_ratio_matrix(f64([1, 0.05])).tolist() == [[1, 10], [0.1, 1]]
+    assert capability_ratio_matrix(f64([0.5, 0.0625])).tolist() == [[1, 8], [0.125, 1]]
+
+
+def test_agents_without_any_success_are_equal() -> None:
+    assert capability_ratio_matrix(f64([0, 0])).tolist() == [[1, 1], [1, 1]]
+
+
+def test_capabilities_below_the_floor_are_equal() -> None:
+    # both count as 1e-8; without the floor the ratio would be 4
+    assert capability_ratio_matrix(f64([8e-9, 2e-9])).tolist() == [[1, 1], [1, 1]]
+    # 4e-8 over the floor of 1e-8, not over 2e-9
+    assert capability_ratio_matrix(f64([4e-8, 2e-9]))[0, 1] == 4
+
+
+def test_agent_without_any_success_has_the_extreme_ratios() -> None:
+    assert capability_ratio_matrix(f64([0, 0.5])).tolist() == [[1, 0.1], [10, 1]]
+
+
+@settings(derandomize=True, deadline=None)
+@given(capabilities)
+def test_ratios_of_a_pair_are_reciprocal(capability: list[float]) -> None:
+    ratios = capability_ratio_matrix(f64(capability))
+    product = ratios * ratios.mT
+    assert ((product - 1).abs() <= 4 * torch.finfo(torch.float64).eps).all()  # two divisions and one product
+
+
+@settings(derandomize=True, deadline=None)
+@given(capabilities)
+def test_ratio_to_oneself_is_exactly_one(capability: list[float]) -> None:
+    assert (capability_ratio_matrix(f64(capability)).diagonal() == 1).all()
+
+
+@pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
+def test_impossible_capability_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="capability must be finite and ≥ 0"):
+        capability_ratio_matrix(f64([0.5, wrong]))
+
+
+def test_capability_is_the_mean_of_the_last_k_steps_with_the_current_one() -> None:
+    # K = 2: 0; (0 + 1/2)/2; (1/2 + 1)/2; (1 + 1/4)/2. Without the current step, or with three, every number differs
+    tracker = CapabilityTracker(window=2)
+    assert [tracker.update(f64([reward])).item() for reward in (0, 0.5, 1, 0.25)] == [0, 0.25, 0.75, 0.625]
+
+
+def test_capability_is_the_mean_of_the_steps_there_are_before_k() -> None:
+    # 1; (1 + 0)/2; (1 + 0 + 1/2)/3, not divided by K = 5
+    tracker = CapabilityTracker(window=5)
+    assert [tracker.update(f64([reward])).item() for reward in (1, 0, 0.5)] == [1, 0.5, 0.5]
+
+
+def test_window_of_one_is_the_current_step() -> None:
+    tracker = CapabilityTracker(window=1)
+    assert [tracker.update(f64([reward])).item() for reward in (0.25, 1, 0)] == [0.25, 1, 0]
+
+
+def test_agents_and_seeds_are_tracked_apart() -> None:
+    tracker = CapabilityTracker(window=2)
+    tracker.update(f64([[0, 1], [0.5, 0.25]]))
+    assert tracker.update(f64([[1, 1], [0, 0.75]])).tolist() == [[0.5, 1], [0.25, 0.5]]
+
+
+def test_tracker_keeps_its_own_copy_without_gradient() -> None:
+    tracker, rewards = CapabilityTracker(window=2), f64([1.0])
+    tracker.update(rewards)
+    rewards.zero_()
+    capability = tracker.update(f64([0.5]).requires_grad_())
+    assert capability.item() == 0.75
+    assert not capability.requires_grad
+
+
+def test_tracker_continues_from_its_state() -> None:
+    first, second = CapabilityTracker(window=2), CapabilityTracker(window=2)
+    first.update(f64([0.25]))
+    first.update(f64([0.5]))
+    second.update(f64([1.0]))  # replaced, not kept beside the loaded history
+    second.load_state_dict(first.state_dict())
+    assert second.update(f64([1.0])).item() == 0.75  # (1/2 + 1)/2
+
+
+def test_change_of_shape_is_refused() -> None:
+    tracker = CapabilityTracker(window=2)
+    tracker.update(f64([0.5, 0.5]))
+    with pytest.raises(ValueError, match=r"mean_rewards must keep its shape \(2,\), got \(3,\)"):
+        tracker.update(f64([0.5, 0.5, 0.5]))
+
+
+def test_empty_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="window must be at least 1 step, got 0"):
+        CapabilityTracker(window=0)

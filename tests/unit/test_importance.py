@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from hacrl_lab.importance import (
+    clip_ratio,
+    exponential_weight,
+    mean_log_prob,
+    pessimistic_clipped,
+    pessimistic_surrogate,
+    sequence_importance_ratio,
+    stepwise_lower_bound,
+    token_importance_ratio,
+)
+
+
+def f64(values: object) -> Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def gradient(value: Tensor, of: Tensor) -> list[float]:
+    return torch.autograd.grad(value.sum(), of)[0].tolist()
+
+
+def test_mean_log_prob_is_over_the_responses_tokens() -> None:
+    # (−1 − 3)/2 for two tokens, −5/1 for one
+    log_probs, mask = f64([[-1, -3, -9], [-5, -7, -9]]), torch.tensor([[True, True, False], [True, False, False]])
+    assert mean_log_prob(log_probs, mask).tolist() == [-2, -5]
+
+
+def test_mean_log_prob_of_no_tokens_is_zero() -> None:
+    assert mean_log_prob(f64([-1, -2]), torch.tensor([False, False])) == 0
+
+
+def test_each_token_has_an_equal_part_of_the_means_gradient() -> None:
+    log_probs = f64([-1, -3, -9]).requires_grad_()
+    assert gradient(mean_log_prob(log_probs, torch.tensor([True, True, False])), log_probs) == [0.5, 0.5, 0]
+
+
+@pytest.mark.parametrize("anything", [float("nan"), float("-inf")])
+def test_what_stands_outside_the_mask_does_not_matter(anything: float) -> None:
+    log_probs, mask = f64([-1, anything]).requires_grad_(), torch.tensor([True, False])
+    mean, ratio = mean_log_prob(log_probs, mask), token_importance_ratio(log_probs, f64([-1, anything]), mask)
+    assert mean == -1
+    assert ratio.tolist() == [1, 1]
+    assert gradient(mean, log_probs) == [1, 0]
+    assert gradient(ratio, log_probs) == [1, 0]
+
+
+def test_sequence_ratio_is_learner_over_sampler() -> None:
+    # exp(ln 1/2 − ln 1/4) = 2: above 1, the learner likes the response more
+    ratio = sequence_importance_ratio(f64(math.log(0.5)), f64(math.log(0.25)))
+    assert ratio.item() == pytest.approx(2, rel=1e-15)
+
+
+def test_token_ratio_is_new_over_old() -> None:
+    ratio = token_importance_ratio(f64([0, -1]), f64([-math.log(2), -1]), torch.tensor([True, True]))
+    assert ratio.tolist() == pytest.approx([2, 1], rel=1e-15)
+
+
+def test_exponential_weight_is_the_ratio_to_the_power_alpha() -> None:
+    ratios = f64([0.5, 1, 2])
+    assert exponential_weight(ratios, 2).tolist() == [0.25, 1, 4]
+    assert exponential_weight(ratios, 1).tolist() == [0.5, 1, 2]
+    assert exponential_weight(ratios, 0).tolist() == [1, 1, 1]
+
+
+def test_exponential_weight_is_a_constant_to_autograd() -> None:
+    # d(s·sg(s)^α)/ds = s^α; without the stop-gradient it would be (α + 1)·s^α
+    ratio = f64([0.5]).requires_grad_()
+    assert gradient(ratio * exponential_weight(ratio, 2), ratio) == [0.25]
+
+
+def test_lower_bound_tightens_with_every_minibatch_and_stops_at_one() -> None:
+    # 1 − 1/4 + m/8
+    assert [stepwise_lower_bound(0.25, 0.125, m) for m in range(4)] == [0.75, 0.875, 1, 1]
+
+
+def test_delta_is_the_width_of_the_bound() -> None:
+    # decision D1: the published lower bound 0.9 is δ = 0.1
+    assert stepwise_lower_bound(0.1, 0, 7) == 0.9
+    assert stepwise_lower_bound(1, 0, 0) == 0
+
+
+def test_clip_is_constant_outside_and_the_identity_inside() -> None:
+    ratio = f64([0.5, 0.75, 1, 1.5, 2]).requires_grad_()
+    clipped = clip_ratio(ratio, 0.75, 1.5)
+    assert clipped.tolist() == [0.75, 0.75, 1, 1.5, 1.5]
+    assert gradient(clipped, ratio) == [0, 1, 1, 1, 0]  # the ends belong to the inside
+
+
+def test_pessimistic_surrogate_is_the_smaller_of_both_products() -> None:
+    # bounds [3/4, 3/2]. A = 2: min(1, 1.5), min(2, 2), min(4, 3). A = −2: min(−1, −1.5), min(−2, −2), min(−4, −3)
+    ratio = f64([[0.5, 1, 2], [0.5, 1, 2]]).requires_grad_()
+    surrogate = pessimistic_surrogate(ratio, f64([[2], [-2]]), 0.75, 1.5)
+    assert surrogate.tolist() == [[1, 2, 3], [-1.5, -2, -4]]
+    # only the constant branches lose their gradient A: too high a ratio of a good one, too low a ratio of a bad one
+    assert gradient(surrogate, ratio) == [[2, 2, 0], [0, -2, -2]]
+
+
+def test_clipped_says_where_the_pessimistic_surrogate_is_constant() -> None:
+    ratio = f64([0.5, 0.75, 1, 1.5, 2])
+    assert pessimistic_clipped(ratio, f64(2), 0.75, 1.5).tolist() == [False, False, False, False, True]
+    assert pessimistic_clipped(ratio, f64(-2), 0.75, 1.5).tolist() == [True, False, False, False, False]
+    assert pessimistic_clipped(ratio, f64(0), 0.75, 1.5).tolist() == [False] * 5
+
+
+def test_impossible_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"alpha must be ≥ 0, got -0\.5"):
+        exponential_weight(f64(1), -0.5)
+    with pytest.raises(ValueError, match=r"delta must be in \[0, 1\], got 1\.5"):
+        stepwise_lower_bound(1.5, 0, 0)
+    with pytest.raises(ValueError, match=r"delta must be in \[0, 1\], got -0\.1"):
+        stepwise_lower_bound(-0.1, 0, 0)
+    with pytest.raises(ValueError, match=r"delta_step must be ≥ 0, got -0\.1"):
+        stepwise_lower_bound(0.2, -0.1, 0)
+    with pytest.raises(ValueError, match="minibatch_index must be ≥ 0, got -1"):
+        stepwise_lower_bound(0.2, 0.1, -1)
+    with pytest.raises(ValueError, match=r"low must be ≤ high, got \[2, 1\]"):
+        clip_ratio(f64(1), 2, 1)
