@@ -10,10 +10,10 @@ from hacrl_lab.verifiers import MathVerifier
 
 
 class ArithmeticWorld(TextWorld):
-    """Stories in which a quantity changes a few times; the answer is a whole number or a half.
+    r"""Stories in which a quantity changes a few times; the answer is a whole number or a half.
 
     Args:
-        verifier: decides equality; ``8.5`` and ``\\frac{17}{2}`` are the same answer.
+        verifier: decides equality; ``8.5`` and ``\frac{17}{2}`` are the same answer.
         least_events, most_events: changes in a story, which make it harder.
     """
 

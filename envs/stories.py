@@ -1,13 +1,13 @@
-"""Short quantity stories with one exact answer, and worked solutions in which a writer may misread some skills.
+r"""Short quantity stories with one exact answer, and worked solutions in which a writer may misread some skills.
 
 A story starts with a quantity and changes it two or three times::
 
     Mia has 12 pears, finds 5, doubles them, gives 3 friends 2 each. How many?
-    12+5=17 / 17*2=34 / 3*2=6 / 34-6=28 / \\boxed{28}
+    12+5=17 / 17*2=34 / 3*2=6 / 34-6=28 / \boxed{28}
 
-Every change is one *skill*. A skill has the right reading and, for most skills, a systematic *misreading* (doubling read
-as adding two), which is what a writer with a weakness produces. Stories are drawn from a generator that is handed in;
-nothing here is random by itself.
+Every change is one *skill*. A skill has the right reading and, for most skills, a systematic *misreading* (doubling
+read as adding two), which is what a writer with a weakness produces. Stories are drawn from a generator that is handed
+in; nothing here is random by itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Reading = Callable[[Fraction, int, int], list[Equation]]
 """The lines of working for a quantity x and the story's numbers a and b; the last line's value is the new quantity."""
 
 Notation = Literal["decimal", "fraction"]
-"""How a half is written: ``8.5`` or ``\\frac{17}{2}``. Both are right, and math-verify knows it."""
+r"""How a half is written: ``8.5`` or ``\frac{17}{2}``. Both are right, and math-verify knows it."""
 
 NAMES = ("Mia", "Noah", "Lina", "Omar", "Ana", "Kofi", "Yuki", "Ravi")
 THINGS = ("pears", "coins", "cards", "shells", "stamps", "beads", "books", "nuts")
@@ -96,7 +96,7 @@ class Story:
 
     @property
     def answer(self) -> str:
-        """The exact answer as LaTeX, without ``\\boxed{}``."""
+        r"""The exact answer as LaTeX, without ``\boxed{}``."""
         x = Fraction(self.start)
         for event in self.events:
             x = _value(SKILLS[event.skill].right(x, event.a, event.b)[-1])
@@ -158,7 +158,7 @@ def write_solution(
 
 
 def write_number(x: Fraction, notation: Notation) -> str:
-    """A number as the writer writes it: whole numbers alike, others as a decimal or as ``\\frac{}{}``."""
+    r"""A number as the writer writes it: whole numbers alike, others as a decimal or as ``\frac{}{}``."""
     if x.denominator == 1:
         return str(x.numerator)
     if notation == "decimal":
@@ -190,4 +190,5 @@ def _value(equation: Equation) -> Fraction:
 
 def _write_equation(equation: Equation, notation: Notation) -> str:
     left, operator, right = equation
-    return f"{write_number(left, notation)}{operator}{write_number(right, notation)}={write_number(_value(equation), notation)}"
+    left_text, right_text, value = (write_number(x, notation) for x in (left, right, _value(equation)))
+    return f"{left_text}{operator}{right_text}={value}"

@@ -27,7 +27,7 @@ class Problem:
 
 
 class TextWorld:
-    """Problems in words; a response is right when its last ``\\boxed{}`` equals the answer.
+    r"""Problems in words; a response is right when its last ``\boxed{}`` equals the answer.
 
     Args:
         draw: gives one problem from a generator; called once for each prompt.

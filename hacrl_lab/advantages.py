@@ -28,7 +28,9 @@ STD_FLOOR = 1e-6
 class Baseline(Protocol):
     """A function from rewards to what they are compared with; see the module's header for the shapes."""
 
-    def __call__(self, rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor: ...
+    def __call__(self, rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+        """The baseline of one learner."""
+        ...
 
 
 def group_mean_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:

@@ -40,7 +40,7 @@ class TrainingConfig:
     microbatch_prompts: int = 0
     """Prompts in one forward and backward pass, to bound memory; 0 takes the whole mini-batch."""
     old_log_probs: str = "recomputed"
-    """Where the samplers' log-probabilities come from: ``recomputed`` by the training model or the ``engine``'s (D11)."""
+    """Where samplers' log-probabilities come from: ``recomputed`` by the training model or the ``engine``'s (D11)."""
 
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatches", "capability_window"):

@@ -1,7 +1,7 @@
 """Importance ratios between a learner and a sampler, their exponential weight and their clip bounds (Eq. 11-14).
 
-Log-probabilities are natural logarithms (nats). Decisions: D1 (δ is the width of the cross bound), D3 (a clipped ratio is
-a constant), D9 (the mini-batch index m is ``minibatch_index``).
+Log-probabilities are natural logarithms (nats). Decisions: D1 (δ is the width of the cross bound), D3 (a clipped ratio
+is a constant), D9 (the mini-batch index m is ``minibatch_index``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every logged number: its name, formula and unit; and the files that it is written to.
 
-A metric's key is ``name/agent``, or ``name/learner/sampler`` for a pair of agents. Times are kept in a file of their own,
-so that two runs with the same seed write the same ``metrics.jsonl``, byte for byte.
+A metric's key is ``name/agent``, or ``name/learner/sampler`` for a pair of agents. Times are kept in a file of their
+own, so that two runs with the same seed write the same ``metrics.jsonl``, byte for byte.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ METRICS: Mapping[str, str] = {
     "advantage_std": "sample std of the advantages in the learner's pool, in units of the group's std",
     "zero_variance_share": "share of the learner's prompts whose pooled rewards are all equal and teach nothing",
     "importance_ratio": "mean ratio s of the sampler's rollouts under the learner, mean over the step's mini-batches",
-    "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) that the clip bound keeps from teaching the learner",
+    "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) that the clip keeps from teaching the learner",
     "gradient_norm": "L2 norm of the learner's gradient before clipping, mean over the step's mini-batches",
     "response_length": "mean |y| in the sampler's own tokens",
     "finished_share": "share of responses that end with a stop action rather than at the length limit",

@@ -3,8 +3,8 @@
 An objective is *maximised*. It takes one learner's :class:`ObjectiveInputs` and the :class:`ObjectiveSettings` and
 returns an :class:`ObjectiveValue`. The pool has n samplers; a single-agent method is a pool of one.
 
-Decisions: D3 (no gradient outside the clip bounds), D8 (J is the sum over samplers of the mean over their group, not the
-mean over the pool: a factor n).
+Decisions: D3 (no gradient outside the clip bounds), D8 (J is the sum over samplers of the mean over their group, not
+the mean over the pool: a factor n).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 AGENT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")  # Okabe and Ito: colour-blind safe
 BAR_COLOURS = ("#BBBBBB", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
@@ -51,6 +52,7 @@ def plot_curves(runs: Mapping[str, Curves], agents: Sequence[str], lower_bound: 
     clip.set(title=f"Rollouts kept from teaching by the clip, {label}", ylabel="clip fraction", ylim=(-0.03, 1))
     for axes in (accuracy, capability, ratio, clip):
         axes.set_xlabel("training step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
         if axes.lines:
             axes.legend(fontsize=7)
@@ -80,7 +82,8 @@ def plot_before_after(
         axes.grid(axis="y", alpha=0.25)
         axes.set_axisbelow(True)
     panels[0][0].set_ylabel("sampled accuracy, 95 % interval")
-    panels[0][-1].legend(fontsize=8, loc="lower right")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
+    figure.suptitle("Each agent alone, before training and after")
     figure.savefig(path, dpi=130)
 
 

@@ -1,7 +1,7 @@
 """The training loop: one for every world, every agent and every method.
 
-    prompts → every agent answers → verified rewards → capability → for each learner: everyone's rollouts in its own token
-    space → advantages → mini-batch updates → metrics → checkpoint
+    prompts → every agent answers → verified rewards → capability → for each learner: everyone's rollouts in its own
+    token space → advantages → mini-batch updates → metrics → checkpoint
 
 Decisions: D7 (stop tokens, in the agents), D10 (temperature 1, in the agents), D11 (samplers' log-probabilities are
 recomputed by the training model before the first update; the engine's are an option and their mismatch is logged).
@@ -189,7 +189,7 @@ class Trainer:
         name = self.names[k]
         flat = rewards.movedim(-3, -2).flatten(-2)
         means = {
-            field: sum(getattr(result, field).detach() * share for result, share in results)
+            field: torch.stack([getattr(result, field).detach() * share for result, share in results]).sum(0)
             for field in ("value", "importance_ratio", "clip_fraction")
         }
         metrics: Metrics = {

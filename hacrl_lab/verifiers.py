@@ -1,8 +1,8 @@
 """Verifiable rewards: is the boxed answer mathematically equal to the exact one?
 
-math-verify decides. It can hang on odd input and guards itself with signals that work in main threads only, so it runs in
-worker processes of its own, started afresh and killed when an answer takes too long. This module imports nothing heavy:
-the workers import it too.
+math-verify decides. It can hang on odd input and guards itself with signals that work in main threads only, so it runs
+in worker processes of its own, started afresh and killed when an answer takes too long. This module imports nothing
+heavy: the workers import it too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cache
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -23,10 +24,10 @@ _BARE_WORD = re.compile(r"[A-Za-z]{4,}")  # math-verify would read it as a produ
 
 
 def boxed_answer(response: str) -> str | None:
-    """What the last complete ``\\boxed{}`` of a response holds, or None.
+    r"""What the last complete ``\boxed{}`` of a response holds, or None.
 
-    >>> boxed_answer(r"so \\boxed{1}, no: \\boxed{\\frac{1}{2}}.")
-    '\\\\frac{1}{2}'
+    >>> print(boxed_answer(r"so \boxed{1}, no: \boxed{\frac{1}{2}}."))
+    \frac{1}{2}
     """
     found, start = None, response.find("\\boxed{")
     while start >= 0:
@@ -62,7 +63,7 @@ class MathVerifier:
         return [float(given is not None and self._decided[answer, given]) for answer, given in pairs]
 
     def check_answers(self, answers: Sequence[str]) -> None:
-        """Make sure that every exact answer is mathematics. A bare word is not; ``\\text{north}`` is.
+        r"""Make sure that every exact answer is mathematics. A bare word is not; ``\text{north}`` is.
 
         Raises:
             LabError: naming the first that is not.
@@ -124,12 +125,12 @@ def _is_mathematics(answer: str) -> bool:
 
 
 @cache
-def _parsed(answer: str) -> list[object]:
+def _parsed(answer: str) -> list[Any]:
     return _parse(answer)
 
 
-def _parse(answer: str) -> list[object]:
+def _parse(answer: str) -> list[Any]:
     from math_verify import LatexExtractionConfig, parse
 
     config = LatexExtractionConfig(boxed_match_priority=0)
-    return parse(f"\\boxed{{{answer}}}", extraction_config=[config], parsing_timeout=None)
+    return parse(f"\\boxed{{{answer}}}", extraction_config=[config], parsing_timeout=0)

@@ -43,9 +43,9 @@ class LLMPairConfig:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     epsilon_low: float = 0.2
-    """Own rollouts: importance ratios are clipped below at 1 minus this. (Appendix A has 3e-4 for GSPO at full scale.)"""
+    """Own rollouts: importance ratios are clipped below at 1 minus this. (The paper: 3e-4 at full scale.)"""
     epsilon_high: float = 0.2
-    """Own rollouts: importance ratios are clipped above at 1 plus this. (Appendix A has 4e-4 for GSPO at full scale.)"""
+    """Own rollouts: importance ratios are clipped above at 1 plus this. (The paper: 4e-4 at full scale.)"""
     alpha: float = 1.0
     """Cross rollouts: exponent of the exponential weight."""
     delta: float = 0.2

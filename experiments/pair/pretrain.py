@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
     tokenizer = train_tokenizer(_tokenizer_texts(recipe, rng), recipe.numbers, recipe.vocab_size)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = recipe.new_model(len(tokenizer), tokenizer.eos_token_id, tokenizer.pad_token_id)
+        model = recipe.new_model(tokenizer)
     model.to(device).train()  # type: ignore[arg-type]
 
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
@@ -118,7 +119,7 @@ def _collate(examples: list[Example], tokenizer: PreTrainedTokenizerFast) -> tup
     given = tokenizer([given for given, _ in examples])["input_ids"]
     written = tokenizer([written for _, written in examples])["input_ids"]
     rows = [g + w + [tokenizer.eos_token_id] for g, w in zip(given, written, strict=True)]
-    input_ids = torch.full((len(rows), max(map(len, rows))), tokenizer.pad_token_id)
+    input_ids = torch.full((len(rows), max(map(len, rows))), cast(int, tokenizer.pad_token_id))
     labels = torch.full_like(input_ids, IGNORED)
     for i, (row, prefix) in enumerate(zip(rows, given, strict=True)):
         input_ids[i, : len(row)] = torch.tensor(row)

@@ -1,7 +1,7 @@
 """What the two models of the pair are and what each is good and bad at, in three sizes.
 
-``digits`` is a Qwen3 that reads numbers digit by digit and writes halves as decimals; ``groups`` is a Llama that reads up
-to three digits at once and writes halves as fractions. Each misreads three skills that the other mostly masters.
+``digits`` is a Qwen3 that reads numbers digit by digit and writes halves as decimals; ``groups`` is a Llama that reads
+up to three digits at once and writes halves as fractions. Each misreads three skills that the other mostly masters.
 """
 
 from __future__ import annotations
@@ -12,13 +12,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal, get_args
 
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from envs.stories import Notation
 from pair.tokenizers import NumberSplit
 
 Size = Literal["tiny", "small", "base"]
-MISREAD_PROBABILITY = 0.8
+MISREAD_PROBABILITY = 0.75
 CONTEXT = 256
 
 
@@ -57,11 +64,11 @@ class Recipe:
         """Changes with every field; part of the cache folder's name."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
 
-    def new_model(self, vocab_size: int, end_token: int, pad_token: int) -> PreTrainedModel:
-        """The untrained model, from the global random state."""
+    def new_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+        """The untrained model for a tokenizer, from the global random state."""
         heads = self.hidden // 32
         common = {
-            "vocab_size": vocab_size,
+            "vocab_size": len(tokenizer),
             "hidden_size": self.hidden,
             "intermediate_size": 3 * self.hidden,
             "num_hidden_layers": self.layers,
@@ -71,8 +78,8 @@ class Recipe:
             "max_position_embeddings": CONTEXT,
             "tie_word_embeddings": True,
             "bos_token_id": None,
-            "eos_token_id": end_token,
-            "pad_token_id": pad_token,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
         }
         if self.family == "qwen3":
             return Qwen3ForCausalLM(Qwen3Config(**common))

@@ -45,7 +45,7 @@ def write_report(folder: Path, config: LLMPairConfig, agents: Sequence[str]) -> 
         f"# {' + '.join(agents)}: {' and '.join(arm.label for arm in trained)}",
         f"{config.steps} steps of {config.prompts_per_step} prompts × {config.group_size} rollouts an agent, "
         f"learning rate {config.learning_rate:g}, seed {config.seed}. Sampled accuracy at temperature 1 on "
-        f"{config.eval_prompts} problems × {config.eval_samples} responses, drawn like those of training but with a seed of their own; "
+        f"{config.eval_prompts} problems × {config.eval_samples} responses, from seeds of their own; "
         "95 % intervals over problems.",
         _table([initial, *trained], agents),
         _who_was_ahead(trained, agents),

@@ -40,10 +40,10 @@ def run(config: LLMPairConfig) -> None:
     for method in config.methods:
         get_method(method)
         config.training(method)
-    config = _resolve(config)
+    config = resolve(config)
     folder = _open_folder(config)
     try:
-        sources = _sources(config)
+        sources = sources_of(config)
         with MathVerifier() as verifier:
             world = _world(config, verifier)
             prompts = world.sample_prompts(config.eval_prompts, RandomStream(EVALUATION_SEED))
@@ -56,7 +56,7 @@ def run(config: LLMPairConfig) -> None:
         raise
 
 
-def _resolve(config: LLMPairConfig) -> LLMPairConfig:
+def resolve(config: LLMPairConfig) -> LLMPairConfig:
     """Fill in what depends on other settings or on the machine."""
     if len(config.agents) == 1:
         raise LabError("--agents takes two or more models; one alone has nobody to share with")
@@ -93,7 +93,7 @@ def _same_run(folder: Path, config: LLMPairConfig) -> bool:
     return replace(load_config(LLMPairConfig, folder / "config.json"), steps=config.steps) == config
 
 
-def _sources(config: LLMPairConfig) -> dict[str, str]:
+def sources_of(config: LLMPairConfig) -> dict[str, str]:
     """Unique agent name → folder or hub id."""
     if not config.agents:
         return {name: str(path) for name, path in build_pair(config.size, config.device).items()}
@@ -116,7 +116,8 @@ def _world(config: LLMPairConfig, verifier: MathVerifier) -> TextWorld:
     return TextWorld(draw_from(problems), verifier)
 
 
-def _load_agents(config: LLMPairConfig, sources: Mapping[str, str]) -> list[CausalLMAgent]:
+def load_agents(config: LLMPairConfig, sources: Mapping[str, str]) -> list[CausalLMAgent]:
+    """Fresh agents from their sources, by name."""
     assert config.learning_rate is not None
     settings = CausalLMSettings(
         config.max_new_tokens,
@@ -133,7 +134,7 @@ def _train(
     folder: Path, config: LLMPairConfig, method: str, sources: Mapping[str, str], world: TextWorld, prompts: TextPrompts
 ) -> None:
     """Train from the start or from the latest checkpoint, save the agents and evaluate them."""
-    agents = _load_agents(config, sources)
+    agents = load_agents(config, sources)
     trainer = Trainer(agents, world, config.training(method), config.seed)
     fit(trainer, config.steps, folder, config.checkpoint_every)
     for agent in agents:
@@ -155,7 +156,7 @@ def _evaluated(
     if path.exists() and json.loads(path.read_text())["steps"] == steps:
         return
     accuracy = evaluate(
-        agents or _load_agents(config, sources), world, prompts, config.eval_samples, EVALUATION_SEED + 1
+        agents or load_agents(config, sources), world, prompts, config.eval_samples, EVALUATION_SEED + 1
     )
     folder.mkdir(exist_ok=True)
     record = {

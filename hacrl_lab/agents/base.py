@@ -36,7 +36,10 @@ class Agent(Protocol):
         ...
 
     def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Log π(y_t | prompt, y_<t) of every token, nats, differentiable: (..., n, P, G, T); arbitrary outside the mask."""
+        """Log π(y_t | prompt, y_<t) of every token, differentiable, nats: (..., n, P, G, T).
+
+        Outside the mask the values are arbitrary.
+        """
         ...
 
     def apply_gradients(self) -> Tensor:

@@ -76,11 +76,11 @@ class CausalLMAgent:
         location = str(path) if path.is_dir() else source
         try:
             tokenizer = AutoTokenizer.from_pretrained(location)
-            model = AutoModelForCausalLM.from_pretrained(location, dtype=getattr(torch, settings.dtype))
+            model: Any = AutoModelForCausalLM.from_pretrained(location, dtype=getattr(torch, settings.dtype))
         except Exception as error:  # transformers, safetensors and the hub client raise many kinds
             reason = str(error).strip().split("\n")[0]
             raise ModelLoadError(f"could not load a model from {source!r}: {reason}") from error
-        return cls(name, model.to(settings.device), tokenizer, settings)
+        return cls(name, model.to(torch.device(settings.device)), tokenizer, settings)
 
     @property
     def context_size(self) -> int:
@@ -134,8 +134,8 @@ class CausalLMAgent:
     def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
         """Two forward passes: the prompts once, then all their responses on the prompts' keys and values.
 
-        The n·G responses of a prompt share its first C − 1 tokens; the last prompt token and the responses but for their
-        last tokens are what predicts the responses. float32 log-softmax over the vocabulary.
+        The n·G responses of a prompt share its first C − 1 tokens; the last prompt token and the responses but for
+        their last tokens are what predicts the responses. float32 log-softmax over the vocabulary.
         """
         n, prompts, group, length = encoded.tokens.shape
         tokens = encoded.tokens.movedim(0, 1).flatten(0, 2)  # (P·n·G, T)

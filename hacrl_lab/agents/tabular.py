@@ -96,6 +96,21 @@ class TabularAgent:
         row = contexts * self.logits.shape[-2] + prefix_index(encoded.tokens, self.actions)
         return _gather_rows(table, row).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
 
+    @torch.no_grad()
+    def response_log_probs(self) -> Tensor:
+        """Log π(y | context) of every possible response, by enumeration: (..., contexts, actions^length).
+
+        Responses are in the order of their numbers, the first action most significant.
+        """
+        table = self.logits.log_softmax(-1)
+        log_probs = torch.zeros_like(table[..., :1, 0])  # of the one empty prefix
+        start = 0
+        for t in range(self.length):
+            level = table[..., start : start + self.actions**t, :]  # (..., contexts, actions^t, actions)
+            log_probs = (log_probs.unsqueeze(-1) + level).flatten(-2)
+            start += self.actions**t
+        return log_probs
+
     def apply_gradients(self) -> Tensor:
         """One optimiser step; the norm is each seed's own."""
         gradient = self.logits.grad

@@ -1,8 +1,9 @@
-"""Sampling with transformers' own ``generate``: temperature 1 and no truncation, from an explicit seed (decision D10)."""
+"""Sampling with transformers' own ``generate``: temperature 1, no truncation, from an explicit seed (decision D10)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -64,7 +65,7 @@ def sample(
         ):
             torch.manual_seed(seed)
             recorder = _SampledLogProbs(bar)
-            sequences = model.generate(
+            sequences = cast(Any, model).generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
                 generation_config=config,
@@ -87,7 +88,7 @@ class _SampledLogProbs(LogitsProcessor):
         self._latest: Tensor | None = None
         self._columns: list[Tensor] = []
 
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._latest is not None:
             self._columns.append(self._pick(input_ids[:, -1]))
         self._latest = scores.float().log_softmax(-1)

@@ -138,7 +138,9 @@ def test_equal_rewards_give_zero_advantage(value: float, samplers: int, prompts:
 
 @settings(derandomize=True, deadline=None)
 @given(
-    rewards=st.lists(st.integers(-100, 100), min_size=6, max_size=6), changed=st.integers(-100, 100), at=st.integers(0, 5)
+    rewards=st.lists(st.integers(-100, 100), min_size=6, max_size=6),
+    changed=st.integers(-100, 100),
+    at=st.integers(0, 5),
 )
 def test_leave_one_out_ignores_the_own_reward_and_no_other(rewards: list[int], changed: int, at: int) -> None:
     before = f64(rewards).reshape(2, 1, 3)

@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hacrl_lab.metrics import METRICS, MetricsWriter, read_metrics
+
+
+def write_steps(folder: Path, steps: range, steps_done: int = 0, offset: float = 0) -> None:
+    writer = MetricsWriter(folder, steps_done)
+    for step in steps:
+        writer.write(step, {"accuracy/a": torch.tensor(step / 4 + offset)}, seconds=1.5)
+    writer.close()
+
+
+def lines(folder: Path, name: str) -> list[str]:
+    return (folder / name).read_text(encoding="utf-8").splitlines()
+
+
+def test_every_metric_has_a_description() -> None:
+    assert METRICS
+    assert all(len(description.split()) >= 3 for description in METRICS.values())
+    assert all("/" not in name and name == name.strip().lower() for name in METRICS)
+
+
+def test_metrics_are_read_back_as_curves(tmp_path: Path) -> None:
+    write_steps(tmp_path / "run", range(1, 4))
+    assert read_metrics(tmp_path / "run") == {"step": [1, 2, 3], "accuracy/a": [0.25, 0.5, 0.75]}
+
+
+def test_run_without_steps_has_no_curves(tmp_path: Path) -> None:
+    write_steps(tmp_path, range(0))
+    assert read_metrics(tmp_path) == {}
+
+
+def test_leading_axes_are_averaged(tmp_path: Path) -> None:
+    writer = MetricsWriter(tmp_path)
+    writer.write(1, {"rollouts/a": torch.tensor(7), "accuracy/a": torch.tensor([[0.0, 1.0], [1.0, 1.0]])}, 0.1)
+    writer.close()
+    assert read_metrics(tmp_path) == {"step": [1], "rollouts/a": [7], "accuracy/a": [0.75]}
+
+
+def test_every_step_is_on_disk_before_the_next(tmp_path: Path) -> None:
+    writer = MetricsWriter(tmp_path)
+    writer.write(1, {"accuracy/a": torch.tensor(0.5)}, 0.1)
+    assert read_metrics(tmp_path)["accuracy/a"] == [0.5]
+    writer.close()
+
+
+def test_times_are_in_a_file_of_their_own(tmp_path: Path) -> None:
+    write_steps(tmp_path, range(1, 3))
+    assert [json.loads(line) for line in lines(tmp_path, "timings.jsonl")] == [
+        {"step": 1, "seconds": 1.5},
+        {"step": 2, "seconds": 1.5},
+    ]
+    assert "1.5" not in (tmp_path / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "timings.jsonl"])
+def test_resumed_run_drops_the_lines_of_later_steps(tmp_path: Path, name: str) -> None:
+    # killed after step 5, whose latest checkpoint is of step 3
+    write_steps(tmp_path / "broken", range(1, 6))
+    write_steps(tmp_path / "broken", range(4, 8), steps_done=3)
+    write_steps(tmp_path / "whole", range(1, 8))
+    assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "timings.jsonl"])
+def test_resumed_run_drops_a_torn_last_line(tmp_path: Path, name: str) -> None:
+    write_steps(tmp_path / "torn", range(1, 4))
+    with (tmp_path / "torn" / name).open("a") as file:
+        file.write('{"step": 4, "accur')  # killed here
+    write_steps(tmp_path / "torn", range(4, 6), steps_done=3)
+    write_steps(tmp_path / "whole", range(1, 6))
+    assert (tmp_path / "torn" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_run_from_the_start_replaces_what_was_there(tmp_path: Path) -> None:
+    write_steps(tmp_path, range(1, 4))
+    write_steps(tmp_path, range(1, 3), offset=1)
+    assert read_metrics(tmp_path) == {"step": [1, 2], "accuracy/a": [1.25, 1.5]}
+
+
+def test_tensorboard_shows_the_resumed_curve(tmp_path: Path) -> None:
+    write_steps(tmp_path, range(1, 4))
+    write_steps(tmp_path, range(3, 5), steps_done=2, offset=1)
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert {event.step: event.value for event in board.Scalars("accuracy/a")} == {1: 0.25, 2: 0.5, 3: 1.75, 4: 2.0}
+    assert [event.value for event in board.Scalars("seconds")][-1] == 1.5

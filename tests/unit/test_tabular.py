@@ -1,0 +1,213 @@
+import copy
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Tensor
+
+from hacrl_lab.agents.tabular import TabularAgent, prefix_count, prefix_index
+from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
+from hacrl_lab.seeding import RandomStream
+
+
+def random_agent(
+    contexts: int, actions: int, length: int, seed: int = 0, leading: tuple[int, ...] = ()
+) -> TabularAgent:
+    generator = torch.Generator().manual_seed(seed)
+    shape = *leading, contexts, prefix_count(actions, length), actions
+    return TabularAgent("table", torch.randn(shape, generator=generator, dtype=torch.float64), length)
+
+
+def all_sequences(actions: int, length: int) -> Tensor:
+    return torch.tensor(list(itertools.product(range(actions), repeat=length)))
+
+
+def encoded(contexts: Tensor, tokens: Tensor) -> EncodedRollouts:
+    """Contexts (..., P) and tokens (..., n, P, G, T), all of them part of the responses."""
+    contexts = contexts.unsqueeze(-1)
+    return EncodedRollouts(contexts, torch.ones_like(contexts).bool(), tokens, torch.ones_like(tokens).bool())
+
+
+def batch_of(actions: Tensor) -> RolloutBatch:
+    mask = torch.ones_like(actions).bool()
+    return RolloutBatch(actions, mask[..., 0], actions, mask)
+
+
+def test_prefixes_are_counted_up_to_the_last_action() -> None:
+    assert prefix_count(actions=2, length=3) == 1 + 2 + 4
+    assert prefix_count(actions=5, length=1) == 1
+
+
+def test_prefixes_are_numbered_by_length_then_actions() -> None:
+    # nothing: 0; one action a: 1 + a; two actions a, b: 1 + 3 + 3a + b
+    assert prefix_index(torch.tensor([[2, 1, 0], [0, 0, 2]]), actions=3).tolist() == [[0, 3, 11], [0, 1, 4]]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 4))
+def test_every_prefix_has_one_number(actions: int, length: int) -> None:
+    sequences = all_sequences(actions, length)
+    numbers = prefix_index(sequences, actions)
+    prefixes = {
+        (int(n), tuple(y[:t])) for y, row in zip(sequences.tolist(), numbers, strict=True) for t, n in enumerate(row)
+    }
+    assert sorted(number for number, _ in prefixes) == list(range(prefix_count(actions, length)))
+
+
+def test_log_prob_is_read_from_the_row_of_context_and_prefix() -> None:
+    # two contexts, length 2, two actions: rows for no prefix, prefix 0, prefix 1; softmax of ln w is w over its sum
+    weights = torch.tensor([[[1, 3], [1, 1], [2, 3]], [[1, 7], [9, 1], [1, 4]]], dtype=torch.float64)
+    agent = TabularAgent("table", weights.log(), length=2)
+    tokens = torch.tensor([[[[1, 0]], [[0, 1]]]])  # context 0 answers 1, 0 and context 1 answers 0, 1
+    probabilities = agent.token_log_probs(encoded(torch.tensor([0, 1]), tokens)).exp()
+    expected = torch.tensor([[[[3 / 4, 2 / 5]], [[1 / 8, 1 / 10]]]], dtype=torch.float64)
+    torch.testing.assert_close(probabilities, expected, rtol=1e-15, atol=0)
+
+
+def test_rollouts_of_several_samplers_are_scored_alike() -> None:
+    agent, contexts = random_agent(3, 2, 2), torch.tensor([2, 0])
+    tokens = torch.tensor([[[[0, 1]], [[1, 1]]], [[[1, 0]], [[0, 0]]]])  # n = 2, P = 2, G = 1
+    together = agent.token_log_probs(encoded(contexts, tokens))
+    for sampler in range(2):
+        assert torch.equal(together[sampler : sampler + 1], agent.token_log_probs(encoded(contexts, tokens[[sampler]])))
+
+
+@settings(derandomize=True, deadline=None, max_examples=25)
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 1000))
+def test_probabilities_of_all_sequences_sum_to_one(actions: int, length: int, seed: int) -> None:
+    agent = random_agent(2, actions, length, seed)
+    tokens = all_sequences(actions, length).expand(1, 2, -1, -1)  # every sequence, as the group of both contexts
+    sequence_probabilities = agent.token_log_probs(encoded(torch.tensor([0, 1]), tokens)).sum(-1).exp()
+    assert ((sequence_probabilities.sum(-1) - 1).abs() <= 1e-12).all()
+
+
+def test_samples_follow_the_softmax() -> None:
+    # chi-square over the nine sequences of each of two contexts; a right sampler fails one of them with 1e-6 at most
+    agent, draws = random_agent(2, 3, 2, seed=1), 20_000
+    rollouts = agent.generate(torch.tensor([1, 0]), draws, RandomStream(0))
+    sequences = all_sequences(3, 2)
+    counts = (rollouts.tokens.unsqueeze(-2) == sequences).all(-1).sum(-2)
+    probabilities = agent.token_log_probs(encoded(torch.tensor([1, 0]), sequences.expand(1, 2, -1, -1))).sum(-1).exp()
+    expected = draws * probabilities[0].detach()
+    chi_square = ((counts - expected) ** 2 / expected).sum(-1)
+    assert counts.sum() == 2 * draws
+    assert (chi_square < stats.chi2.isf(0.5e-6, df=8)).all()
+
+
+def test_impossible_actions_are_never_sampled() -> None:
+    logits = torch.tensor([-torch.inf, 0, -torch.inf, 0, -torch.inf], dtype=torch.float64).reshape(1, 1, 5)
+    rollouts = TabularAgent("table", logits, length=1).generate(torch.tensor([0]), 2000, RandomStream(0))
+    assert rollouts.tokens.unique().tolist() == [1, 3]
+
+
+def test_rollouts_are_whole_and_finished() -> None:
+    rollouts = random_agent(2, 3, 4).generate(torch.tensor([0, 1, 1]), 5, RandomStream(0))
+    assert rollouts.tokens.shape == rollouts.mask.shape == (3, 5, 4)
+    assert rollouts.mask.all()
+    assert rollouts.finished.shape == (3, 5)
+    assert rollouts.finished.all()
+    assert torch.equal(rollouts.responses, rollouts.tokens)
+
+
+def test_same_stream_gives_the_same_rollouts() -> None:
+    agent, prompts = random_agent(2, 3, 4), torch.tensor([0, 1])
+    first, second, other = (agent.generate(prompts, 8, RandomStream(0, key)).tokens for key in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
+    agent, prompts = random_agent(2, 3, 2, leading=(4,)), torch.tensor([[0, 1], [1, 0], [0, 0], [1, 1]])
+    rollouts = agent.generate(prompts, 6, RandomStream(range(4), 9))
+    log_probs = agent.token_log_probs(agent.encode(prompts, [("table", rollouts)]))
+    for seed in range(4):
+        alone = TabularAgent("table", agent.logits[seed].detach(), length=2)
+        alone_rollouts = alone.generate(prompts[seed], 6, RandomStream(seed, 9))
+        assert torch.equal(rollouts.tokens[seed], alone_rollouts.tokens)
+        alone_log_probs = alone.token_log_probs(alone.encode(prompts[seed], [("table", alone_rollouts)]))
+        assert torch.equal(log_probs[seed], alone_log_probs)
+
+
+def test_encoding_stacks_samplers_and_fills_up_shorter_responses() -> None:
+    pool = [("a", batch_of(torch.tensor([[[1, 1]], [[0, 1]]]))), ("b", batch_of(torch.tensor([[[1]], [[1]]])))]
+    rollouts = random_agent(3, 2, 2).encode(torch.tensor([2, 0]), pool)
+    assert rollouts.contexts.tolist() == [[2], [0]]
+    assert rollouts.context_mask.all()
+    assert rollouts.tokens[:, :, 0].tolist() == [[[1, 1], [0, 1]], [[1, 0], [1, 0]]]
+    assert rollouts.mask[:, :, 0].tolist() == [[[True, True], [True, True]], [[True, False], [True, False]]]
+
+
+def test_gradient_of_a_log_prob_is_one_hot_minus_probabilities() -> None:
+    # d log softmax(x)[a]/dx = 1[a] − p with p = 1/4, 3/4; only the row that was read has one
+    agent = TabularAgent("table", torch.tensor([[[0, math.log(3)]], [[0, 0]]], dtype=torch.float64), length=1)
+    agent.token_log_probs(encoded(torch.tensor([0]), torch.tensor([[[[1]]]]))).sum().backward()
+    assert agent.logits.grad is not None
+    torch.testing.assert_close(agent.logits.grad.tolist(), [[[-0.25, 0.25]], [[0.0, 0.0]]], rtol=1e-15, atol=1e-16)
+
+
+def sgd_agent(seeds: int) -> TabularAgent:
+    logits = torch.zeros(seeds, 1, 1, 2, dtype=torch.float64)
+    return TabularAgent("table", logits, length=1, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.5))
+
+
+def test_step_descends_the_loss_and_returns_each_seeds_norm() -> None:
+    agent = sgd_agent(seeds=2)
+    (agent.logits * torch.tensor([[[[3, 4]]], [[[0, -2]]]])).sum().backward()
+    assert agent.apply_gradients().tolist() == [5, 2]
+    assert agent.logits.tolist() == [[[[-1.5, -2]]], [[[0, 1]]]]  # 0 − 0.5·gradient
+
+
+def test_gradients_are_gathered_until_the_step_and_then_gone() -> None:
+    agent = sgd_agent(seeds=1)
+    for _ in range(2):
+        agent.logits.sum().backward()
+    agent.apply_gradients()
+    agent.logits.sum().backward()
+    agent.apply_gradients()
+    assert agent.logits.flatten().tolist() == [-1.5, -1.5]  # −0.5·2, then −0.5·1
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_gradient_that_is_not_finite_changes_nothing(wrong: float) -> None:
+    agent = sgd_agent(seeds=2)
+    (agent.logits * torch.tensor([[[[1, 1]]], [[[wrong, 1]]]])).sum().backward()
+    with pytest.raises(NonFiniteError, match="the gradient of agent 'table' is not finite; the update was not applied"):
+        agent.apply_gradients()
+    assert (agent.logits == 0).all()
+
+
+def test_agent_continues_from_its_state() -> None:
+    def adam_agent() -> TabularAgent:
+        logits = torch.zeros(1, 1, 3, dtype=torch.float64)
+        return TabularAgent(
+            "table", logits, length=1, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1)
+        )
+
+    def step(agent: TabularAgent, weights: list[float]) -> None:
+        (agent.logits * torch.tensor(weights)).sum().backward()
+        agent.apply_gradients()
+
+    first, second = adam_agent(), adam_agent()
+    step(first, [1, 2, 3])
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for agent in (first, second):  # Adam's second step depends on its first
+        step(agent, [-1, 5, 0.5])
+    assert torch.equal(first.logits, second.logits)
+    assert second.logits.requires_grad
+
+
+def test_initial_logits_are_copied() -> None:
+    logits = torch.zeros(1, 1, 2)
+    agent = TabularAgent("table", logits, length=1)
+    logits += 1
+    assert (agent.logits == 0).all()
+
+
+def test_table_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="logits must have 4 prefixes for 3 actions and length 2, got 3"):
+        TabularAgent("table", torch.zeros(1, 3, 3), length=2)
