@@ -40,12 +40,7 @@ class TextWorld:
 
     def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
         """Draw ``count`` problems."""
-        problems = [self._draw(stream.numpy) for _ in range(count)]
-        return TextPrompts(
-            [problem.question for problem in problems],
-            [problem.answer for problem in problems],
-            [problem.topics for problem in problems],
-        )
+        return as_prompts([self._draw(stream.numpy) for _ in range(count)])
 
     def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
         """1 for a right answer, 0 for any other: (P, G)."""
@@ -53,6 +48,15 @@ class TextWorld:
         texts = [text for texts in rollouts.responses for text in texts]
         answers = [answer for answer in prompts.answers for _ in range(group)]
         return torch.tensor(self._verifier.rewards(texts, answers)).reshape(-1, group)
+
+
+def as_prompts(problems: Sequence[Problem]) -> TextPrompts:
+    """Problems in the form in which agents are asked them."""
+    return TextPrompts(
+        [problem.question for problem in problems],
+        [problem.answer for problem in problems],
+        [problem.topics for problem in problems],
+    )
 
 
 def draw_from(problems: Sequence[Problem]) -> Callable[[np.random.Generator], Problem]:

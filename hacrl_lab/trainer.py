@@ -52,6 +52,16 @@ class SharedPool:
     """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
 
 
+def objective_settings(config: TrainingConfig) -> ObjectiveSettings:
+    """The objective's settings under the configured method.
+
+    Raises:
+        ValueError: an unknown method or an impossible setting.
+    """
+    settings = ObjectiveSettings(config.epsilon_low, config.epsilon_high, config.alpha, config.delta, config.delta_step)
+    return get_method(config.method).settings(settings)
+
+
 class Trainer:
     """Trains n ≥ 1 agents together on one world.
 
@@ -74,9 +84,7 @@ class Trainer:
         self.config = config
         self.seeds = seeds
         self.method = get_method(config.method)
-        self.settings = self.method.settings(
-            ObjectiveSettings(config.epsilon_low, config.epsilon_high, config.alpha, config.delta, config.delta_step)
-        )
+        self.settings = objective_settings(config)
         self.group_size = config.group_size * self.method.rollout_factor
         self.minibatches = config.minibatches * self.method.rollout_factor
         self.tracker = CapabilityTracker(config.capability_window)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
+import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cache
@@ -53,7 +54,9 @@ class MathVerifier:
 
     def __init__(self, workers: int = 1, timeout: float = 10.0) -> None:
         self._timeout = timeout
-        self._pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"), initializer=_quiet)
+        self._pool = ProcessPool(
+            max_workers=workers, context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
+        )
         self._decided: dict[tuple[str, str], bool] = {}
 
     def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
@@ -108,7 +111,8 @@ def _results(outcomes: Iterable[bool]) -> Iterable[bool]:
 # What follows runs in the workers. Their time limit is the pool's, so math-verify's own is switched off.
 
 
-def _quiet() -> None:
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns of the missing time limit at every call
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,22 +14,22 @@ import torch
 import transformers
 
 from envs.arithmetic import ArithmeticWorld
-from envs.text import TextWorld, draw_from, read_problems
+from envs.text import TextWorld, as_prompts, draw_from, read_problems
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.config import load_config, save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.interrupt import Interrupted
-from hacrl_lab.methods import get_method
 from hacrl_lab.rollouts import TextPrompts
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.trainer import Trainer, fit
+from hacrl_lab.trainer import Trainer, fit, objective_settings
 from hacrl_lab.verifiers import MathVerifier
 from pair.config import LEARNING_RATES, OWN_MODELS_LEARNING_RATE, LLMPairConfig
 from pair.pretrain import build_pair
 from pair.report import write_report
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
+EVALUATION = "evaluation.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "numpy", "math-verify", "gymnasium")
 
 
@@ -38,18 +38,20 @@ def run(config: LLMPairConfig) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     for method in config.methods:
-        get_method(method)
-        config.training(method)
+        objective_settings(config.training(method))
     config = resolve(config)
     folder = _open_folder(config)
     try:
         sources = sources_of(config)
         with MathVerifier() as verifier:
-            world = _world(config, verifier)
+            world = _world(config, sources, verifier)
             prompts = world.sample_prompts(config.eval_prompts, RandomStream(EVALUATION_SEED))
-            _evaluated(folder / "initial", config, sources, world, prompts)
-            for method in config.methods:
-                _train(folder / method, config, method, sources, world, prompts)
+            for arm, steps in (("initial", 0), *((method, config.steps) for method in config.methods)):
+                if _evaluated_steps(folder / arm) != steps:
+                    agents = load_agents(config, sources)
+                    if steps > 0:
+                        _train(folder / arm, config, arm, agents, world)
+                    _evaluate(folder / arm, config, steps, agents, world, prompts)
         print(write_report(folder, config, list(sources)))
     except (Interrupted, KeyboardInterrupt):
         print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
@@ -80,7 +82,8 @@ def _open_folder(config: LLMPairConfig) -> Path:
     """Make the run's folder, or go on in it, and write down settings and versions."""
     assert config.output_dir is not None
     folder = Path(config.output_dir)
-    if (folder / "config.json").exists() and not _same_run(folder, config):
+    has_results = folder.is_dir() and any(part.is_dir() for part in folder.iterdir())
+    if has_results and not _same_run(folder, config):
         raise LabError(f"{str(folder)!r} holds another run; give another --output-dir, or --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / "config.json")
@@ -90,7 +93,9 @@ def _open_folder(config: LLMPairConfig) -> Path:
 
 
 def _same_run(folder: Path, config: LLMPairConfig) -> bool:
-    return replace(load_config(LLMPairConfig, folder / "config.json"), steps=config.steps) == config
+    """Whether the folder's run has these settings; it may be made longer, and may have been moved."""
+    earlier = load_config(LLMPairConfig, folder / "config.json")
+    return replace(earlier, steps=config.steps, output_dir=config.output_dir) == config
 
 
 def sources_of(config: LLMPairConfig) -> dict[str, str]:
@@ -108,11 +113,14 @@ def sources_of(config: LLMPairConfig) -> dict[str, str]:
     return sources
 
 
-def _world(config: LLMPairConfig, verifier: MathVerifier) -> TextWorld:
+def _world(config: LLMPairConfig, sources: Mapping[str, str], verifier: MathVerifier) -> TextWorld:
+    """The lab's own stories, or the user's problems, checked before anything is trained on them."""
     if config.problems is None:
         return ArithmeticWorld(verifier)
     problems = read_problems(Path(config.problems))
     verifier.check_answers([problem.answer for problem in problems])
+    for agent in load_agents(config, sources):
+        agent.check_prompts(as_prompts(problems))
     return TextWorld(draw_from(problems), verifier)
 
 
@@ -130,39 +138,34 @@ def load_agents(config: LLMPairConfig, sources: Mapping[str, str]) -> list[Causa
     return [CausalLMAgent.from_pretrained(source, name, settings) for name, source in sources.items()]
 
 
-def _train(
-    folder: Path, config: LLMPairConfig, method: str, sources: Mapping[str, str], world: TextWorld, prompts: TextPrompts
-) -> None:
-    """Train from the start or from the latest checkpoint, save the agents and evaluate them."""
-    agents = load_agents(config, sources)
+def _train(folder: Path, config: LLMPairConfig, method: str, agents: Sequence[CausalLMAgent], world: TextWorld) -> None:
+    """Train from the start or from the latest checkpoint, and save the agents as transformers checkpoints."""
     trainer = Trainer(agents, world, config.training(method), config.seed)
     fit(trainer, config.steps, folder, config.checkpoint_every)
     for agent in agents:
         agent.save_pretrained(folder / "agents" / agent.name)
-    _evaluated(folder, config, sources, world, prompts, agents, config.steps)
 
 
-def _evaluated(
+def _evaluate(
     folder: Path,
     config: LLMPairConfig,
-    sources: Mapping[str, str],
+    steps: int,
+    agents: Sequence[CausalLMAgent],
     world: TextWorld,
     prompts: TextPrompts,
-    agents: list[CausalLMAgent] | None = None,
-    steps: int = 0,
 ) -> None:
-    """Evaluate into ``evaluation.json``, unless that was done at this many steps."""
-    path = folder / "evaluation.json"
-    if path.exists() and json.loads(path.read_text())["steps"] == steps:
-        return
-    accuracy = evaluate(
-        agents or load_agents(config, sources), world, prompts, config.eval_samples, EVALUATION_SEED + 1
-    )
-    folder.mkdir(exist_ok=True)
+    """Write the agents' accuracy on every evaluation prompt to ``evaluation.json``."""
+    accuracy = evaluate(agents, world, prompts, config.eval_samples, EVALUATION_SEED + 1)
     record = {
         "steps": steps,
-        "samples": config.eval_samples,
         "topics": prompts.topics,
         "accuracy": {name: list(values) for name, values in accuracy.items()},
     }
-    path.write_text(json.dumps(record) + "\n")
+    folder.mkdir(exist_ok=True)
+    (folder / EVALUATION).write_text(json.dumps(record) + "\n")
+
+
+def _evaluated_steps(folder: Path) -> int | None:
+    """After how many training steps the folder's evaluation was made; None where there is none."""
+    path = folder / EVALUATION
+    return json.loads(path.read_text())["steps"] if path.exists() else None

@@ -87,6 +87,14 @@ class CausalLMAgent:
         """The longest prompt plus response that the model can read, in its own tokens."""
         return int(self.model.config.max_position_embeddings)
 
+    def check_prompts(self, prompts: TextPrompts) -> None:
+        """Make sure that every prompt leaves room for a response.
+
+        Raises:
+            LabError: naming the longest prompt, if it does not.
+        """
+        self._encode_prompts(prompts)
+
     def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
         """Sample with transformers' ``generate``; responses are texts without special tokens."""
         contexts, context_mask = self._encode_prompts(prompts)
@@ -98,7 +106,7 @@ class CausalLMAgent:
             stop_tokens=self._stop_tokens,
             pad_token=cast(int, self.tokenizer.pad_token_id),
             seed=int(stream.integers(2**62)),
-            description=f"{self.name} answers",
+            agent=self.name,
         )
         texts = self.tokenizer.batch_decode(
             [row[keep].tolist() for row, keep in zip(out.tokens, out.mask, strict=True)],

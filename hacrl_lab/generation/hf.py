@@ -10,6 +10,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
+from hacrl_lab.errors import NonFiniteError
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -34,7 +36,7 @@ def sample(
     stop_tokens: list[int],
     pad_token: int,
     seed: int,
-    description: str,
+    agent: str,
 ) -> Generation:
     """Sample one continuation of every left-padded prompt.
 
@@ -45,7 +47,10 @@ def sample(
         stop_tokens: tokens that end a response.
         pad_token: fills up finished rows.
         seed: of the sampling; the global random state is left as it was.
-        description: names the progress bar.
+        agent: name, for the progress bar and errors.
+
+    Raises:
+        NonFiniteError: the model's logits became inf or nan.
     """
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
@@ -61,10 +66,10 @@ def sample(
     try:
         with (
             torch.random.fork_rng(devices=devices),
-            tqdm(total=max_new_tokens, desc=description, unit="token", leave=False) as bar,
+            tqdm(total=max_new_tokens, desc=f"{agent} answers", unit="token", leave=False) as bar,
         ):
             torch.manual_seed(seed)
-            recorder = _SampledLogProbs(bar)
+            recorder = _SampledLogProbs(bar, agent)
             sequences = cast(Any, model).generate(
                 input_ids=input_ids,
                 attention_mask=attention_mask,
@@ -83,14 +88,19 @@ def sample(
 class _SampledLogProbs(LogitsProcessor):
     """Keeps the sampled tokens' log-probabilities without keeping every step's logits; moves the progress bar."""
 
-    def __init__(self, bar: tqdm) -> None:
+    def __init__(self, bar: tqdm, agent: str) -> None:
         self._bar = bar
+        self._agent = agent
         self._latest: Tensor | None = None
         self._columns: list[Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         if self._latest is not None:
             self._columns.append(self._pick(input_ids[:, -1]))
+        if not bool(torch.isfinite(scores).all()):
+            raise NonFiniteError(
+                f"the logits of agent {self._agent!r} are not finite; a smaller learning rate may help"
+            )
         self._latest = scores.float().log_softmax(-1)
         self._bar.update()
         return scores

@@ -103,12 +103,11 @@ def test_tracker_keeps_its_own_copy_without_gradient() -> None:
 
 
 def test_tracker_continues_from_its_state() -> None:
-    first, second = CapabilityTracker(window=2), CapabilityTracker(window=2)
+    first, second = CapabilityTracker(window=3), CapabilityTracker(window=3)
     first.update(f64([0.25]))
-    first.update(f64([0.5]))
-    second.update(f64([1.0]))  # replaced, not kept beside the loaded history
+    second.update(f64([0.0]))  # replaced, not kept beside the loaded history
     second.load_state_dict(first.state_dict())
-    assert second.update(f64([1.0])).item() == 0.75  # (1/2 + 1)/2
+    assert second.update(f64([0.75])).item() == 0.5  # (1/4 + 3/4)/2
 
 
 def test_change_of_shape_is_refused() -> None:

@@ -105,6 +105,16 @@ def test_impossible_actions_are_never_sampled() -> None:
     assert rollouts.tokens.unique().tolist() == [1, 3]
 
 
+def test_smallest_uniform_number_skips_impossible_actions() -> None:
+    class Zeros(RandomStream):
+        def uniform(self, *shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.float64)
+
+    logits = torch.tensor([-torch.inf, 0, 0]).reshape(1, 1, 3)
+    rollouts = TabularAgent("table", logits, length=1).generate(torch.tensor([0]), 1, Zeros(0))
+    assert rollouts.tokens.item() == 1
+
+
 def test_rollouts_are_whole_and_finished() -> None:
     rollouts = random_agent(2, 3, 4).generate(torch.tensor([0, 1, 1]), 5, RandomStream(0))
     assert rollouts.tokens.shape == rollouts.mask.shape == (3, 5, 4)

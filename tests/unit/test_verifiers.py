@@ -1,3 +1,4 @@
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -130,6 +131,16 @@ def kill_the_busy_one(pids: set[int]) -> None:
                 return
         time.sleep(0.05)
     raise AssertionError("no worker was busy")
+
+
+def test_interrupt_from_the_keyboard_leaves_the_workers_alone(verifier: MathVerifier) -> None:
+    # Ctrl-C reaches every process of the terminal; it is the training loop's to decide what follows
+    verifier.rewards(boxed("50"), ["50"])
+    before = workers()
+    for worker in before:
+        worker.send_signal(signal.SIGINT)
+    assert verifier.rewards(boxed("51", "52"), ["51", "53"]) == [1, 0]
+    assert workers() == before
 
 
 def test_closing_ends_the_workers() -> None:

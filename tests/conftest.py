@@ -1,0 +1,78 @@
+"""Models that the tests make themselves: small, of three families, able to add a little and often wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pair.tokenizers import NumberSplit, train_tokenizer
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
+
+CONTEXT = 48
+
+
+@pytest.fixture(scope="session")
+def adders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Folders of three ordinary transformers checkpoints that answer ``a+b`` rightly about half of the time."""
+    folder = tmp_path_factory.mktemp("adders")
+    return [_make_adder(folder / name, name, seed) for seed, name in enumerate(("qwen3", "llama", "gpt2"))]
+
+
+@pytest.fixture(scope="session")
+def sums(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A problem file for them."""
+    path = tmp_path_factory.mktemp("problems") / "sums.jsonl"
+    lines = [f'{{"question": "{a}+{b}", "answer": "{a + b}"}}' for a in range(8, 13) for b in range(8, 13)]
+    path.write_text("\n".join(lines) + "\n")
+    return str(path)
+
+
+def _make_adder(folder: Path, name: str, seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    numbers: NumberSplit = "digits" if name == "qwen3" else "groups"
+    texts = [f"{a}+{b}\n\\boxed{{{a + b}}}" for a in range(8, 13) for b in range(8, 13)]
+    tokenizer = train_tokenizer(texts * 5, numbers, 300 + 20 * seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = _new_model(name, len(tokenizer), tokenizer.eos_token_id)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(50):
+        pairs = rng.integers(8, 13, size=(32, 2))
+        slips = rng.integers(0, 2, size=32)  # half of the answers are one too large
+        rows = [f"{a}+{b}\n\\boxed{{{a + b + slip}}}<|end|>" for (a, b), slip in zip(pairs, slips, strict=True)]
+        encoded = tokenizer(rows, return_tensors="pt", padding=True)
+        labels = encoded["input_ids"].masked_fill(encoded["attention_mask"] == 0, -100)
+        model(**encoded, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+def _new_model(name: str, vocab_size: int, end_token: int) -> PreTrainedModel:
+    common = {"vocab_size": vocab_size, "eos_token_id": end_token, "bos_token_id": None}
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": CONTEXT,
+        "tie_word_embeddings": True,
+    }
+    if name == "qwen3":
+        return Qwen3ForCausalLM(Qwen3Config(**common, **shape, head_dim=16))
+    if name == "llama":
+        return LlamaForCausalLM(LlamaConfig(**common, **shape))
+    return GPT2LMHeadModel(GPT2Config(**common, n_embd=48, n_layer=2, n_head=2, n_positions=CONTEXT))
