@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import llm_pair
 import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hacrl_lab.metrics import METRICS, read_metrics
 
@@ -266,14 +267,16 @@ def test_an_unreadable_checkpoint_is_named_and_nothing_is_lost(
     assert same_numbers(folder, uninterrupted)
 
 
-def test_weights_that_overflow_end_the_run_and_keep_the_checkpoint(
+def test_a_model_that_gives_nan_is_named(
     adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    arguments = [*command(adders[:2], sums, tmp_path / "run"), "--learning-rate", "1e39"]
-    status, error = call(monkeypatch, capsys, *arguments)
+    model = AutoModelForCausalLM.from_pretrained(adders[0])
+    model.get_input_embeddings().weight.data[0] = torch.nan
+    model.save_pretrained(tmp_path / "sick")
+    AutoTokenizer.from_pretrained(adders[0]).save_pretrained(tmp_path / "sick")
+    status, error = call(monkeypatch, capsys, *command([adders[1], str(tmp_path / "sick")], sums, tmp_path / "run"))
     assert status == 1
-    assert "not finite" in error
-    assert json.loads((tmp_path / "run" / "initial" / "evaluation.json").read_text())["steps"] == 0
+    assert "the logits of agent 'sick' are not finite" in error
 
 
 def test_another_run_is_not_written_over(

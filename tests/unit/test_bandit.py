@@ -1,5 +1,6 @@
 import itertools
 import warnings
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -20,7 +21,7 @@ def answers_to(actions: torch.Tensor) -> RolloutBatch:
     return RolloutBatch(actions, mask[..., 0], actions, mask)
 
 
-def bare_env(**settings: float) -> ContextualBanditEnv:
+def bare_env(**settings: Any) -> ContextualBanditEnv:
     env = gymnasium.make(ID, **settings).unwrapped
     assert isinstance(env, ContextualBanditEnv)
     return env
@@ -97,6 +98,12 @@ def test_prompts_are_all_contexts_and_no_others() -> None:
     assert prompts.unique().tolist() == [0, 1, 2, 3, 4]
 
 
+def test_environment_has_the_table_of_its_answer_seed() -> None:
+    for seed in (0, 6):
+        expected = bandit_world(seed, contexts=20, length=2).answers
+        assert (bare_env(contexts=20, length=2, answer_seed=seed).answers == expected.numpy()).all()
+
+
 @pytest.mark.parametrize("length", [1, 2])
 def test_environment_and_world_give_the_same_rewards(length: int) -> None:
     env = bare_env(contexts=4, actions=3, length=length, right_share=0.4, answer_seed=6)
@@ -123,7 +130,7 @@ def test_observation_shows_the_context_and_the_actions_so_far() -> None:
 
 
 def test_same_seeds_give_the_same_episodes() -> None:
-    def episodes(seed: int) -> list[object]:
+    def episodes(seed: int) -> list[Any]:
         env = gymnasium.make(ID, length=2, contexts=50, answer_seed=1)
         return [play(env, [3, 1], seed)] + [play(env, [a, b]) for a, b in itertools.product(range(4), repeat=2)]
 

@@ -21,7 +21,8 @@ def verifier() -> Iterator[MathVerifier]:
 
 def workers() -> list[psutil.Process]:
     """The verifier's processes, without Python's own resource tracker."""
-    return [child for child in psutil.Process().children() if any("spawn_main" in word for word in child.cmdline())]
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if any("spawn_main" in word for word in child.cmdline())]
 
 
 def boxed(*answers: str) -> list[str]:
@@ -100,11 +101,11 @@ def test_response_that_hangs_is_wrong_and_the_others_are_judged(verifier: MathVe
     rewards = verifier.rewards(boxed("41", HANGS, "42"), ["41", "8", "42"])
     seconds = time.monotonic() - started
     assert rewards == [1, 0, 1]
-    assert TIMEOUT * 0.9 < seconds < 2 * TIMEOUT  # it did hang; the rest is a new worker's start
+    assert TIMEOUT * 0.9 < seconds < 10 * TIMEOUT  # it did hang, and not for as long as it liked
     # the verdict is remembered: it hangs no second time, and the verifier works on
     started = time.monotonic()
     assert verifier.rewards(boxed(HANGS, "8.0"), ["8", "8"]) == [0, 1]
-    assert time.monotonic() - started < TIMEOUT / 2
+    assert time.monotonic() - started < TIMEOUT * 0.9
 
 
 def test_response_that_kills_its_worker_is_wrong_and_the_next_is_judged() -> None:

@@ -1,0 +1,70 @@
+"""One suite over every world: what the training loop relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from envs.arithmetic import ArithmeticWorld
+from envs.bandit import bandit_world
+from envs.text import Problem, TextWorld, draw_from
+from hacrl_lab.agents.base import World
+from hacrl_lab.rollouts import RolloutBatch, TextPrompts
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verifiers import MathVerifier
+
+P, G = 5, 2
+KINDS = ("bandit", "stories", "problems")
+
+
+@pytest.fixture(scope="module")
+def verifier() -> Iterator[MathVerifier]:
+    with MathVerifier() as one:
+        yield one
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
+    if request.param == "bandit":
+        return bandit_world(0, contexts=6, actions=3, length=2)
+    if request.param == "stories":
+        return ArithmeticWorld(verifier)
+    return TextWorld(draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), verifier)
+
+
+def same(a: Any, b: Any) -> bool:
+    return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
+    """Every response right, or every response wrong, by the world's own knowledge of the answers."""
+    done = torch.ones(P, G, dtype=torch.bool)
+    if isinstance(prompts, TextPrompts):
+        texts = [[f"so \\boxed{{{answer if right else answer + '+1'}}}"] * G for answer in prompts.answers]
+        return RolloutBatch(texts, done, done.unsqueeze(-1), done.unsqueeze(-1))
+    rows = world.answers[prompts].int()
+    number = rows.argmax(-1) if right else rows.argmin(-1)
+    actions = torch.stack([number // 3, number % 3], -1).unsqueeze(1).expand(P, G, 2)
+    return RolloutBatch(actions, done, actions, torch.ones_like(actions, dtype=torch.bool))
+
+
+every_kind = pytest.mark.parametrize("world", KINDS, indirect=True)
+
+
+@every_kind
+def test_the_same_stream_gives_the_same_prompts_and_another_gives_others(world: World) -> None:
+    first, again, other = (world.sample_prompts(20, RandomStream(key)) for key in (0, 0, 1))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+@every_kind
+@pytest.mark.parametrize("right", [True, False])
+def test_right_responses_are_worth_one_and_wrong_ones_nothing(world: World, right: bool) -> None:
+    prompts = world.sample_prompts(P, RandomStream(2))
+    rewards = world.verify(prompts, answers(world, prompts, right))
+    assert rewards.is_floating_point()
+    assert torch.equal(rewards, torch.full((P, G), float(right), dtype=rewards.dtype))
