@@ -26,7 +26,7 @@ METRICS: Mapping[str, str] = {
     "response_length": "mean |y| in the sampler's own tokens",
     "finished_share": "share of responses that end with a stop action rather than at the length limit",
     "surprisal": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
-    "engine_mismatch": "mean |engine's − recomputed log-probability| of sampled tokens, nats",
+    "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens, then rollouts, nats",
     "rollouts": "rollouts that the agent has generated since the start of training",
 }
 

@@ -50,6 +50,8 @@ class SharedPool:
     """By sampler: its token log-probabilities of its own rollouts, (..., P, G, T); they stay with the sampler."""
     mean_log_probs: Tensor
     """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
+    engine_mismatch: list[Tensor | None]
+    """By sampler: mean |engine's − recomputed| token log-probability, nats, (...); None without an engine's."""
 
 
 def objective_settings(config: TrainingConfig) -> ObjectiveSettings:
@@ -117,14 +119,15 @@ class Trainer:
         ]
         rewards = torch.stack([self.world.verify(prompts, batch) for batch in batches], dim=-3)
         recomputed = [self._score(agent, prompts, batch) for agent, batch in zip(self.agents, batches, strict=True)]
-        old = [
-            batch.engine_log_probs
-            if self.config.old_log_probs == "engine" and batch.engine_log_probs is not None
-            else scores
-            for batch, scores in zip(batches, recomputed, strict=True)
-        ]
-        means = [mean_log_prob(scores, batch.mask) for scores, batch in zip(old, batches, strict=True)]
-        return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3))
+        old, means, mismatch = [], [], []
+        for batch, scores in zip(batches, recomputed, strict=True):
+            engine = batch.engine_log_probs
+            old.append(engine if self.config.old_log_probs == "engine" and engine is not None else scores)
+            means.append(mean_log_prob(old[-1], batch.mask))
+            mismatch.append(
+                None if engine is None else mean_log_prob((engine - scores).abs(), batch.mask).mean((-2, -1))
+            )
+        return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
 
     @torch.no_grad()
     def _score(self, agent: Agent, prompts: Any, batch: RolloutBatch) -> Tensor:
