@@ -7,11 +7,15 @@ own, so that two runs with the same seed write the same ``metrics.jsonl``, byte 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
+
+from hacrl_lab.objectives import ObjectiveValue
+from hacrl_lab.rollouts import SharedPool
 
 METRICS: Mapping[str, str] = {
     "accuracy": "mean verified reward of the agent's own rollouts in this step, in [0, 1] for 0/1 rewards",
@@ -19,19 +23,84 @@ METRICS: Mapping[str, str] = {
     "capability_ratio": "ω[learner, sampler] = P̂_learner / P̂_sampler (Eq. 9)",
     "objective": "J of the learner, mean over the step's mini-batches (maximised)",
     "advantage_std": "sample std of the advantages in the learner's pool, in units of the group's std",
-    "zero_variance_share": "share of the learner's prompts whose pooled rewards are all equal and teach nothing",
+    "zero_variance_share": "share of the learner's prompts whose advantages are all 0 (equal rewards teach nothing)",
     "importance_ratio": "mean ratio s of the sampler's rollouts under the learner, mean over the step's mini-batches",
     "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) that the clip keeps from teaching the learner",
     "gradient_norm": "L2 norm of the learner's gradient before clipping, mean over the step's mini-batches",
     "response_length": "mean |y| in the sampler's own tokens",
     "finished_share": "share of responses that end with a stop action rather than at the length limit",
     "surprisal": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
-    "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens, then rollouts, nats",
+    "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens and rollouts, nats",
     "rollouts": "rollouts that the agent has generated since the start of training",
 }
 
 Metrics = dict[str, Tensor]
 """Key to value; a value has the leading axes of the run, for instance seeds."""
+
+
+def pool_metrics(
+    names: Sequence[str], pool: SharedPool, capability: Tensor, capability_ratios: Tensor, steps_done: int
+) -> Metrics:
+    """What a step's rollouts say of each agent.
+
+    Args:
+        names: of the n agents.
+        pool: the step's rollouts.
+        capability: P̂, (..., n).
+        capability_ratios: ω, (..., n, n).
+        steps_done: this step included.
+    """
+    accuracy = pool.rewards.mean((-2, -1))
+    rollouts_a_step = pool.rewards.shape[-2] * pool.rewards.shape[-1]
+    metrics: Metrics = {}
+    for k, (name, batch) in enumerate(zip(names, pool.batches, strict=True)):
+        metrics[f"accuracy/{name}"] = accuracy[..., k]
+        metrics[f"capability/{name}"] = capability[..., k]
+        for j, other in enumerate(names):
+            metrics[f"capability_ratio/{name}/{other}"] = capability_ratios[..., k, j]
+        metrics[f"response_length/{name}"] = batch.lengths.double().mean((-2, -1))
+        metrics[f"finished_share/{name}"] = batch.finished.double().mean((-2, -1))
+        metrics[f"surprisal/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
+        if (mismatch := pool.engine_mismatch[k]) is not None:
+            metrics[f"engine_mismatch/{name}"] = mismatch
+        metrics[f"rollouts/{name}"] = torch.tensor(steps_done * rollouts_a_step)
+    return metrics
+
+
+def learner_metrics(
+    names: Sequence[str],
+    learner: int,
+    samplers: Sequence[int],
+    advantages: Tensor,
+    results: Sequence[tuple[ObjectiveValue, float]],
+    gradient_norms: Sequence[Tensor],
+) -> Metrics:
+    """What a step's updates say of one learner.
+
+    Args:
+        names: of the n agents.
+        learner: index of the learner among them.
+        samplers: indices of the agents in the learner's pool.
+        advantages: (..., samplers, P, G).
+        results: the objective of every (micro-)batch with its share of the step; shares add up to 1.
+        gradient_norms: of every update.
+    """
+    name = names[learner]
+    objective, ratio, clip_fraction = (
+        torch.stack([getattr(result, field).detach() * share for result, share in results]).sum(0)
+        for field in ("value", "importance_ratio", "clip_fraction")
+    )
+    taught_nothing = (advantages == 0).all(-1).all(-2)  # (..., P)
+    metrics: Metrics = {
+        f"objective/{name}": objective,
+        f"advantage_std/{name}": advantages.flatten(-3).std(-1),
+        f"zero_variance_share/{name}": taught_nothing.double().mean(-1),
+        f"gradient_norm/{name}": torch.stack(tuple(gradient_norms)).mean(0),
+    }
+    for position, j in enumerate(samplers):
+        metrics[f"importance_ratio/{name}/{names[j]}"] = ratio[..., position]
+        metrics[f"clip_fraction/{name}/{names[j]}"] = clip_fraction[..., position]
+    return metrics
 
 
 class MetricsWriter:

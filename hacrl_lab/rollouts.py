@@ -49,6 +49,24 @@ class RolloutBatch:
 
 
 @dataclass(frozen=True)
+class SharedPool:
+    """One step's rollouts of all n agents."""
+
+    prompts: Any
+    """What was asked, in the world's own form."""
+    batches: list[RolloutBatch]
+    """By sampler."""
+    rewards: Tensor
+    """(..., n, P, G)."""
+    old_log_probs: list[Tensor]
+    """By sampler: its token log-probabilities of its own rollouts, (..., P, G, T); they stay with the sampler."""
+    mean_log_probs: Tensor
+    """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
+    engine_mismatch: list[Tensor | None]
+    """By sampler: mean |engine's − recomputed| token log-probability, nats, (...); None without an engine's."""
+
+
+@dataclass(frozen=True)
 class EncodedRollouts:
     """The rollouts of n samplers in *one learner's* token space."""
 

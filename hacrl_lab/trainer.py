@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,30 +28,12 @@ from hacrl_lab.errors import CheckpointError, NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.methods import get_method
-from hacrl_lab.metrics import Metrics, MetricsWriter
+from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings, ObjectiveValue
-from hacrl_lab.rollouts import RolloutBatch, take_prompts
+from hacrl_lab.rollouts import RolloutBatch, SharedPool, take_prompts
 from hacrl_lab.seeding import RandomStream, Seeds
 
 PROMPTS, GENERATION, MINIBATCHES = 0, 1, 2  # purposes of random streams
-
-
-@dataclass(frozen=True)
-class SharedPool:
-    """One step's rollouts of all n agents."""
-
-    prompts: Any
-    """What was asked, in the world's own form."""
-    batches: list[RolloutBatch]
-    """By sampler."""
-    rewards: Tensor
-    """(..., n, P, G)."""
-    old_log_probs: list[Tensor]
-    """By sampler: its token log-probabilities of its own rollouts, (..., P, G, T); they stay with the sampler."""
-    mean_log_probs: Tensor
-    """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
-    engine_mismatch: list[Tensor | None]
-    """By sampler: mean |engine's − recomputed| token log-probability, nats, (...); None without an engine's."""
 
 
 def objective_settings(config: TrainingConfig) -> ObjectiveSettings:
@@ -74,7 +56,7 @@ class Trainer:
         seeds: the run's seed, or several seeds that advance together along a leading axis of every array.
 
     Raises:
-        ValueError: no agents, names that are not unique, or an unknown method.
+        ValueError: no agents, names that are not unique, an unknown method or an impossible setting.
     """
 
     def __init__(self, agents: Sequence[Agent], world: World, config: TrainingConfig, seeds: Seeds) -> None:
@@ -89,6 +71,11 @@ class Trainer:
         self.settings = objective_settings(config)
         self.group_size = config.group_size * self.method.rollout_factor
         self.minibatches = config.minibatches * self.method.rollout_factor
+        if self.minibatches > config.prompts_per_step:
+            raise ValueError(
+                f"{self.method.label} makes {self.minibatches} mini-batches a step, more than its "
+                f"{config.prompts_per_step} prompts"
+            )
         self.tracker = CapabilityTracker(config.capability_window)
         self.steps_done = 0
 
@@ -106,7 +93,7 @@ class Trainer:
         accuracy = pool.rewards.mean((-2, -1))  # (..., n)
         capability = self.tracker.update(accuracy)
         ratios = capability_ratio_matrix(capability)
-        metrics = self._pool_metrics(pool, capability, ratios)
+        metrics = pool_metrics(self.names, pool, capability, ratios, self.steps_done + 1)
         for k in range(len(self.agents)):
             metrics |= self._update(k, pool, ratios)
         self.steps_done += 1
@@ -170,49 +157,7 @@ class Trainer:
                 loss.backward()
                 results.append((result, share / self.minibatches))
             norms.append(agent.apply_gradients())
-        return self._learner_metrics(k, samplers, rewards, advantages, results, norms)
-
-    def _pool_metrics(self, pool: SharedPool, capability: Tensor, ratios: Tensor) -> Metrics:
-        accuracy = pool.rewards.mean((-2, -1))
-        metrics: Metrics = {}
-        for k, (name, batch) in enumerate(zip(self.names, pool.batches, strict=True)):
-            metrics[f"accuracy/{name}"] = accuracy[..., k]
-            metrics[f"capability/{name}"] = capability[..., k]
-            for j, other in enumerate(self.names):
-                metrics[f"capability_ratio/{name}/{other}"] = ratios[..., k, j]
-            metrics[f"response_length/{name}"] = batch.lengths.double().mean((-2, -1))
-            metrics[f"finished_share/{name}"] = batch.finished.double().mean((-2, -1))
-            metrics[f"surprisal/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
-            metrics[f"rollouts/{name}"] = torch.tensor(
-                (self.steps_done + 1) * pool.rewards.shape[-1] * pool.rewards.shape[-2]
-            )
-        return metrics
-
-    def _learner_metrics(
-        self,
-        k: int,
-        samplers: list[int],
-        rewards: Tensor,
-        advantages: Tensor,
-        results: list[tuple[ObjectiveValue, float]],
-        norms: list[Tensor],
-    ) -> Metrics:
-        name = self.names[k]
-        flat = rewards.movedim(-3, -2).flatten(-2)
-        means = {
-            field: torch.stack([getattr(result, field).detach() * share for result, share in results]).sum(0)
-            for field in ("value", "importance_ratio", "clip_fraction")
-        }
-        metrics: Metrics = {
-            f"objective/{name}": means["value"],
-            f"advantage_std/{name}": advantages.flatten(-3).std(-1),
-            f"zero_variance_share/{name}": (flat.amax(-1) == flat.amin(-1)).double().mean(-1),
-            f"gradient_norm/{name}": torch.stack(norms).mean(0),
-        }
-        for position, j in enumerate(samplers):
-            for field in ("importance_ratio", "clip_fraction"):
-                metrics[f"{field}/{name}/{self.names[j]}"] = means[field][..., position]
-        return metrics
+        return learner_metrics(self.names, k, samplers, advantages, results, norms)
 
     def _stream(self, *key: int) -> RandomStream:
         return RandomStream(self.seeds, self.steps_done, *key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def _make_adder(folder: Path, name: str, seed: int) -> str:
     tokenizer = train_tokenizer(texts * 5, numbers, 300 + 20 * seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = _new_model(name, len(tokenizer), tokenizer.eos_token_id)
+        model = _new_model(name, len(tokenizer), cast(int, tokenizer.eos_token_id))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(50):
         pairs = rng.integers(8, 13, size=(32, 2))

@@ -159,7 +159,8 @@ def test_a_finished_text_ends_with_the_learners_own_stop_token(make: Callable[[s
     lengths = encoded.mask[0].sum(-1)
     assert torch.equal(lengths[:, 0] - lengths[:, 1], torch.ones(P, dtype=torch.int64))
     last = encoded.tokens[0].gather(-1, (lengths - 1).unsqueeze(-1)).squeeze(-1)
-    assert torch.equal(last == learner.tokenizer.eos_token_id, finished)
+    for token, done in zip(last.flatten().tolist(), finished.flatten().tolist(), strict=True):
+        assert (token == learner.tokenizer.eos_token_id) == done
     whole = learner.tokenizer.decode(encoded.tokens[0, 0, 1][encoded.mask[0, 0, 1]])
     assert whole == "\\boxed{16}"
 

@@ -103,6 +103,11 @@ def test_gspo_x2_doubles_rollouts_and_updates() -> None:
     assert (once.minibatches, twice.minibatches) == (2, 4)
 
 
+def test_more_minibatches_than_prompts_are_refused() -> None:
+    with pytest.raises(ValueError, match="makes 8 mini-batches a step, more than its 6 prompts"):
+        make_trainer(0, replace(CONFIG, method="gspo_x2", minibatches=4))
+
+
 def test_sharing_methods_generate_no_more_rollouts_than_gspo() -> None:
     for method in ("gspo", "naive", "hacpo"):
         metrics = run(make_trainer(0, replace(CONFIG, method=method)), 3)

@@ -1,0 +1,76 @@
+"""The lab's own pair, built from nothing: what makes it a pair, and that its agents teach each other as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from pair.config import LLMPairConfig
+from pair.recipes import PAIRS
+from pair.run import load_agents, resolve, sources_of
+
+from envs.arithmetic import ArithmeticWorld
+from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.evaluation import evaluate
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.trainer import Trainer
+from hacrl_lab.verifiers import MathVerifier
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def config() -> LLMPairConfig:
+    return resolve(LLMPairConfig(device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def agents(config: LLMPairConfig, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
+    """Pre-trained here and now, unless a cache is configured."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HACRL_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        return load_agents(config, sources_of(config))
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[ArithmeticWorld]:
+    with MathVerifier() as verifier:
+        yield ArithmeticWorld(verifier)
+
+
+def test_the_two_differ_in_architecture_size_and_vocabulary(agents: list[CausalLMAgent]) -> None:
+    first, second = agents
+    assert first.model.config.architectures != second.model.config.architectures
+    assert first.model.num_parameters() > 1.2 * second.model.num_parameters()
+    assert set(first.tokenizer.get_vocab()) != set(second.tokenizer.get_vocab())
+    assert len(first.tokenizer.tokenize("123")) == 3
+    assert len(second.tokenizer.tokenize("123")) == 1
+
+
+def test_each_starts_a_third_right_and_knows_what_the_other_does_not(
+    agents: list[CausalLMAgent], world: ArithmeticWorld
+) -> None:
+    prompts = world.sample_prompts(128, RandomStream(1))
+    accuracy = evaluate(agents, world, prompts, 4, seeds=2)
+    weak = [set(recipe.misreads) for recipe in PAIRS["tiny"].values()]
+    for own, agent, foreign in zip(weak, agents, reversed(weak), strict=True):
+        values = accuracy[agent.name]
+        assert 0.25 < values.mean() < 0.5
+        on_own_weakness = values[[bool(own & set(topics)) and not foreign & set(topics) for topics in prompts.topics]]
+        on_others_weakness = values[
+            [bool(foreign & set(topics)) and not own & set(topics) for topics in prompts.topics]
+        ]
+        assert on_others_weakness.mean() > on_own_weakness.mean() + 0.3
+
+
+def test_cross_importance_ratios_lie_below_self_ratios(
+    agents: list[CausalLMAgent], world: ArithmeticWorld, config: LLMPairConfig
+) -> None:
+    metrics = Trainer(agents, world, config.training("hacpo"), 0).step()
+    first, second = (agent.name for agent in agents)
+    for learner, sampler in ((first, second), (second, first)):
+        own = float(metrics[f"importance_ratio/{learner}/{learner}"])
+        cross = float(metrics[f"importance_ratio/{learner}/{sampler}"])
+        assert own == pytest.approx(1, abs=0.02)
+        assert cross < own - 0.05
