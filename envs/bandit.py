@@ -35,8 +35,7 @@ def draw_answers(contexts: int, actions: int, length: int, right_share: float, s
         raise ValueError(f"right_share must be in (0, 1], got {right_share}")
     sequences = actions**length
     right = max(1, round(right_share * sequences))
-    ranks = stream.uniform(contexts, sequences).argsort(-1).argsort(-1)
-    return ranks < right
+    return stream.uniform(contexts, sequences).argsort(-1) < right  # each row a random order of the sequences
 
 
 def sequence_number(sequences: Tensor, actions: int) -> Tensor:
@@ -122,6 +121,8 @@ class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Take the next action of the sequence."""
+        if len(self._given) == self._length or not self.action_space.contains(action):
+            raise ValueError(f"step needs an action in {self.action_space} and a reset after the end, got {action!r}")
         self._given.append(int(action))
         done = len(self._given) == self._length
         number = sequence_number(torch.tensor(self._given), self._actions)

@@ -162,7 +162,7 @@ def write_number(x: Fraction, notation: Notation) -> str:
     if x.denominator == 1:
         return str(x.numerator)
     if notation == "decimal":
-        return f"{float(x):g}"
+        return str(float(x))
     sign = "-" if x < 0 else ""
     return f"{sign}\\frac{{{abs(x.numerator)}}}{{{x.denominator}}}"
 

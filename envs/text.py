@@ -73,11 +73,13 @@ def read_problems(path: Path) -> list[Problem]:
     if not path.is_file():
         raise LabError(f"problem file {str(path)!r} does not exist")
     problems = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
             problems.append(Problem(question=str(record["question"]), answer=str(record["answer"])))
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise LabError(
                 f'{path}, line {number} is not a JSON object like {{"question": "...", "answer": "..."}}'
             ) from error

@@ -23,12 +23,16 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1 checkpoint, got {keep}")
         self.folder = folder
         self._keep = keep
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint; a process killed at any moment leaves the earlier ones whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        for leftover in self.folder.glob("*.unfinished"):
+            leftover.unlink()
         path = self.folder / f"step-{step:06d}.pt"
         unfinished = path.with_suffix(".unfinished")
         with unfinished.open("wb") as file:

@@ -44,8 +44,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatches", "capability_window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
         if self.minibatches > self.prompts_per_step:
             raise ValueError(
                 f"minibatches must not exceed prompts_per_step, got {self.minibatches} > {self.prompts_per_step}"
@@ -65,16 +65,16 @@ def load_config(kind: type[ConfigT], path: Path) -> ConfigT:
     """Read a dataclass written by :func:`save_config`.
 
     Raises:
-        LabError: the file is missing or is not JSON, or has unknown or missing keys.
+        LabError: the file is missing or not JSON, or has unknown, missing or impossible keys.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        values = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise LabError(f"cannot read the configuration {str(path)!r}: {error}") from error
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     if unknown := sorted(values.keys() - names):
         raise LabError(f"{path} has unknown keys: {', '.join(unknown)}")
     try:
         return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
-    except TypeError as error:
-        raise LabError(f"{path} is not a complete {kind.__name__}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise LabError(f"{path} is not a valid {kind.__name__}: {error}") from error

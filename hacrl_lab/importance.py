@@ -10,6 +10,11 @@ import torch
 from torch import Tensor
 
 
+def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the last axis where ``mask`` is true: (..., T) -> (...); 0 where it nowhere is."""
+    return torch.where(mask, values, 0).sum(-1) / mask.sum(-1).clamp_min(1)
+
+
 def mean_log_prob(token_log_probs: Tensor, mask: Tensor) -> Tensor:
     """Length-normalised log-probability of each response: 1/|y| Σ_t log π(y_t | ...), in nats per token.
 
@@ -23,8 +28,7 @@ def mean_log_prob(token_log_probs: Tensor, mask: Tensor) -> Tensor:
     >>> mean_log_prob(torch.tensor([-1.0, -3.0, -9.0]), torch.tensor([True, True, False]))
     tensor(-2.)
     """
-    total = torch.where(mask, token_log_probs, 0).sum(-1)
-    return total / mask.sum(-1).clamp_min(1)
+    return masked_mean(token_log_probs, mask)
 
 
 def sequence_importance_ratio(learner_mean_log_prob: Tensor, sampler_mean_log_prob: Tensor) -> Tensor:
@@ -61,7 +65,7 @@ def exponential_weight(ratio: Tensor, alpha: float) -> Tensor:
     >>> exponential_weight(torch.tensor(0.5), alpha=2.0)
     tensor(0.2500)
     """
-    if alpha < 0:
+    if not alpha >= 0:
         raise ValueError(f"alpha must be ≥ 0, got {alpha}")
     return ratio.detach().pow(alpha)
 
@@ -79,7 +83,7 @@ def stepwise_lower_bound(delta: float, delta_step: float, minibatch_index: int) 
     """
     if not 0 <= delta <= 1:
         raise ValueError(f"delta must be in [0, 1], got {delta}")
-    if delta_step < 0:
+    if not delta_step >= 0:
         raise ValueError(f"delta_step must be ≥ 0, got {delta_step}")
     if minibatch_index < 0:
         raise ValueError(f"minibatch_index must be ≥ 0, got {minibatch_index}")

@@ -141,6 +141,7 @@ class MetricsWriter:
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
-    """Curves of a run by key, one value per step, from its ``metrics.jsonl``."""
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    """Curves of a run by key, one value per step, from its ``metrics.jsonl``; a line being written is left out."""
+    whole_lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
+    lines = [json.loads(line) for line in whole_lines]
     return {key: [line[key] for line in lines] for key in (lines[0] if lines else {})}

@@ -18,6 +18,7 @@ from torch import Tensor
 from hacrl_lab.importance import (
     clip_ratio,
     exponential_weight,
+    masked_mean,
     mean_log_prob,
     pessimistic_clipped,
     pessimistic_surrogate,
@@ -91,7 +92,7 @@ class ObjectiveInputs:
 
     @property
     def sequence_ratio(self) -> Tensor:
-        """S of every rollout, differentiable: (..., n, P, G)."""
+        """Ratio s of every rollout, differentiable: (..., n, P, G)."""
         return sequence_importance_ratio(mean_log_prob(self.log_probs, self.mask), self.sampler_mean_log_probs)
 
 
@@ -116,16 +117,22 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
     J = mean_p 1/G Σ_i 1/|y_i| Σ_t min(r_t·A_i, clip(r_t, 1−ε_low, 1+ε_high)·A_i),  r_t = π(y_t)/π^old(y_t)
 
     Raises:
-        ValueError: a pool of more than one sampler; token-level ratios need one tokenizer.
+        ValueError: a pool of more than one sampler (token-level ratios need one tokenizer), or log-probabilities of
+            different shapes.
     """
     if inputs.advantages.shape[-3] != 1:
         raise ValueError(
             f"GRPO learns from its own rollouts only, got a pool of {inputs.advantages.shape[-3]} samplers"
         )
+    if inputs.old_log_probs.shape[-3:] != inputs.log_probs.shape[-3:]:
+        raise ValueError(
+            f"old_log_probs must have shape {tuple(inputs.log_probs.shape[-3:])} as log_probs, "
+            f"got {tuple(inputs.old_log_probs.shape)}"
+        )
     low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
     ratio = token_importance_ratio(inputs.log_probs, inputs.old_log_probs.unsqueeze(-4), inputs.mask)
     advantages = inputs.advantages.unsqueeze(-1)
-    per_rollout = mean_log_prob(pessimistic_surrogate(ratio, advantages, low, high), inputs.mask)
+    per_rollout = masked_mean(pessimistic_surrogate(ratio, advantages, low, high), inputs.mask)
     clipped = pessimistic_clipped(ratio, advantages, low, high)
     return ObjectiveValue(
         _over_prompts(per_rollout),

@@ -25,7 +25,7 @@ from hacrl_lab.capability import CapabilityTracker, capability_ratio_matrix
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import CheckpointError, NonFiniteError
-from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.importance import masked_mean, mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
@@ -111,9 +111,7 @@ class Trainer:
             engine = batch.engine_log_probs
             old.append(engine if self.config.old_log_probs == "engine" and engine is not None else scores)
             means.append(mean_log_prob(old[-1], batch.mask))
-            mismatch.append(
-                None if engine is None else mean_log_prob((engine - scores).abs(), batch.mask).mean((-2, -1))
-            )
+            mismatch.append(None if engine is None else masked_mean((engine - scores).abs(), batch.mask).mean((-2, -1)))
         return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
 
     @torch.no_grad()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
-import signal
 from collections.abc import Iterable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cache
@@ -30,16 +29,17 @@ def boxed_answer(response: str) -> str | None:
     >>> print(boxed_answer(r"so \boxed{1}, no: \boxed{\frac{1}{2}}."))
     \frac{1}{2}
     """
-    found, start = None, response.find("\\boxed{")
-    while start >= 0:
-        depth, begin = 1, start + len("\\boxed{")
-        for end in range(begin, len(response)):
-            depth += {"{": 1, "}": -1}.get(response[end], 0)
-            if depth == 0:
-                found = response[begin:end]
-                break
-        start = response.find("\\boxed{", begin)
-    return found
+    open_braces: list[int | None] = []  # for every open brace, where its box's content starts, if it is a box's
+    found: tuple[int, int] | None = None
+    for place, character in enumerate(response):
+        if character == "{":
+            is_box = response.endswith("\\boxed", 0, place)
+            open_braces.append(place + 1 if is_box else None)
+        elif character == "}" and open_braces:
+            start = open_braces.pop()
+            if start is not None and (found is None or start > found[0]):
+                found = start, place
+    return None if found is None else response[slice(*found)]
 
 
 class MathVerifier:
@@ -112,7 +112,8 @@ def _results(outcomes: Iterable[bool]) -> Iterable[bool]:
 
 
 def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
+    import math_verify  # noqa: F401 - now, so that no answer's time limit pays for it
+
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns of the missing time limit at every call
 
 

@@ -166,6 +166,20 @@ def test_three_models_share_all_ways(
         assert curves[f"gradient_norm/{learner}"][0] > 0
 
 
+def test_the_engines_log_probs_may_be_used_and_their_mismatch_is_logged(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    curves = {}
+    for source in ("recomputed", "engine"):
+        arguments = [*command(adders[:2], sums, tmp_path / source), "--compare", "none", "--steps", "1"]
+        status, errors = call(monkeypatch, capsys, *arguments, "--minibatches", "1", "--old-log-probs", source)
+        assert (status, errors) == (0, "")
+        curves[source] = read_metrics(tmp_path / source / "hacpo")
+        assert 0 < curves[source]["engine_mismatch/qwen3"][0] < 1e-4
+    surprisal = {source: curve["surprisal/qwen3"][0] for source, curve in curves.items()}
+    assert 0 < abs(surprisal["engine"] - surprisal["recomputed"]) < 1e-4
+
+
 def test_a_finished_run_can_be_made_longer(
     uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

@@ -27,7 +27,7 @@ def config() -> LLMPairConfig:
 
 @pytest.fixture(scope="module")
 def agents(config: LLMPairConfig, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
-    """Pre-trained here and now, unless a cache is configured."""
+    """Pre-trained here and now."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HACRL_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
         return load_agents(config, sources_of(config))
@@ -57,11 +57,9 @@ def test_each_starts_a_third_right_and_knows_what_the_other_does_not(
     for own, agent, foreign in zip(weak, agents, reversed(weak), strict=True):
         values = accuracy[agent.name]
         assert 0.25 < values.mean() < 0.5
-        on_own_weakness = values[[bool(own & set(topics)) and not foreign & set(topics) for topics in prompts.topics]]
-        on_others_weakness = values[
-            [bool(foreign & set(topics)) and not own & set(topics) for topics in prompts.topics]
-        ]
-        assert on_others_weakness.mean() > on_own_weakness.mean() + 0.3
+        asks_own = np.array([bool(own & set(topics)) for topics in prompts.topics])
+        asks_foreign = np.array([bool(foreign & set(topics)) for topics in prompts.topics])
+        assert values[asks_foreign & ~asks_own].mean() > values[asks_own & ~asks_foreign].mean() + 0.3
 
 
 def test_cross_importance_ratios_lie_below_self_ratios(

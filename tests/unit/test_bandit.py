@@ -156,3 +156,13 @@ def test_impossible_sizes_are_refused() -> None:
 def test_impossible_share_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=rf"right_share must be in \(0, 1\], got {share}"):
         bandit_world(0, right_share=share)
+
+
+def test_steps_that_make_no_sense_are_refused() -> None:
+    env = gymnasium.make("hacrl_lab/ContextualBandit-v0").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="step needs an action in Discrete"):
+        env.step(7)
+    env.step(0)
+    with pytest.raises(ValueError, match="a reset after the end"):
+        env.step(0)

@@ -131,3 +131,15 @@ def wait_for_an_unfinished_write(folder: Path, process: subprocess.Popen[bytes])
                 return
             process.send_signal(signal.SIGCONT)  # that write was over before the process stopped
     raise AssertionError("no write under way was seen")
+
+
+def test_leftovers_of_killed_writes_are_cleared_away(tmp_path: Path) -> None:
+    leftover = tmp_path / "step-000001.unfinished"
+    leftover.write_bytes(b"half a checkpoint")
+    Checkpoints(tmp_path).save(2, {"step": 2})
+    assert not leftover.exists()
+
+
+def test_keeping_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="keep must be at least 1 checkpoint, got 0"):
+        Checkpoints(tmp_path, keep=0)

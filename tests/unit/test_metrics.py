@@ -95,3 +95,8 @@ def test_tensorboard_shows_the_resumed_curve(tmp_path: Path) -> None:
     events = [(event.step, event.value) for event in board.Scalars("accuracy/a")]
     assert events == [(1, 0.25), (2, 0.5), (3, 1.75), (4, 2.0)]
     assert [event.value for event in board.Scalars("seconds")] == [1.5] * 4
+
+
+def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1, "accuracy/a": 0.5}\n{"step": 2, "acc')
+    assert read_metrics(tmp_path) == {"step": [1], "accuracy/a": [0.5]}

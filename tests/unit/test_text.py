@@ -94,3 +94,9 @@ def test_empty_problem_file_is_refused_by_name(tmp_path: Path) -> None:
     path.touch()
     with pytest.raises(LabError, match=r"problem file '.*empty\.jsonl' holds no problem"):
         read_problems(path)
+
+
+def test_blank_lines_and_unusual_line_separators_are_no_problem(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text('{"question": "a\u2028b", "answer": "1"}\n\n{"question": "c", "answer": "2"}\n', encoding="utf-8")
+    assert [problem.question for problem in read_problems(path)] == ["a\u2028b", "c"]

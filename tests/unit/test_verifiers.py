@@ -150,3 +150,8 @@ def test_closing_ends_the_workers() -> None:
         verifier.rewards(boxed("1", "2"), ["1", "2"])
         assert len({child.pid for child in workers()} - others) == 2
     assert not {child.pid for child in workers()} - others
+
+
+def test_a_degenerate_response_is_searched_in_one_pass() -> None:
+    assert boxed_answer("\\boxed{" * 50_000) is None
+    assert boxed_answer("\\boxed{" * 50_000 + "1}") == "1"
