@@ -81,6 +81,7 @@ def plot_before_after(
         axes.set_xticklabels(groups, rotation=30, ha="right")
         axes.grid(axis="y", alpha=0.25)
         axes.set_axisbelow(True)
+        axes.set_xlabel("all problems, and those about ...")
     panels[0][0].set_ylabel("sampled accuracy, 95 % interval")
     figure.legend(*panels[0][0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
     figure.suptitle("Each agent alone, before training and after")
