@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from hacrl_lab.errors import CheckpointError
+from hacrl_lab.files import UNFINISHED, replacing
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -31,15 +31,10 @@ class Checkpoints:
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a checkpoint; a process killed at any moment leaves the earlier ones whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob("*.unfinished"):
+        for leftover in self.folder.glob(f"*{UNFINISHED}"):
             leftover.unlink()
-        path = self.folder / f"step-{step:06d}.pt"
-        unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
+        with replacing(self.folder / f"step-{step:06d}.pt") as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
         for _, old in self._all()[: -self._keep]:
             old.unlink()
 

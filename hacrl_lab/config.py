@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hacrl_lab.errors import LabError
+from hacrl_lab.files import replacing
 
 ConfigT = TypeVar("ConfigT")
 
@@ -58,7 +59,9 @@ class TrainingConfig:
 
 def save_config(config: Any, path: Path) -> None:
     """Write a dataclass as JSON."""
-    path.write_text(json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False)
+    with replacing(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def load_config(kind: type[ConfigT], path: Path) -> ConfigT:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from hacrl_lab.files import replacing
 from hacrl_lab.objectives import ObjectiveValue
 from hacrl_lab.rollouts import SharedPool
 
@@ -119,7 +120,8 @@ class MetricsWriter:
         for name in ("metrics.jsonl", "timings.jsonl"):
             path = folder / name
             lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
-            path.write_bytes(b"".join(lines))
+            with replacing(path) as file:
+                file.writelines(lines)
             self._files.append(path.open("a", encoding="utf-8"))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 

@@ -19,6 +19,7 @@ from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.config import load_config, save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
+from hacrl_lab.files import replacing
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.rollouts import TextPrompts
 from hacrl_lab.seeding import RandomStream
@@ -162,7 +163,8 @@ def _evaluate(
         "accuracy": {name: list(values) for name, values in accuracy.items()},
     }
     folder.mkdir(exist_ok=True)
-    (folder / EVALUATION).write_text(json.dumps(record) + "\n")
+    with replacing(folder / EVALUATION) as file:
+        file.write(json.dumps(record).encode())
 
 
 def _evaluated_steps(folder: Path) -> int | None:
