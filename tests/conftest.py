@@ -24,7 +24,7 @@ CONTEXT = 48
 
 @pytest.fixture(scope="session")
 def adders(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Folders of three ordinary transformers checkpoints that answer ``a+b`` rightly about half of the time."""
+    """Folders of three ordinary transformers checkpoints that answer ``a+b`` rightly now and then."""
     folder = tmp_path_factory.mktemp("adders")
     return [_make_adder(folder / name, name, seed) for seed, name in enumerate(("qwen3", "llama", "gpt2"))]
 
@@ -47,7 +47,7 @@ def _make_adder(folder: Path, name: str, seed: int) -> str:
         torch.manual_seed(seed)
         model = _new_model(name, len(tokenizer), cast(int, tokenizer.eos_token_id))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(50):
+    for _ in range(150):
         pairs = rng.integers(8, 13, size=(32, 2))
         slips = rng.integers(0, 2, size=32)  # half of the answers are one too large
         rows = [f"{a}+{b}\n\\boxed{{{a + b + slip}}}<|end|>" for (a, b), slip in zip(pairs, slips, strict=True)]
