@@ -127,7 +127,7 @@ class MetricsWriter:
 
     def write(self, step: int, metrics: Metrics, seconds: float) -> None:
         """Write the metrics of step ``step`` (from 1) and how long it took."""
-        values = {key: float(value.double().mean()) for key, value in metrics.items()}
+        values = {key: float(value.cpu().double().mean()) for key, value in metrics.items()}
         for file, line in zip(self._files, ({"step": step, **values}, {"step": step, "seconds": seconds}), strict=True):
             file.write(json.dumps(line) + "\n")
             file.flush()

@@ -71,7 +71,7 @@ class LLMPairConfig:
     device: str = "auto"
     """Where the models live, as torch names it; auto takes a GPU if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Parameter type."""
+    """Parameter type. bfloat16 halves memory, but updates much smaller than a weight are rounded away."""
     output_dir: str | None = None
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
