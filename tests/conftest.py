@@ -45,7 +45,7 @@ def _make_adder(folder: Path, name: str, seed: int) -> str:
     tokenizer = train_tokenizer(texts * 5, numbers, 300 + 20 * seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = _new_model(name, len(tokenizer), cast(int, tokenizer.eos_token_id))
+        model = _new_model(name, len(tokenizer), cast(int, tokenizer.eos_token_id)).eval()  # no dropout
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(150):
         pairs = rng.integers(8, 13, size=(32, 2))
@@ -56,7 +56,7 @@ def _make_adder(folder: Path, name: str, seed: int) -> str:
         model(**encoded, labels=labels).loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    model.eval().save_pretrained(folder)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
 
