@@ -10,66 +10,54 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
 
 
-def draw_answers(contexts: int, actions: int, length: int, right_share: float, stream: RandomStream) -> Tensor:
-    """A table of right answers: every context has the same number of right sequences, at least one, at random places.
+def draw_answers(contexts: int, space: ResponseSpace, right_share: float, stream: RandomStream) -> Tensor:
+    """A table of right answers: every context has the same number of right responses, at least one, at random places.
 
     Args:
-        contexts, actions, length: sizes; there are actions^length sequences.
-        right_share: share of the sequences that are right, in (0, 1].
+        contexts: ≥ 1.
+        space: the possible responses.
+        right_share: share of the responses that are right, in (0, 1].
         stream: source of randomness.
 
     Returns:
-        Booleans (..., contexts, actions^length), one table per seed of the stream; a sequence's number has its first
-        action as most significant digit.
+        Booleans (..., contexts, Y), one table per seed of the stream.
 
     Raises:
         ValueError: an impossible size or share.
     """
-    if min(contexts, actions, length) < 1:
-        raise ValueError(f"contexts, actions and length must be ≥ 1, got {contexts}, {actions}, {length}")
+    if contexts < 1:
+        raise ValueError(f"contexts must be ≥ 1, got {contexts}")
     if not 0 < right_share <= 1:
         raise ValueError(f"right_share must be in (0, 1], got {right_share}")
-    sequences = actions**length
-    right = max(1, round(right_share * sequences))
-    return stream.uniform(contexts, sequences).argsort(-1) < right  # each row a random order of the sequences
-
-
-def sequence_number(sequences: Tensor, actions: int) -> Tensor:
-    """The number of each action sequence, first action most significant: (..., T) -> (...).
-
-    >>> sequence_number(torch.tensor([2, 1]), actions=3)
-    tensor(7)
-    """
-    digits = actions ** torch.arange(sequences.shape[-1] - 1, -1, -1)
-    return (sequences * digits).sum(-1)
+    right = max(1, round(right_share * space.size))
+    return stream.uniform(contexts, space.size).argsort(-1) < right  # each row a random order of the responses
 
 
 class BanditWorld:
     """The bandit for tabular agents: prompts are contexts, a response is a sequence of actions.
 
     Args:
-        answers: table of :func:`draw_answers`, (..., contexts, actions^length); leading axes are seeds.
-        actions: number of actions.
+        answers: rewards of all responses, (..., contexts, Y), for instance from :func:`draw_answers`; leading axes are
+            seeds.
+        space: the possible responses.
     """
 
-    def __init__(self, answers: Tensor, actions: int) -> None:
+    def __init__(self, answers: Tensor, space: ResponseSpace) -> None:
         self.answers = answers
-        self.actions = actions
+        self.space = space
 
     def sample_prompts(self, count: int, stream: RandomStream) -> Tensor:
         """Contexts, uniformly: (..., P)."""
         return stream.integers(self.answers.shape[-2], count)
 
     def verify(self, prompts: Tensor, rollouts: RolloutBatch) -> Tensor:
-        """1 for a right sequence, 0 for any other: (..., P, G)."""
-        number = sequence_number(rollouts.responses, self.actions)  # (..., P, G)
-        flat = prompts.unsqueeze(-1) * self.answers.shape[-1] + number
-        right = self.answers.flatten(-2).take_along_dim(flat.flatten(-2), -1)
-        return right.reshape(number.shape).double()
+        """What the table says of each response: 1 for a right one, 0 for any other, (..., P, G)."""
+        return self.space.look_up(self.answers, prompts, rollouts.responses).double()
 
 
 class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
@@ -105,8 +93,8 @@ class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
     def __init__(
         self, contexts: int = 8, actions: int = 4, length: int = 1, right_share: float = 0.25, answer_seed: int = 0
     ) -> None:
-        self.answers = draw_answers(contexts, actions, length, right_share, RandomStream(answer_seed)).numpy()
-        self._actions, self._length = actions, length
+        self._space = ResponseSpace(actions, length)
+        self.answers = draw_answers(contexts, self._space, right_share, RandomStream(answer_seed)).numpy()
         self.action_space = spaces.Discrete(actions)
         self.observation_space = spaces.MultiDiscrete([contexts] + [actions + 1] * (length - 1))
         self._context = 0
@@ -121,17 +109,16 @@ class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict]:
         """Take the next action of the sequence."""
-        if len(self._given) == self._length or not self.action_space.contains(action):
+        if len(self._given) == self._space.length or not self.action_space.contains(action):
             raise ValueError(f"step needs an action in {self.action_space} and a reset after the end, got {action!r}")
         self._given.append(int(action))
-        done = len(self._given) == self._length
-        number = sequence_number(torch.tensor(self._given), self._actions)
-        reward = float(self.answers[self._context, number]) if done else 0.0
+        done = len(self._given) == self._space.length
+        reward = float(self.answers[self._context, self._space.number(torch.tensor(self._given))]) if done else 0.0
         return self._observation(), reward, done, False, {}
 
     def _observation(self) -> np.ndarray:
-        visible = [action + 1 for action in self._given[: self._length - 1]]
-        unseen = [0] * (self._length - 1 - len(visible))
+        visible = [action + 1 for action in self._given[: self._space.length - 1]]
+        unseen = [0] * (self._space.length - 1 - len(visible))
         return np.array([self._context, *visible, *unseen], dtype=np.int64)
 
 
@@ -139,4 +126,5 @@ def bandit_world(
     seeds: Seeds, contexts: int = 8, actions: int = 4, length: int = 1, right_share: float = 0.25
 ) -> BanditWorld:
     """One bandit per seed, the same as the environment with that ``answer_seed``."""
-    return BanditWorld(draw_answers(contexts, actions, length, right_share, RandomStream(seeds)), actions)
+    space = ResponseSpace(actions, length)
+    return BanditWorld(draw_answers(contexts, space, right_share, RandomStream(seeds)), space)

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 from tqdm.auto import trange
 
 from envs.bandit import BanditWorld, bandit_world
-from hacrl_lab.agents.tabular import TabularAgent, prefix_count, prefix_index
+from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig, save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import mean_interval
@@ -89,16 +89,16 @@ class BanditConfig:
 
 def knowing_agents(config: BanditConfig, world: BanditWorld, seeds: list[int]) -> list[TabularAgent]:
     """Two agents per seed; each prefers one right response in its own half of the contexts."""
-    shape = (config.contexts, prefix_count(config.actions, config.length), config.actions)
-    number = world.answers.int().argmax(-1, keepdim=True)  # (S, contexts, 1): of one right response
-    response = number // config.actions ** torch.arange(config.length - 1, -1, -1) % config.actions  # (S, contexts, T)
-    path = prefix_index(response, config.actions) * config.actions + response  # logits along it
+    space = world.space
+    number = world.answers.int().argmax(-1)  # (S, contexts): of one right response
+    response = space.tokens[number]  # (S, contexts, T)
+    path = space.prefix_index(response) * space.actions + response  # logits along it
     agents = []
     for k, name in enumerate(AGENTS):
-        logits = RandomStream(seeds, WEIGHTS, k).uniform(*shape)
+        logits = RandomStream(seeds, WEIGHTS, k).uniform(config.contexts, space.prefixes, space.actions)
         knows = (torch.arange(config.contexts) * len(AGENTS) // config.contexts == k).double()
         logits.flatten(-2).scatter_add_(-1, path, config.knowledge * knows[:, None].expand(path.shape))
-        agents.append(TabularAgent(name, logits, config.length, partial(torch.optim.SGD, lr=config.learning_rate)))
+        agents.append(TabularAgent(name, logits, space, partial(torch.optim.SGD, lr=config.learning_rate)))
     return agents
 
 

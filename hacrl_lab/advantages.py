@@ -9,6 +9,9 @@ Every baseline is a function ``(rewards, capability_ratios, learner) -> baseline
 and returns an array that broadcasts against ``rewards``. All are plain array operations; a pool of one sampler (n = 1)
 gives the single-agent algorithms.
 
+Two kinds of departure from a plain mean are kept apart. :func:`capability_aware_mean` is Eq. 7 to the letter, and the
+theorems speak of it; the baselines that train also protect against degenerate prompts (D4, D5).
+
 Decisions: D2 (the learner's baseline is used for every sampler's rollouts; the sampler's is
 :func:`sampler_capability_aware_baseline`), D4 (binary rewards and a baseline above 1: the agent's own mean),
 D5 (equal rewards: the baseline is their value, the advantage exactly 0).
@@ -61,7 +64,7 @@ def leave_one_out_baseline(rewards: Tensor, capability_ratios: Tensor, learner: 
     return _exact_when_equal((total - rewards) / (pooled.shape[-1] - 1), rewards)
 
 
-def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+def capability_aware_mean(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
     """Everyone's rewards brought to the learner's scale, then averaged (Eq. 7).
 
     μ̂_k[p] = 1/(nG) Σ_j Σ_i ω[k, j]·R[j, p, i]
@@ -70,8 +73,18 @@ def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learne
         Shape (..., 1, P, 1).
     """
     _check_shapes(rewards, capability_ratios, learner)
-    means = _capability_aware_means(rewards, capability_ratios)  # (..., n, P)
-    return _exact_when_equal(means[..., learner, :][..., None, :, None], rewards)
+    return _capability_aware_columns(rewards, capability_ratios, learner).mean(-1, keepdim=True)
+
+
+def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+    """HACPO's baseline: :func:`capability_aware_mean` (Eq. 7) with decisions D4 and D5.
+
+    Returns:
+        Shape (..., 1, P, 1).
+    """
+    mean = capability_aware_mean(rewards, capability_ratios, learner)
+    own_mean = rewards[..., [learner], :, :].mean(-1, keepdim=True)
+    return _exact_when_equal(torch.where(_binary(rewards) & (mean > 1), own_mean, mean), rewards)
 
 
 def sampler_capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
@@ -80,8 +93,65 @@ def sampler_capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor
     Returns:
         Shape (..., n, P, 1).
     """
+    samplers = range(rewards.shape[-3])
+    return torch.cat([capability_aware_baseline(rewards, capability_ratios, j) for j in samplers], dim=-3)
+
+
+def leave_one_out_capability_mean(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+    """Eq. 7 over the *other* group members, so that no reward is part of its own baseline.
+
+    b[p, i] = 1/(n(G−1)) Σ_j Σ_{i'≠i} ω[k, j]·R[j, p, i']
+
+    Leaving out member i of *every* sampler makes b independent of each of them with the mean of Eq. 7. So for every ω
+    that does not depend on these rewards, and every sampler j, exactly
+
+        E[R − b | y sampled by j] = R(y) − E[μ̂_k]:
+
+    one function of the response, the same for self and cross rollouts, which is what the proof of Theorem D.11 takes Â
+    to be. With μ̂_k itself the factor of R(y) is 1 − ω[k, j]/(nG), another one for each sampler. What it costs: the
+    baseline averages n(G − 1) rewards instead of nG.
+
+    Returns:
+        Shape (..., 1, P, G).
+
+    Raises:
+        ValueError: a group of one.
+    """
     _check_shapes(rewards, capability_ratios, learner)
-    return _exact_when_equal(_capability_aware_means(rewards, capability_ratios).unsqueeze(-1), rewards)
+    return _leave_one_out(_capability_aware_columns(rewards, capability_ratios, learner))
+
+
+def leave_one_out_capability_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+    """:func:`leave_one_out_capability_mean` with decision D5. Returns shape (..., n, P, G)."""
+    return _exact_when_equal(leave_one_out_capability_mean(rewards, capability_ratios, learner), rewards)
+
+
+def calibrated_mean(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float = 0.5) -> Tensor:
+    """Eq. 7 with a ratio of the prompt's own, shrunk towards the global one.
+
+    ω_p[k, j] = λ·R̄_k[p]/R̄_j[p] + (1 − λ)·ω[k, j],  λ = ``own_weight``,  so that  ω_p·R̄_j = λ·R̄_k + (1 − λ)·ω·R̄_j:
+    λ times the learner's own mean plus 1 − λ times Eq. 7 (also where R̄_j = 0). For every ω that does not depend on
+    these rewards and every prompt, exactly
+
+        E[calibrated mean] − E[R_k] = (1 − λ)·(E[μ̂_k] − E[R_k]):
+
+    the bias that one ω for all prompts leaves on each of them shrinks by 1 − λ. What it costs: variance, since the
+    learner's own G rewards weigh more than the others'.
+
+    Args:
+        rewards, capability_ratios, learner: as in the module's header.
+        own_weight: λ in [0, 1].
+
+    Returns:
+        Shape (..., 1, P, 1).
+    """
+    _check_shapes(rewards, capability_ratios, learner)
+    return _calibrated_columns(rewards, capability_ratios, learner, own_weight).mean(-1, keepdim=True)
+
+
+def calibrated_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float = 0.5) -> Tensor:
+    """:func:`calibrated_mean` with decision D5. Returns shape (..., 1, P, 1)."""
+    return _exact_when_equal(calibrated_mean(rewards, capability_ratios, learner, own_weight), rewards)
 
 
 def group_advantages(rewards: Tensor, baseline: Tensor) -> Tensor:
@@ -103,12 +173,30 @@ def group_advantages(rewards: Tensor, baseline: Tensor) -> Tensor:
     return (rewards - baseline) / (spread + STD_FLOOR)
 
 
-def _capability_aware_means(rewards: Tensor, capability_ratios: Tensor) -> Tensor:
-    """μ̂_k[p] of every agent k at once, shape (..., n, P), with decision D4."""
-    rescaled = capability_ratios[..., None, None] * rewards.unsqueeze(-4)  # (..., k, j, P, G)
-    means = _pooled(rescaled).mean(-1)
-    binary = ((rewards == 0) | (rewards == 1)).all(-1).all(-2, keepdim=True)  # (..., 1, P)
-    return torch.where(binary & (means > 1), rewards.mean(-1), means)
+def _capability_aware_columns(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
+    """Group member i's part of Eq. 7: 1/n Σ_j ω[k, j]·R[j, p, i], shape (..., 1, P, G)."""
+    return (capability_ratios[..., learner, :, None, None] * rewards).mean(-3, keepdim=True)
+
+
+def _calibrated_columns(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float) -> Tensor:
+    """Group member i's part of the calibrated mean, shape (..., 1, P, G)."""
+    if not 0 <= own_weight <= 1:
+        raise ValueError(f"own_weight must be in [0, 1], got {own_weight}")
+    shared = _capability_aware_columns(rewards, capability_ratios, learner)
+    return own_weight * rewards[..., [learner], :, :] + (1 - own_weight) * shared
+
+
+def _leave_one_out(columns: Tensor) -> Tensor:
+    """For each group member the mean of the other members' columns: (..., G) -> (..., G)."""
+    group = columns.shape[-1]
+    if group < 2:
+        raise ValueError("leaving one out needs a group of at least two rollouts, got G = 1")
+    return (columns.sum(-1, keepdim=True) - columns) / (group - 1)
+
+
+def _binary(rewards: Tensor) -> Tensor:
+    """Whether all of a prompt's rewards are 0 or 1, shape (..., 1, P, 1)."""
+    return ((rewards == 0) | (rewards == 1)).all(-1, keepdim=True).all(-3, keepdim=True)
 
 
 def _pooled(rewards: Tensor) -> Tensor:

@@ -87,3 +87,26 @@ class CapabilityTracker:
         """Continue from a state of :meth:`state_dict`."""
         self._recent.clear()
         self._recent.extend(state["recent"])
+
+
+class LaggedCapabilityTracker(CapabilityTracker):
+    """Capability from the K steps *before* the current one: P̂_j(t) = mean of the batch means of steps t − K ... t − 1.
+
+    Given the past, the ratio ω is a constant: independent of the current batch's rewards, as Assumption D.1 asks and as
+    Eq. 8, whose window contains the current batch, is not. So exactly, at every step and whatever the agents are,
+
+        E[μ̂_k | past] = 1/n Σ_j ω[k, j]·E[R_j | past],
+
+    without the covariance of ω and the batch that Remark D.2 sets aside. What it costs: the estimate is one step older.
+    In the first step, without a past, all agents count as equal.
+
+    >>> tracker = LaggedCapabilityTracker(window=2)
+    >>> [tracker.update(torch.tensor([reward])).item() for reward in (0.0, 0.5, 1.0)]
+    [1.0, 0.0, 0.25]
+    """
+
+    def update(self, mean_rewards: Tensor) -> Tensor:
+        """Return the capabilities before this step, shape (..., n), then take in its batch-mean rewards."""
+        before = torch.stack(tuple(self._recent)).mean(0) if self._recent else torch.ones_like(mean_rewards)
+        super().update(mean_rewards)
+        return before

@@ -9,22 +9,38 @@ hacpo_no_omega      (ii) dropped from the update                      Table 3
 hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
 hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
 hacpo_no_clip       (iv) dropped                                      Figure 4
+
+Sound alternatives of this project, each with a statement that it satisfies exactly (``docs/theory.md``):
+
+hacpo_lagged        capability from a window that excludes the current batch
+hacpo_loo           no reward is part of its own capability-aware baseline
+hacpo_calibrated    a capability ratio of each prompt's own, shrunk towards the global one
+hacpo_capped        cross weights are capped at 1 instead of clipped there: no lost gradient
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from hacrl_lab.advantages import Baseline, capability_aware_baseline, group_mean_baseline
+from hacrl_lab.advantages import (
+    Baseline,
+    calibrated_baseline,
+    capability_aware_baseline,
+    group_mean_baseline,
+    leave_one_out_capability_baseline,
+)
+from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
+from hacrl_lab.importance import capped_weight
 from hacrl_lab.objectives import (
     Objective,
     ObjectiveSettings,
     grpo_objective,
     gspo_objective,
     hacpo_objective,
+    lower_bound_only,
     no_bounds,
     unit_coefficient,
 )
@@ -46,6 +62,8 @@ class Method:
     """Whether a learner learns from everyone's rollouts or from its own."""
     rollout_factor: int = 1
     """Multiplies the group size and the number of mini-batches: rollouts and updates a step."""
+    tracker: Callable[[int], CapabilityTracker] = CapabilityTracker
+    """Makes what measures capabilities, from the window K."""
     overrides: Mapping[str, float] = field(default_factory=dict)
     """Objective settings that the method fixes."""
 
@@ -59,6 +77,8 @@ class Method:
 
 
 HACPO = Method("hacpo", "HACPO", capability_aware_baseline, hacpo_objective, shares=True)
+
+CAPPED = partial(hacpo_objective, cross_bounds=lower_bound_only, cross_weight=capped_weight)
 
 METHODS: Mapping[str, Method] = {
     method.name: method
@@ -82,6 +102,10 @@ METHODS: Mapping[str, Method] = {
             label="HACPO − clip",
             objective=partial(hacpo_objective, cross_bounds=no_bounds),
         ),
+        replace(HACPO, name="hacpo_lagged", label="HACPO, lagged ω", tracker=LaggedCapabilityTracker),
+        replace(HACPO, name="hacpo_loo", label="HACPO, leave-one-out", baseline=leave_one_out_capability_baseline),
+        replace(HACPO, name="hacpo_calibrated", label="HACPO, calibrated", baseline=calibrated_baseline),
+        replace(HACPO, name="hacpo_capped", label="HACPO, capped", objective=CAPPED),
     )
 }
 

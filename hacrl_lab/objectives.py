@@ -170,6 +170,11 @@ def stepwise_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tup
     return stepwise_lower_bound(settings.delta, settings.delta_step, inputs.minibatch_index), 1.0
 
 
+def lower_bound_only(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
+    """Cross rollouts' lower bound 1 − δ + m·δ_step; whatever the learner likes more than the sampler may teach."""
+    return stepwise_bounds(inputs, settings)[0], float("inf")
+
+
 def no_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
     """Cross rollouts without a clip (the ablation of Figure 4)."""
     return 0.0, float("inf")
@@ -181,6 +186,7 @@ def hacpo_objective(
     *,
     coefficient: Callable[[ObjectiveInputs], Tensor] = capability_coefficient,
     cross_bounds: Callable[[ObjectiveInputs, ObjectiveSettings], tuple[float, float]] = stepwise_bounds,
+    cross_weight: Callable[[Tensor, float], Tensor] = exponential_weight,
 ) -> ObjectiveValue:
     """HACPO: GSPO on the learner's own rollouts plus weighted, one-sidedly clipped cross rollouts (Eq. 47-53).
 
@@ -193,6 +199,7 @@ def hacpo_objective(
         settings: ε, α, δ, δ_step.
         coefficient: the weight of each sampler's rollouts, shape (..., n).
         cross_bounds: the clip bounds of cross rollouts.
+        cross_weight: the constant factor of the clipped ratio, from c and α.
     """
     n, k = inputs.advantages.shape[-3], inputs.learner
     others = [j for j in range(n) if j != k]
@@ -205,7 +212,7 @@ def hacpo_objective(
     low, high = cross_bounds(inputs, settings)
     cross_ratio, cross_advantages = ratio[..., others, :, :], inputs.advantages[..., others, :, :]
     clipped_ratio = clip_ratio(cross_ratio, low, high)
-    weight = coefficient(inputs)[..., others, None, None] * exponential_weight(clipped_ratio, settings.alpha)
+    weight = coefficient(inputs)[..., others, None, None] * cross_weight(clipped_ratio, settings.alpha)
     j_hete = _over_prompts(clipped_ratio * weight * cross_advantages)
 
     clipped = torch.empty_like(ratio, dtype=torch.bool)

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from hacrl_lab.advantages import group_advantages
 from hacrl_lab.agents.base import Agent, World
-from hacrl_lab.capability import CapabilityTracker, capability_ratio_matrix
+from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import CheckpointError, NonFiniteError
@@ -76,7 +76,7 @@ class Trainer:
                 f"{self.method.label} makes {self.minibatches} mini-batches a step, more than its "
                 f"{config.prompts_per_step} prompts"
             )
-        self.tracker = CapabilityTracker(config.capability_window)
+        self.tracker = self.method.tracker(config.capability_window)
         self.steps_done = 0
 
     def step(self) -> Metrics:

@@ -10,41 +10,22 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
 from hacrl_lab.seeding import RandomStream
 
 
-def prefix_count(actions: int, length: int) -> int:
-    """The number of prefixes of fewer than ``length`` actions: Σ_{t<length} actions^t."""
-    return sum(actions**t for t in range(length))
-
-
-def prefix_index(sequences: Tensor, actions: int) -> Tensor:
-    """A number for the prefix *before* each position, in order of length, then of actions.
-
-    Args:
-        sequences: actions in [0, ``actions``), shape (..., T).
-
-    Returns:
-        Shape (..., T); position t holds the index of (y_1 ... y_{t−1}) among all prefixes.
-
-    >>> prefix_index(torch.tensor([1, 0, 1]), actions=2)
-    tensor([0, 2, 5])
-    """
-    index = torch.zeros_like(sequences)
-    for t in range(1, sequences.shape[-1]):
-        index[..., t] = index[..., t - 1] * actions + sequences[..., t - 1] + 1
-    return index
-
-
 class TabularAgent:
-    """A softmax policy with one logit per (context, prefix, action): π(a | context, y_<t) = softmax(table)[a].
+    """A softmax table: π(a | context, y_<t) = softmax(logits[context, row])[a].
+
+    What the agent remembers of its own response decides the rows of its table: one for every *prefix*, one for every
+    *position*, or a single one for the *prompt*, from which all actions are drawn alike.
 
     Args:
         name: unique name.
-        logits: initial table, (..., contexts, prefixes, actions), with ``prefix_count(actions, length)`` prefixes.
+        logits: initial table, (..., contexts, rows, actions), rows being ``space.prefixes``, ``space.length`` or 1.
             Leading axes are independent copies of the agent, one per seed.
-        length: T, actions in a response.
+        space: what the agent can say.
         optimizer: from the list of parameters to an elementwise optimiser, so that seeds stay independent.
     """
 
@@ -52,35 +33,29 @@ class TabularAgent:
         self,
         name: str,
         logits: Tensor,
-        length: int,
+        space: ResponseSpace,
         optimizer: Callable[[list[Tensor]], Optimizer] = lambda parameters: torch.optim.SGD(parameters, lr=1.0),
     ) -> None:
+        _check_table(logits, space)
         self.name = name
-        self.actions = logits.shape[-1]
-        self.length = length
-        if logits.shape[-2] != prefix_count(self.actions, length):
-            raise ValueError(
-                f"logits must have {prefix_count(self.actions, length)} prefixes for {self.actions} actions and "
-                f"length {length}, got {logits.shape[-2]}"
-            )
+        self.space = space
         self.logits = logits.clone().requires_grad_()
         self._optimizer = optimizer([self.logits])
 
     def generate(self, prompts: Tensor, group_size: int, stream: RandomStream) -> RolloutBatch:
         """Sample by inverse transform; prompts are context indices (..., P)."""
-        uniforms = stream.uniform(prompts.shape[-1], group_size, self.length)  # (..., P, G, T)
+        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length)  # (..., P, G, T)
         with torch.no_grad():
-            cumulative = self.logits.softmax(-1).cumsum(-1).flatten(-3, -2)  # (..., contexts·prefixes, A)
-        prefix = torch.zeros(uniforms.shape[:-1], dtype=torch.int64)  # (..., P, G)
-        actions = torch.empty(uniforms.shape, dtype=torch.int64)
-        for t in range(self.length):
-            row = prompts.unsqueeze(-1) * self.logits.shape[-2] + prefix
-            edges = _gather_rows(cumulative, row)  # (..., P, G, A)
-            action = (uniforms[..., t, None] >= edges[..., :-1]).sum(-1)
-            actions[..., t] = action
-            prefix = prefix * self.actions + action + 1
-        everything = torch.ones_like(actions, dtype=torch.bool)
-        return RolloutBatch(actions, everything[..., 0], actions, everything)
+            cumulative = self.logits.softmax(-1).cumsum(-1).flatten(-3, -2)  # (..., contexts·rows, A)
+        actions = torch.zeros(uniforms.shape, dtype=torch.int64)
+        for t in range(self.space.length):
+            row = table_rows(self.space, self.logits.shape[-2], actions[..., : t + 1])[..., t]
+            edges = _gather_rows(cumulative, prompts.unsqueeze(-1) * self.logits.shape[-2] + row)  # (..., P, G, A)
+            actions[..., t] = (uniforms[..., t, None] >= edges[..., :-1]).sum(-1)
+        mask = self.space.mask_of(actions)
+        stopped = (actions == self.space.symbols).any(-1)
+        finished = stopped if self.space.stops else torch.ones_like(stopped)
+        return RolloutBatch(actions * mask, finished, actions * mask, mask)
 
     def encode(self, prompts: Tensor, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
         """Actions are their own tokens: responses are taken as they are."""
@@ -93,23 +68,13 @@ class TabularAgent:
         """Table look-ups, (..., n, P, G, T)."""
         table = self.logits.log_softmax(-1).flatten(-3, -2)
         contexts = encoded.contexts[..., None, :, None, :]  # (..., 1, P, 1, 1)
-        row = contexts * self.logits.shape[-2] + prefix_index(encoded.tokens, self.actions)
+        row = contexts * self.logits.shape[-2] + table_rows(self.space, self.logits.shape[-2], encoded.tokens)
         return _gather_rows(table, row).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
 
     @torch.no_grad()
     def response_log_probs(self) -> Tensor:
-        """Log π(y | context) of every possible response, by enumeration: (..., contexts, actions^length).
-
-        Responses are in the order of their numbers, the first action most significant.
-        """
-        table = self.logits.log_softmax(-1)
-        log_probs = torch.zeros_like(table[..., :1, 0])  # of the one empty prefix
-        start = 0
-        for t in range(self.length):
-            level = table[..., start : start + self.actions**t, :]  # (..., contexts, actions^t, actions)
-            log_probs = (log_probs.unsqueeze(-1) + level).flatten(-2)
-            start += self.actions**t
-        return log_probs
+        """Log π(y | context) of every possible response, in the order of their numbers: (..., contexts, Y)."""
+        return response_log_probs(self.logits, self.space)
 
     def apply_gradients(self) -> Tensor:
         """One optimiser step; the norm is each seed's own."""
@@ -131,6 +96,44 @@ class TabularAgent:
         with torch.no_grad():
             self.logits.copy_(state["logits"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def table_rows(space: ResponseSpace, rows: int, tokens: Tensor) -> Tensor:
+    """The row of a table with ``rows`` rows from which each action is drawn: (..., T) -> (..., T).
+
+    The number of rows says what the table remembers: one row for every prefix, for every position, or only one.
+    (Where two of these numbers are equal, so are the tables.)
+    """
+    if rows == space.prefixes:
+        return space.prefix_index(tokens).clamp_max(rows - 1)  # after the end of a cut-off response there is no row
+    positions = torch.arange(tokens.shape[-1]).expand(tokens.shape)
+    return positions if rows == space.length else torch.zeros_like(positions)
+
+
+def response_log_probs(logits: Tensor, space: ResponseSpace) -> Tensor:
+    """Log π(y) of every response of a softmax table, by enumeration, differentiable, nats.
+
+    Args:
+        logits: (..., rows, actions), rows as for :class:`TabularAgent`.
+        space: what can be said.
+
+    Returns:
+        (..., Y), in the order of the responses' numbers. The probabilities add up to 1.
+    """
+    _check_table(logits, space)
+    rows, actions = logits.shape[-2:]
+    cell = table_rows(space, rows, space.tokens) * actions + space.tokens  # (Y, T)
+    token_log_probs = logits.log_softmax(-1).flatten(-2)[..., cell]
+    return torch.where(space.mask, token_log_probs, 0).sum(-1)
+
+
+def _check_table(logits: Tensor, space: ResponseSpace) -> None:
+    allowed = (space.prefixes, space.length, 1)
+    if logits.shape[-2] not in allowed or logits.shape[-1] != space.actions:
+        raise ValueError(
+            f"logits must have shape (..., rows, {space.actions}) with {allowed[0]} rows (one per prefix), "
+            f"{allowed[1]} (one per position) or 1 (per prompt), got {tuple(logits.shape)}"
+        )
 
 
 def _gather_rows(table: Tensor, rows: Tensor) -> Tensor:

@@ -12,13 +12,14 @@ import torch
 
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
-from hacrl_lab.agents.tabular import TabularAgent, prefix_count
+from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch, TextPrompts
 from hacrl_lab.seeding import RandomStream
 
 P, G = 4, 3
-KINDS = ("tabular", "tabular-seeds", "qwen3", "llama", "gpt2")
+KINDS = ("tabular", "tabular-seeds", "tabular-stops", "qwen3", "llama", "gpt2")
 SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32")
 
 
@@ -32,7 +33,8 @@ def make(request: pytest.FixtureRequest, adders: list[str]) -> Callable[[str], A
 
     def table(name: str) -> Agent:
         seeds = range(2) if request.param == "tabular-seeds" else 0
-        return TabularAgent(name, RandomStream(seeds, len(name)).uniform(5, prefix_count(3, 2), 3), 2)
+        space = ResponseSpace(2, 3, stops=True) if request.param == "tabular-stops" else ResponseSpace(3, 2)
+        return TabularAgent(name, RandomStream(seeds, len(name)).uniform(5, space.prefixes, 3), space)
 
     return table if request.param.startswith("tabular") else language_model
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.bandit import BanditWorld, bandit_world
-from hacrl_lab.agents.tabular import TabularAgent, prefix_count
+from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import CheckpointError, NonFiniteError
 from hacrl_lab.methods import METHODS
@@ -37,10 +37,10 @@ CONFIG = TrainingConfig(
 
 def make_trainer(seeds: Seeds, config: TrainingConfig = CONFIG, agents: int = 2, learning_rate: float = 1.0) -> Trainer:
     world = bandit_world(seeds, CONTEXTS, ACTIONS, LENGTH, right_share=0.3)
-    shape = (CONTEXTS, prefix_count(ACTIONS, LENGTH), ACTIONS)
+    shape = (CONTEXTS, world.space.prefixes, ACTIONS)
     optimizer = partial(torch.optim.Adam, lr=0.1 * learning_rate)
     policies = [
-        TabularAgent(f"agent{k}", 2 * RandomStream(seeds, 1000 + k).uniform(*shape), LENGTH, optimizer)
+        TabularAgent(f"agent{k}", 2 * RandomStream(seeds, 1000 + k).uniform(*shape), world.space, optimizer)
         for k in range(agents)
     ]
     return Trainer(policies, world, config, seeds)
@@ -173,7 +173,7 @@ class NanWorld(BanditWorld):
 def test_rewards_that_are_not_finite_are_refused() -> None:
     trainer = make_trainer(0)
     assert isinstance(trainer.world, BanditWorld)
-    trainer.world = NanWorld(trainer.world.answers, ACTIONS)
+    trainer.world = NanWorld(trainer.world.answers, trainer.world.space)
     before = tables(trainer)
     with pytest.raises(ValueError, match="finite"):
         trainer.step()

@@ -9,7 +9,8 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401 - registers the environment
-from envs.bandit import BanditWorld, ContextualBanditEnv, bandit_world, draw_answers, sequence_number
+from envs.bandit import BanditWorld, ContextualBanditEnv, bandit_world, draw_answers
+from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
@@ -47,22 +48,17 @@ def test_environment_passes_gymnasiums_checks(length: int) -> None:
         check_env(bare_env(length=length))
 
 
-def test_sequence_is_numbered_with_its_first_action_most_significant() -> None:
-    # 2·9 + 0·3 + 1, 0·9 + 1·3 + 2
-    assert sequence_number(torch.tensor([[2, 0, 1], [0, 1, 2]]), actions=3).tolist() == [19, 5]
-
-
 @pytest.mark.parametrize(("share", "right"), [(0.25, 4), (0.01, 1), (1.0, 16), (0.6, 10)])
 def test_every_context_has_its_share_of_right_answers(share: float, right: int) -> None:
     # of 4² = 16 sequences; 0.6·16 = 9.6 is rounded, 0.01·16 raised to one
-    table = draw_answers(contexts=50, actions=4, length=2, right_share=share, stream=RandomStream(0))
+    table = draw_answers(contexts=50, space=ResponseSpace(4, 2), right_share=share, stream=RandomStream(0))
     assert table.shape == (50, 16)
     assert (table.sum(-1) == right).all()
 
 
 def test_right_answers_lie_anywhere() -> None:
     # of 2000 contexts a sequence is right in 500 ± 19.4; six standard deviations are passed with less than 1e-6
-    counts = draw_answers(contexts=2000, actions=4, length=1, right_share=0.25, stream=RandomStream(0)).sum(0)
+    counts = draw_answers(contexts=2000, space=ResponseSpace(4, 1), right_share=0.25, stream=RandomStream(0)).sum(0)
     assert ((counts - 500).abs() < 6 * 19.4).all()
 
 
@@ -77,7 +73,7 @@ def test_world_rewards_right_sequences_of_the_asked_context() -> None:
     # context 0: only 1, 0 (number 2) is right; context 1: only 0, 1 (number 1)
     table = torch.tensor([[False, False, True, False], [False, True, False, False]])
     actions = torch.tensor([[[1, 0], [0, 1]], [[1, 0], [0, 1]]])
-    rewards = BanditWorld(table, actions=2).verify(torch.tensor([1, 0]), answers_to(actions))
+    rewards = BanditWorld(table, ResponseSpace(2, 2)).verify(torch.tensor([1, 0]), answers_to(actions))
     assert rewards.tolist() == [[0, 1], [1, 0]]
     assert rewards.dtype == torch.float64
 
@@ -146,9 +142,9 @@ def test_answer_seed_changes_the_answers_and_not_the_contexts() -> None:
 
 
 def test_impossible_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match="contexts, actions and length must be ≥ 1, got 8, 4, 0"):
+    with pytest.raises(ValueError, match="symbols and length must be ≥ 1, got 4 and 0"):
         bandit_world(0, length=0)
-    with pytest.raises(ValueError, match="contexts, actions and length must be ≥ 1, got 0, 4, 1"):
+    with pytest.raises(ValueError, match="contexts must be ≥ 1, got 0"):
         bandit_world(0, contexts=0)
 
 

@@ -1,6 +1,7 @@
 import copy
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from hacrl_lab.agents.tabular import TabularAgent, prefix_count, prefix_index
+from hacrl_lab.agents.tabular import TabularAgent, table_rows
 from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
@@ -19,8 +21,9 @@ def random_agent(
     contexts: int, actions: int, length: int, seed: int = 0, leading: tuple[int, ...] = ()
 ) -> TabularAgent:
     generator = torch.Generator().manual_seed(seed)
-    shape = *leading, contexts, prefix_count(actions, length), actions
-    return TabularAgent("table", torch.randn(shape, generator=generator, dtype=torch.float64), length)
+    space = ResponseSpace(actions, length)
+    shape = *leading, contexts, space.prefixes, actions
+    return TabularAgent("table", torch.randn(shape, generator=generator, dtype=torch.float64), space)
 
 
 def all_sequences(actions: int, length: int) -> Tensor:
@@ -38,31 +41,10 @@ def batch_of(actions: Tensor) -> RolloutBatch:
     return RolloutBatch(actions, mask[..., 0], actions, mask)
 
 
-def test_prefixes_are_counted_up_to_the_last_action() -> None:
-    assert prefix_count(actions=2, length=3) == 1 + 2 + 4
-    assert prefix_count(actions=5, length=1) == 1
-
-
-def test_prefixes_are_numbered_by_length_then_actions() -> None:
-    # nothing: 0; one action a: 1 + a; two actions a, b: 1 + 3 + 3a + b
-    assert prefix_index(torch.tensor([[2, 1, 0], [0, 0, 2]]), actions=3).tolist() == [[0, 3, 11], [0, 1, 4]]
-
-
-@settings(derandomize=True, deadline=None)
-@given(st.integers(1, 4), st.integers(1, 4))
-def test_every_prefix_has_one_number(actions: int, length: int) -> None:
-    sequences = all_sequences(actions, length)
-    numbers = prefix_index(sequences, actions)
-    prefixes = {
-        (int(n), tuple(y[:t])) for y, row in zip(sequences.tolist(), numbers, strict=True) for t, n in enumerate(row)
-    }
-    assert sorted(number for number, _ in prefixes) == list(range(prefix_count(actions, length)))
-
-
 def test_log_prob_is_read_from_the_row_of_context_and_prefix() -> None:
     # two contexts, length 2, two actions: rows for no prefix, prefix 0, prefix 1; softmax of ln w is w over its sum
     weights = torch.tensor([[[1, 3], [1, 1], [2, 3]], [[1, 7], [9, 1], [1, 4]]], dtype=torch.float64)
-    agent = TabularAgent("table", weights.log(), length=2)
+    agent = TabularAgent("table", weights.log(), ResponseSpace(2, 2))
     tokens = torch.tensor([[[[1, 0]], [[0, 1]]]])  # context 0 answers 1, 0 and context 1 answers 0, 1
     probabilities = agent.token_log_probs(encoded(torch.tensor([0, 1]), tokens)).exp()
     expected = torch.tensor([[[[3 / 4, 2 / 5]], [[1 / 8, 1 / 10]]]], dtype=torch.float64)
@@ -75,6 +57,45 @@ def test_rollouts_of_several_samplers_are_scored_alike() -> None:
     together = agent.token_log_probs(encoded(contexts, tokens))
     for sampler in range(2):
         assert torch.equal(together[sampler : sampler + 1], agent.token_log_probs(encoded(contexts, tokens[[sampler]])))
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.integers(1, 3), st.integers(1, 4), st.booleans(), st.integers(0, 2), st.integers(0, 1000))
+def test_listed_probabilities_are_the_scores_of_the_listed_responses(
+    symbols: int, length: int, stops: bool, memory: int, seed: int
+) -> None:
+    space = ResponseSpace(symbols, length, stops)
+    rows = (space.prefixes, space.length, 1)[memory]
+    generator = torch.Generator().manual_seed(seed)
+    agent = TabularAgent("t", torch.randn(2, rows, space.actions, generator=generator, dtype=torch.float64), space)
+    pool = RolloutBatch(None, space.mask[:, 0], space.tokens.expand(2, -1, -1), space.mask.expand(2, -1, -1))
+    pool = replace(pool, responses=pool.tokens)
+    scores = agent.token_log_probs(agent.encode(torch.tensor([0, 1]), [("t", pool)]))[0]
+    listed = agent.response_log_probs()
+    torch.testing.assert_close(listed, torch.where(pool.mask, scores, 0).sum(-1).detach(), rtol=0, atol=1e-13)
+    assert ((listed.exp().sum(-1) - 1).abs() <= 1e-12).all()
+
+
+def test_each_kind_of_table_remembers_what_it_says() -> None:
+    # letters 0 and 1, stop 2, at most three actions: after "0", after "1" and at the second position
+    space = ResponseSpace(2, 3, stops=True)
+    tokens = torch.tensor([[0, 1, 2], [1, 1, 2]])
+    assert table_rows(space, 7, tokens).tolist() == [[0, 1, 4], [0, 2, 6]]
+    assert table_rows(space, 3, tokens).tolist() == [[0, 1, 2]] * 2
+    assert table_rows(space, 1, tokens).tolist() == [[0, 0, 0]] * 2
+
+
+def test_an_agent_stops_where_it_says_so() -> None:
+    # stops with certainty after a 1 and never after a 0: "1 stop", "0 1 stop", "0 0 0" and "0 0 1" cut off
+    row = torch.log(torch.tensor([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]] + [[0.5, 0.5, 0]] + [[0, 0, 1.0]] * 3))
+    space = ResponseSpace(2, 3, stops=True)
+    batch = TabularAgent("t", row.unsqueeze(0), space).generate(torch.tensor([0]), 400, RandomStream(0))
+    seen = {
+        (tuple(tokens[mask].tolist()), bool(done))
+        for tokens, mask, done in zip(batch.tokens[0], batch.mask[0], batch.finished[0], strict=True)
+    }
+    assert seen == {((1, 2), True), ((0, 1, 2), True), ((0, 0, 0), False), ((0, 0, 1), False)}
+    assert (batch.tokens[~batch.mask] == 0).all()
 
 
 @settings(derandomize=True, deadline=None, max_examples=25)
@@ -101,7 +122,7 @@ def test_samples_follow_the_softmax() -> None:
 
 def test_impossible_actions_are_never_sampled() -> None:
     logits = torch.tensor([-torch.inf, 0, -torch.inf, 0, -torch.inf], dtype=torch.float64).reshape(1, 1, 5)
-    rollouts = TabularAgent("table", logits, length=1).generate(torch.tensor([0]), 2000, RandomStream(0))
+    rollouts = TabularAgent("table", logits, ResponseSpace(5, 1)).generate(torch.tensor([0]), 2000, RandomStream(0))
     assert rollouts.tokens.unique().tolist() == [1, 3]
 
 
@@ -111,7 +132,7 @@ def test_smallest_uniform_number_skips_impossible_actions() -> None:
             return torch.zeros(shape, dtype=torch.float64)
 
     logits = torch.tensor([-torch.inf, 0, 0]).reshape(1, 1, 3)
-    rollouts = TabularAgent("table", logits, length=1).generate(torch.tensor([0]), 1, Zeros(0))
+    rollouts = TabularAgent("table", logits, ResponseSpace(3, 1)).generate(torch.tensor([0]), 1, Zeros(0))
     assert rollouts.tokens.item() == 1
 
 
@@ -136,7 +157,7 @@ def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
     rollouts = agent.generate(prompts, 6, RandomStream(range(4), 9))
     log_probs = agent.token_log_probs(agent.encode(prompts, [("table", rollouts)]))
     for seed in range(4):
-        alone = TabularAgent("table", agent.logits[seed].detach(), length=2)
+        alone = TabularAgent("table", agent.logits[seed].detach(), ResponseSpace(3, 2))
         alone_rollouts = alone.generate(prompts[seed], 6, RandomStream(seed, 9))
         assert torch.equal(rollouts.tokens[seed], alone_rollouts.tokens)
         alone_log_probs = alone.token_log_probs(alone.encode(prompts[seed], [("table", alone_rollouts)]))
@@ -154,7 +175,9 @@ def test_encoding_stacks_samplers_and_fills_up_shorter_responses() -> None:
 
 def test_gradient_of_a_log_prob_is_one_hot_minus_probabilities() -> None:
     # d log softmax(x)[a]/dx = 1[a] − p with p = 1/4, 3/4; only the row that was read has one
-    agent = TabularAgent("table", torch.tensor([[[0, math.log(3)]], [[0, 0]]], dtype=torch.float64), length=1)
+    agent = TabularAgent(
+        "table", torch.tensor([[[0, math.log(3)]], [[0, 0]]], dtype=torch.float64), ResponseSpace(2, 1)
+    )
     agent.token_log_probs(encoded(torch.tensor([0]), torch.tensor([[[[1]]]]))).sum().backward()
     assert agent.logits.grad is not None
     torch.testing.assert_close(agent.logits.grad.tolist(), [[[-0.25, 0.25]], [[0.0, 0.0]]], rtol=1e-15, atol=1e-16)
@@ -162,7 +185,9 @@ def test_gradient_of_a_log_prob_is_one_hot_minus_probabilities() -> None:
 
 def sgd_agent(seeds: int) -> TabularAgent:
     logits = torch.zeros(seeds, 1, 1, 2, dtype=torch.float64)
-    return TabularAgent("table", logits, length=1, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.5))
+    return TabularAgent(
+        "table", logits, ResponseSpace(2, 1), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.5)
+    )
 
 
 def test_step_descends_the_loss_and_returns_each_seeds_norm() -> None:
@@ -195,7 +220,7 @@ def test_agent_continues_from_its_state() -> None:
     def adam_agent() -> TabularAgent:
         logits = torch.zeros(1, 1, 3, dtype=torch.float64)
         return TabularAgent(
-            "table", logits, length=1, optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1)
+            "table", logits, ResponseSpace(3, 1), optimizer=lambda parameters: torch.optim.Adam(parameters, lr=0.1)
         )
 
     def step(agent: TabularAgent, weights: list[float]) -> None:
@@ -213,11 +238,13 @@ def test_agent_continues_from_its_state() -> None:
 
 def test_initial_logits_are_copied() -> None:
     logits = torch.zeros(1, 1, 2)
-    agent = TabularAgent("table", logits, length=1)
+    agent = TabularAgent("table", logits, ResponseSpace(2, 1))
     logits += 1
     assert (agent.logits == 0).all()
 
 
-def test_table_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="logits must have 4 prefixes for 3 actions and length 2, got 3"):
-        TabularAgent("table", torch.zeros(1, 3, 3), length=2)
+@pytest.mark.parametrize("shape", [(1, 3, 3), (1, 5, 3), (1, 4, 2)])
+def test_table_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    message = r"logits must have shape \(\.\.\., rows, 3\) with 4 rows \(one per prefix\), 2 .* got"
+    with pytest.raises(ValueError, match=message):
+        TabularAgent("table", torch.zeros(shape), ResponseSpace(3, 2))
