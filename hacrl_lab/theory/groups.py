@@ -1,15 +1,13 @@
 """Expected baselines and advantages, over everything that the n·G rollouts of a prompt can be rewarded.
 
 A baseline depends on a prompt's rewards only, not on the responses, and rewards take few values. So an expectation over
-groups is a finite sum over how many rollouts of each sampler got which reward.
+groups is a finite sum.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations_with_replacement, product
-from math import factorial, prod
 
 import torch
 from torch import Tensor
@@ -22,7 +20,7 @@ Rule = Callable[[Tensor, Tensor, int], Tensor]
 
 @dataclass(frozen=True)
 class RewardGroups:
-    """All M ways in which one prompt's n groups of G rollouts can be rewarded, up to the order within a group."""
+    """All M = m^(nG) ways in which one prompt's n groups of G rollouts can be rewarded."""
 
     levels: Tensor
     """The m possible rewards, ascending: (m,)."""
@@ -31,7 +29,7 @@ class RewardGroups:
     rewards: Tensor
     """(M, n, 1, G)."""
     probabilities: Tensor
-    """Multinomial, of each of the M: (..., M)."""
+    """Of each of the M: (..., M)."""
 
 
 def reward_groups(levels: Sequence[float], level_probabilities: Tensor, group_size: int) -> RewardGroups:
@@ -41,17 +39,23 @@ def reward_groups(levels: Sequence[float], level_probabilities: Tensor, group_si
         levels: m possible rewards.
         level_probabilities: (..., n, m), float64, adding up to 1 over the last axis.
         group_size: G.
+
+    Raises:
+        ValueError: more than a million groups.
     """
-    samplers = level_probabilities.shape[-2]
-    one_sampler = list(combinations_with_replacement(range(len(levels)), group_size))  # sorted groups
-    counts = torch.tensor([[group.count(level) for level in range(len(levels))] for group in one_sampler])
-    orders = torch.tensor([factorial(group_size) // prod(map(factorial, c)) for c in counts.tolist()]).double()
-    one_probability = orders * (level_probabilities.unsqueeze(-2) ** counts).prod(-1)  # (..., n, groups of one sampler)
-    choice = torch.tensor(list(product(range(len(one_sampler)), repeat=samplers)))  # (M, n)
-    probabilities = torch.stack([one_probability[..., j, choice[:, j]] for j in range(samplers)]).prod(0)
+    samplers, count = level_probabilities.shape[-2], len(levels)
+    rollouts = samplers * group_size
+    if count**rollouts > 1e6:
+        raise ValueError(f"there are {count}^{rollouts} groups, too many to list; use a smaller group_size")
+    level = torch.arange(count**rollouts).unsqueeze(-1) // count ** torch.arange(rollouts) % count  # (M, nG)
+    sampler = torch.arange(rollouts) // group_size
     values = torch.tensor(levels, dtype=torch.float64)
-    rewards = values[torch.tensor(one_sampler)][choice].unsqueeze(-2)
-    return RewardGroups(values, level_probabilities, rewards, probabilities)
+    return RewardGroups(
+        levels=values,
+        level_probabilities=level_probabilities,
+        rewards=values[level].reshape(-1, samplers, 1, group_size),
+        probabilities=level_probabilities[..., sampler, level].prod(-1),
+    )
 
 
 def problem_groups(problem: Problem, group_size: int) -> RewardGroups:

@@ -106,9 +106,9 @@ def draw_problems(
 ) -> Problem:
     """The lab's documented distribution of problems.
 
-    Logits of agent 0 are independent N(0, scale²); those of every other agent are ρ times agent 0's plus √(1 − ρ²) times
-    fresh ones, so that each logit has correlation ρ with agent 0's. Every response is right (R = 1) with probability
-    ``right_share``, else R = 0; the first response of a prompt is then made right and the last wrong.
+    Logits of agent 0 are independent N(0, scale²); those of every other agent are ρ times agent 0's plus √(1 − ρ²)
+    times fresh ones, so that each logit has correlation ρ with agent 0's. Every response is right (R = 1) with
+    probability ``right_share``, else R = 0; the first response of a prompt is then made right and the last wrong.
 
     Args:
         count: independent problems B.
