@@ -16,6 +16,7 @@ hacpo_lagged        capability from a window that excludes the current batch
 hacpo_loo           no reward is part of its own capability-aware baseline
 hacpo_calibrated    a capability ratio of each prompt's own, shrunk towards the global one
 hacpo_capped        cross weights are capped at 1 instead of clipped there: no lost gradient
+hacpo_sound         lagged, leave-one-out and capped together
 """
 
 from __future__ import annotations
@@ -106,6 +107,14 @@ METHODS: Mapping[str, Method] = {
         replace(HACPO, name="hacpo_loo", label="HACPO, leave-one-out", baseline=leave_one_out_capability_baseline),
         replace(HACPO, name="hacpo_calibrated", label="HACPO, calibrated", baseline=calibrated_baseline),
         replace(HACPO, name="hacpo_capped", label="HACPO, capped", objective=CAPPED),
+        replace(
+            HACPO,
+            name="hacpo_sound",
+            label="HACPO, sound",
+            baseline=leave_one_out_capability_baseline,
+            objective=CAPPED,
+            tracker=LaggedCapabilityTracker,
+        ),
     )
 }
 

@@ -63,5 +63,5 @@ def test_a_step_of_hacpo_is_the_expected_gradient_of_both_parts() -> None:
     for k, moves in enumerate(first_moves(problem, "hacpo_lagged")):
         advantages = response_advantages(problem, GROUP, standardised(get_method("hacpo").baseline), ones, k)
         hete = hete_gradient(problem, k, 1 - k, advantages, ones, weight)
-        assert float(hete.norm()) > 0.01
+        assert float(hete.norm()) > 0.005  # not nothing
         assert_mean_is(moves, homo_gradient(problem, k, advantages) + hete)
