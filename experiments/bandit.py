@@ -102,23 +102,32 @@ def knowing_agents(config: BanditConfig, world: BanditWorld, seeds: list[int]) -
     return agents
 
 
+def train(config: BanditConfig, name: str) -> tuple[np.ndarray, float | None]:
+    """Train with one method.
+
+    Returns:
+        Exact success probability before training and after every step, (steps + 1, agents, S), and the mean share of
+        cross rollouts that the clip keeps from teaching, if the method shares.
+    """
+    seeds = list(range(config.seeds))
+    method = get_method(name)
+    world = bandit_world(seeds, config.contexts, config.actions, config.length, config.right_share)
+    agents = knowing_agents(config, world, seeds)
+    trainer = Trainer(agents, world, config.training(name), seeds)
+    success, clipped = [_success(agents, world)], []
+    for _ in trange(config.steps, desc=f"{method.label}, {config.seeds} seeds", unit="step"):
+        metrics = trainer.step()
+        clipped += [metrics[key].mean() for key in CROSS_CLIP_FRACTIONS if key in metrics]
+        success.append(_success(agents, world))
+    return np.stack(success), float(torch.stack(clipped).mean()) if clipped else None
+
+
 def run(config: BanditConfig) -> str:
     """Train with every method; write and return the table."""
-    seeds = list(range(config.seeds))
     curves: dict[str, np.ndarray] = {}
     clip_fractions: dict[str, float | None] = {}
     for name in config.methods:
-        method = get_method(name)
-        world = bandit_world(seeds, config.contexts, config.actions, config.length, config.right_share)
-        agents = knowing_agents(config, world, seeds)
-        trainer = Trainer(agents, world, config.training(name), seeds)
-        success, clipped = [_success(agents, world)], []
-        for _ in trange(config.steps, desc=f"{method.label}, {config.seeds} seeds", unit="step"):
-            metrics = trainer.step()
-            clipped += [metrics[key].mean() for key in CROSS_CLIP_FRACTIONS if key in metrics]
-            success.append(_success(agents, world))
-        curves[name] = np.stack(success)  # (steps + 1, agents, S)
-        clip_fractions[name] = float(torch.stack(clipped).mean()) if clipped else None
+        curves[name], clip_fractions[name] = train(config, name)
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / "config.json")

@@ -9,8 +9,8 @@ Every baseline is a function ``(rewards, capability_ratios, learner) -> baseline
 and returns an array that broadcasts against ``rewards``. All are plain array operations; a pool of one sampler (n = 1)
 gives the single-agent algorithms.
 
-Two kinds of departure from a plain mean are kept apart. :func:`capability_aware_mean` is Eq. 7 to the letter, and the
-theorems speak of it; the baselines that train also protect against degenerate prompts (D4, D5).
+A ``*_mean`` is a formula to the letter, and the theorems speak of it; the ``*_baseline`` of the same name trains and
+also guards against prompts whose rewards are all equal (D5), HACPO's own also against a mean above 1 (D4).
 
 Decisions: D2 (the learner's baseline is used for every sampler's rollouts; the sampler's is
 :func:`sampler_capability_aware_baseline`), D4 (binary rewards and a baseline above 1: the agent's own mean),
@@ -93,6 +93,7 @@ def sampler_capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor
     Returns:
         Shape (..., n, P, 1).
     """
+    _check_shapes(rewards, capability_ratios, learner)
     samplers = range(rewards.shape[-3])
     return torch.cat([capability_aware_baseline(rewards, capability_ratios, j) for j in samplers], dim=-3)
 
@@ -122,7 +123,10 @@ def leave_one_out_capability_mean(rewards: Tensor, capability_ratios: Tensor, le
 
 
 def leave_one_out_capability_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
-    """:func:`leave_one_out_capability_mean` with decision D5. Returns shape (..., n, P, G)."""
+    """:func:`leave_one_out_capability_mean` with decision D5. Returns shape (..., 1, P, G).
+
+    The guard looks at all rewards, the rollout's own included; the exact statement is of the mean without it.
+    """
     return _exact_when_equal(leave_one_out_capability_mean(rewards, capability_ratios, learner), rewards)
 
 

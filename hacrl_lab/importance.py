@@ -71,7 +71,7 @@ def exponential_weight(ratio: Tensor, alpha: float) -> Tensor:
 
 
 def capped_weight(ratio: Tensor, alpha: float) -> Tensor:
-    """The constant factor sg(min(s, 1)^(α+1) / s): a ratio above 1 counts as 1 and keeps its gradient.
+    """The constant factor sg(min(s, 1)^α / max(s, 1)): a ratio above 1 counts as 1 and keeps its gradient.
 
     d(s·capped_weight(s))/d log s = min(s, 1)^(α+1), which is continuous and never falls as s grows; with a clip at 1
     (decision D3) it jumps to 0 there. For s ≤ 1 it is :func:`exponential_weight`. This is the truncated importance
@@ -84,8 +84,7 @@ def capped_weight(ratio: Tensor, alpha: float) -> Tensor:
     >>> capped_weight(torch.tensor([0.5, 4.0]), alpha=2.0)
     tensor([0.2500, 0.2500])
     """
-    constant = ratio.detach()
-    return exponential_weight(constant.clamp_max(1), alpha + 1) / constant
+    return exponential_weight(ratio.clamp_max(1), alpha) / ratio.detach().clamp_min(1)
 
 
 def stepwise_lower_bound(delta: float, delta_step: float, minibatch_index: int) -> float:

@@ -10,7 +10,7 @@ hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
 hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
 hacpo_no_clip       (iv) dropped                                      Figure 4
 
-Sound alternatives of this project, each with a statement that it satisfies exactly (``docs/theory.md``):
+Sound alternatives of this project; ``docs/theory.md`` has the statement that each satisfies exactly:
 
 hacpo_lagged        capability from a window that excludes the current batch
 hacpo_loo           no reward is part of its own capability-aware baseline

@@ -12,10 +12,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hacrl_lab.advantages import Baseline, group_advantages
 from hacrl_lab.theory.problems import Problem
 
 Rule = Callable[[Tensor, Tensor, int], Tensor]
 """(rewards (..., n, 1, G), ω (..., n, n), learner) -> baseline or advantage, as in :mod:`hacrl_lab.advantages`."""
+
+
+def centred(baseline: Baseline) -> Rule:
+    """The advantage R − b, before dividing by the group's std."""
+    return lambda rewards, ratios, learner: rewards - baseline(rewards, ratios, learner)
+
+
+def standardised(baseline: Baseline) -> Rule:
+    """The advantage (R − b)/(σ + 1e-6) that trains."""
+    return lambda rewards, ratios, learner: group_advantages(rewards, baseline(rewards, ratios, learner))
 
 
 @dataclass(frozen=True)

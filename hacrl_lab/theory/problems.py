@@ -31,6 +31,10 @@ class Problem:
             shapes = [tuple(table.shape) for table in self.logits]
             raise ValueError(f"logits must have shapes (..., {prompts}, rows, actions), got {shapes}")
 
+    def __getitem__(self, index: int) -> Problem:
+        """One problem of several, along the first leading axis."""
+        return Problem(self.space, tuple(table[index] for table in self.logits), self.rewards[index])
+
     @property
     def agents(self) -> int:
         """The number of agents n."""
@@ -51,6 +55,17 @@ class Problem:
         """
         capability = self.expected_rewards().mean(-1)
         return capability.unsqueeze(-1) / capability.unsqueeze(-2)
+
+
+def opposed_coins() -> Problem:
+    """The smallest counterexample to Theorem 4.3 without conditions: two coins, two tosses, wanted one of each.
+
+    The learner (agent 0) tosses heads with probability 3/7, the sampler (agent 1) with 3/4. The learner would do better
+    with more heads; at α = 0 the sampler's right answers, weighed with s, teach it to toss fewer.
+    """
+    learner, sampler = (torch.tensor([[odds]], dtype=torch.float64).log() for odds in ([3.0, 4.0], [3.0, 1.0]))
+    wanted = torch.tensor([[0.0, 1.0, 1.0, 0.0]], dtype=torch.float64)  # of HH, HT, TH, TT
+    return Problem(ResponseSpace(symbols=2, length=2), (learner, sampler), wanted)
 
 
 def score_sum(space: ResponseSpace, logits: Tensor, weights: Tensor) -> Tensor:

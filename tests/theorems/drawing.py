@@ -15,10 +15,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 from torch import Tensor
 
-from hacrl_lab.advantages import Baseline, group_advantages
 from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.responses import ResponseSpace
-from hacrl_lab.theory.groups import Rule
 from hacrl_lab.theory.problems import Problem
 
 FALSE_ALARM = 1e-6
@@ -70,16 +68,6 @@ def ratio_matrices(agents: int) -> st.SearchStrategy[Tensor]:
     """ω of agents with capabilities in twentieths."""
     twentieths = st.lists(st.integers(1, 20), min_size=agents, max_size=agents)
     return twentieths.map(lambda values: capability_ratio_matrix(f64(values) / 20))
-
-
-def centred(baseline: Baseline) -> Rule:
-    """R − b: the advantage before dividing by the group's std."""
-    return lambda rewards, ratios, learner: rewards - baseline(rewards, ratios, learner)
-
-
-def standardised(baseline: Baseline) -> Rule:
-    """(R − b)/σ: the advantage that trains."""
-    return lambda rewards, ratios, learner: group_advantages(rewards, baseline(rewards, ratios, learner))
 
 
 def find(strategy: st.SearchStrategy[Found], condition: Callable[[Found], bool]) -> Found:

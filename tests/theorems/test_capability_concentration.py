@@ -19,10 +19,13 @@ def sampled_variance(successes: list[float], window: int, batch: int, group_size
     """(P̂ − p̄)² of 4096 independent windows, by the tracker that trains."""
     generator = np.random.default_rng(0)
     tracker = CapabilityTracker(window)
-    for _ in range(window):
+
+    def step() -> torch.Tensor:
         drawn = generator.choice(successes, size=(4096, batch))
-        capability = tracker.update(torch.from_numpy(generator.binomial(group_size, drawn).mean(-1) / group_size))
-    return (capability - float(np.mean(successes))) ** 2
+        return tracker.update(torch.from_numpy(generator.binomial(group_size, drawn).mean(-1) / group_size))
+
+    capability = [step() for _ in range(window)][-1]
+    return torch.square(capability - float(np.mean(successes)))
 
 
 @pytest.mark.parametrize("successes", [[0.3, 0.3], [0.0, 1.0], [0.1, 0.5, 0.6]])

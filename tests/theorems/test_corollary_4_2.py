@@ -4,7 +4,7 @@ And what the paper passes over: a rollout's own reward in its own baseline, and 
 """
 
 import torch
-from drawing import assert_close, assert_mean_is, centred, f64, find, many, problems, ratio_matrices, some, standardised
+from drawing import assert_close, assert_mean_is, f64, find, many, problems, ratio_matrices, some
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -17,7 +17,14 @@ from hacrl_lab.advantages import (
 )
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import homo_gradient, oracle_advantages, same_for_all
-from hacrl_lab.theory.groups import expected_advantage, problem_groups, response_advantages, reward_groups
+from hacrl_lab.theory.groups import (
+    centred,
+    expected_advantage,
+    problem_groups,
+    response_advantages,
+    reward_groups,
+    standardised,
+)
 from hacrl_lab.theory.problems import Problem, draw_problems
 from hacrl_lab.theory.twins import sampled_rewards
 
@@ -48,8 +55,7 @@ def test_cross_advantages_average_to_the_difference_of_the_agents(problem: Probl
 
 
 def test_the_sampled_advantages_agree() -> None:
-    drawn = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, agents=3, seed=3)
-    problem = Problem(drawn.space, tuple(table[0] for table in drawn.logits), drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, agents=3, seed=3)[0]
     rewards, ratios = sampled_rewards(problem, 4, 4096), problem.true_ratios()
     for learner in range(3):
         sampled = centred(capability_aware_mean)(rewards, ratios, learner).mean(-1)

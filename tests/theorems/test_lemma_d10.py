@@ -50,8 +50,7 @@ def test_for_responses_of_one_token_the_normalised_ratio_does_too(problem: Probl
 
 
 def test_the_sampled_mean_agrees() -> None:
-    drawn = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=4)
-    problem = Problem(drawn.space, tuple(table[0] for table in drawn.logits), drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=4)[0]
     sampler = TabularAgent("sampler", problem.logits[1], problem.space)
     batch = sampler.generate(torch.tensor([0]), 8192, RandomStream(0))
     ratio = normalised_ratio(problem, batch.tokens, batch.mask)

@@ -1,7 +1,7 @@
 """Proposition D.5: ∇J_homo = E_{y~π_old}[ s·Â·(1/|y|)·Σ_t ∇ log π(y_t) ]. Needs: no clip that is active."""
 
 import torch
-from drawing import assert_close, assert_mean_is, f64, many, problems, some, standardised
+from drawing import assert_close, assert_mean_is, f64, many, problems, some
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -11,7 +11,7 @@ from hacrl_lab.agents.tabular import response_log_probs
 from hacrl_lab.objectives import ObjectiveSettings, gspo_objective, hacpo_objective
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import homo_gradient
-from hacrl_lab.theory.groups import ConditionalAdvantages, response_advantages
+from hacrl_lab.theory.groups import ConditionalAdvantages, response_advantages, standardised
 from hacrl_lab.theory.problems import Problem, draw_problems
 from hacrl_lab.theory.twins import Update, enumerated_gradients, sampled_gradients
 
@@ -69,8 +69,7 @@ def test_the_objective_that_trains_has_this_gradient(
 
 
 def test_the_sampled_gradient_agrees() -> None:
-    drawn = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, prompts=2, seed=1)
-    problem = Problem(drawn.space, tuple(table[0] for table in drawn.logits), drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, prompts=2, seed=1)[0]
     rule = standardised(capability_aware_baseline)
     for settings in (LOOSE, TIGHT):
         current = moved(problem, 0.3)

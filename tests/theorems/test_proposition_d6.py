@@ -3,7 +3,7 @@
 from functools import partial
 
 import torch
-from drawing import assert_close, assert_mean_is, f64, many, problems, ratio_matrices, standardised
+from drawing import assert_close, assert_mean_is, f64, many, problems, ratio_matrices
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -13,7 +13,7 @@ from hacrl_lab.agents.tabular import response_log_probs
 from hacrl_lab.objectives import ObjectiveSettings, hacpo_objective, no_bounds
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import CrossWeight, hete_gradient, same_for_all
-from hacrl_lab.theory.groups import ConditionalAdvantages, response_advantages
+from hacrl_lab.theory.groups import ConditionalAdvantages, response_advantages, standardised
 from hacrl_lab.theory.problems import Problem, draw_problems
 from hacrl_lab.theory.twins import Update, enumerated_gradients, sampled_gradients
 
@@ -82,8 +82,7 @@ def test_with_clipping_only_ratios_inside_the_stepwise_bounds_count(
 
 
 def test_the_sampled_gradient_agrees() -> None:
-    drawn = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.6, agents=3, prompts=2, seed=2)
-    problem = Problem(drawn.space, tuple(table[0] for table in drawn.logits), drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.6, agents=3, prompts=2, seed=2)[0]
     ratios, settings = problem.true_ratios(), ObjectiveSettings(0.2, 0.2, alpha=1.0, delta=0.5, delta_step=0.05)
     rule = standardised(capability_aware_baseline)
     advantages = advantages_of(problem, ratios, 0, group_size=4)

@@ -3,12 +3,11 @@
 The lagged window's statement is in test_remark_d2.py.
 """
 
-from dataclasses import replace
 from functools import partial
 
 import pytest
 import torch
-from drawing import assert_close, assert_mean_is, centred, f64, find, many, problems, ratio_matrices, some
+from drawing import assert_close, assert_mean_is, f64, find, many, problems, ratio_matrices, some
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -23,7 +22,7 @@ from hacrl_lab.methods import get_method
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import CrossWeight, hete_gradient, oracle_advantages, same_for_all
-from hacrl_lab.theory.groups import expected_baseline, problem_groups, response_advantages
+from hacrl_lab.theory.groups import centred, expected_baseline, problem_groups, response_advantages
 from hacrl_lab.theory.problems import Problem, draw_problems
 from hacrl_lab.theory.twins import Update, enumerated_gradients, sampled_gradients, sampled_rewards
 
@@ -85,8 +84,7 @@ def test_calibration_shrinks_every_prompts_bias_by_its_weight(
 def test_calibration_costs_variance_between_equals() -> None:
     # between equal agents Var of a mean of 2·4 rewards is σ²/8; with half of the weight on the own four it is
     # (3/4)²·σ²/4 + (1/4)²·σ²/4 = (10/16)·σ²/4, 5/4 times as much
-    drawn = draw_problems(1, ResponseSpace(2, 2), correlation=1.0, seed=1)
-    problem = replace(drawn, logits=tuple(table[0] for table in drawn.logits), rewards=drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 2), correlation=1.0, seed=1)[0]
     rewards, ones = sampled_rewards(problem, 4, 4096), torch.ones(2, 2)
     mean = float(problem.expected_rewards()[0])
     for rule, variance in ((capability_aware_mean, 1 / 8), (calibrated_mean, 10 / 64)):
@@ -113,8 +111,7 @@ def test_the_capped_method_has_truncated_importance_weights(
 
 
 def test_the_sampled_capped_gradient_agrees() -> None:
-    drawn = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, seed=8)
-    problem = replace(drawn, logits=tuple(table[0] for table in drawn.logits), rewards=drawn.rewards[0])
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, seed=8)[0]
     ratios, rule = problem.true_ratios(), centred(leave_one_out_capability_mean)
     settings = ObjectiveSettings(0.2, 0.2, alpha=1.0, delta=0.4, delta_step=0.1)
     update = Update(0, ratios, get_method("hacpo_capped").objective, settings, samplers=[1])

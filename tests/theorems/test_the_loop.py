@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from drawing import assert_mean_is, standardised
+from drawing import assert_mean_is
 from torch import Tensor
 
 from envs.bandit import BanditWorld
@@ -13,7 +13,7 @@ from hacrl_lab.config import TrainingConfig
 from hacrl_lab.methods import get_method
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import CrossWeight, hete_gradient, homo_gradient
-from hacrl_lab.theory.groups import response_advantages
+from hacrl_lab.theory.groups import response_advantages, standardised
 from hacrl_lab.theory.problems import Problem, draw_problems
 from hacrl_lab.trainer import Trainer
 
@@ -21,8 +21,7 @@ STEPS, GROUP = 4096, 3
 
 
 def drawn_problem() -> Problem:
-    drawn = draw_problems(1, ResponseSpace(2, 2, stops=True), correlation=0.5, prompts=2, seed=9)
-    return replace(drawn, logits=tuple(table[0] for table in drawn.logits), rewards=drawn.rewards[0])
+    return draw_problems(1, ResponseSpace(2, 2, stops=True), correlation=0.5, prompts=2, seed=9)[0]
 
 
 def first_moves(problem: Problem, method: str) -> list[Tensor]:

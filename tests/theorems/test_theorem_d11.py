@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 import torch
-from drawing import assert_close, assert_mean_is, centred, f64, find, many, problems, some, spaces
+from drawing import assert_close, assert_mean_is, f64, find, many, problems, some, spaces
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,8 +25,8 @@ from hacrl_lab.theory.gradients import (
     oracle_advantages,
     same_for_all,
 )
-from hacrl_lab.theory.groups import response_advantages
-from hacrl_lab.theory.problems import Problem, draw_problems
+from hacrl_lab.theory.groups import centred, response_advantages
+from hacrl_lab.theory.problems import Problem, draw_problems, opposed_coins
 from hacrl_lab.theory.twins import Update, enumerated_gradients, sampled_gradients
 
 HACPO_CLIP = {"low": 0.8, "high": 1.0}
@@ -45,11 +45,6 @@ def align(problem: Problem, weight: CrossWeight, omega: float = 1.0) -> Alignmen
     """Agent 0 learns from agent 1 with the oracle's advantages."""
     leading = problem.rewards.shape[:-2]
     return alignment(problem, 0, 1, oracle_advantages(problem, 0), torch.full(leading, omega).double(), weight)
-
-
-def first(problem: Problem) -> Problem:
-    """The first of several drawn problems."""
-    return replace(problem, logits=tuple(table[0] for table in problem.logits), rewards=problem.rewards[0])
 
 
 # ----- The identity
@@ -86,7 +81,7 @@ def test_both_gradients_are_those_of_the_objective_that_trains(problem: Problem,
 
 def test_the_sampled_inner_product_agrees() -> None:
     """With the leave-one-out baseline, whose expected advantage is the same function for everyone's rollouts."""
-    problem = first(draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=5))
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=5)[0]
     ratios, rule = problem.true_ratios(), centred(leave_one_out_capability_mean)
     exact = align(problem, CrossWeight(1.0), float(ratios[1, 0]))
     objective = partial(hacpo_objective, cross_bounds=no_bounds)
@@ -127,15 +122,13 @@ def test_equal_policies_are_aligned(problem: Problem, alpha: float) -> None:
 # ----- Each assumption is needed
 
 
-COINS = Problem(
-    ResponseSpace(symbols=2, length=2),  # heads 0 and tails 1, two tosses of one coin
-    (f64([[[3, 4]]]).log(), f64([[[3, 1]]]).log()),  # the learner's heads come with 3/7, the sampler's with 3/4
-    f64([[0, 1, 1, 0]]),  # right: one of each
-)
+COINS = opposed_coins()
 
 
 def test_without_d12_the_gradients_can_oppose_each_other() -> None:
-    # Counterexample to the theorem without conditions; α = 0, ω = 1. E[R] = 2·(3/7)(4/7) = 24/49: Â = 25/49 or −24/49.
+    # Counterexample to the theorem without conditions: two tosses of one coin, wanted one heads and one tails; the
+    # learner tosses heads with 3/7, the sampler with 3/4; α = 0 and ω = 1.
+    # E[R] = 2·(3/7)(4/7) = 24/49, so that Â = 25/49 or −24/49.
     # ∇ log P(y) = (heads − 6/7)·(1, −1), which is 8/7, 1/7, −6/7 for two, one, no heads; |y| = 2.
     # P = 9/49, 2·12/49, 16/49:  v = ½·(9·(−24)·8 + 24·25·1 + 16·(−24)·(−6))/(49·49·7) = ½·1176/16807 = 12/343
     # Q·s = √(PQ) = 9/28, 2·6/28, 4/28:  ½·(9·(−24)·8 + 12·25·1 + 4·(−24)·(−6))/(28·49·7) = ½·(−852)/9604 = −213/4802
@@ -169,7 +162,7 @@ def test_d12_is_not_necessary() -> None:
 
 def test_away_from_the_old_policy_the_identity_is_of_another_gradient() -> None:
     # Assumption D.7: after an update s ≠ 1 on self rollouts, and ∇J_homo is no longer v
-    problem = first(draw_problems(1, ResponseSpace(2, 3), correlation=0.5, seed=6))
+    problem = draw_problems(1, ResponseSpace(2, 3), correlation=0.5, seed=6)[0]
     advantages = same_for_all(problem, oracle_advantages(problem, 0))
     step = homo_gradient(problem, 0, advantages)
     for size in (0.0, 1.0, 10.0):
@@ -184,7 +177,7 @@ def test_away_from_the_old_policy_the_identity_is_of_another_gradient() -> None:
 def test_group_baselines_give_self_and_cross_rollouts_different_advantages() -> None:
     # the proof takes one Â(y). G = 2, n = 2, ω = 4 for agent 0 against 1: slopes 1 − 1/4 and 1 − 4/4 = 0: a right cross
     # rollout is worth as much as a wrong one, and ∇J_hete of equally long responses is 0
-    drawn = first(draw_problems(1, ResponseSpace(3, 1), correlation=0.0, seed=7))
+    drawn = draw_problems(1, ResponseSpace(3, 1), correlation=0.0, seed=7)[0]
     ratios = f64([[1, 4], [0.25, 1]])
     included = response_advantages(drawn, 2, centred(capability_aware_mean), ratios, 0)
     left_out = response_advantages(drawn, 2, centred(leave_one_out_capability_mean), ratios, 0)
@@ -214,8 +207,8 @@ def test_with_the_clip_even_alpha_plus_one_tokens_can_misalign() -> None:
 
 
 def shares(correlation: float, weight: CrossWeight) -> tuple[float, float]:
-    """How often D.12 and the conclusion hold."""
-    result = align(draw_problems(300, ResponseSpace(4, 5), correlation=correlation), weight)
+    """How often D.12 and the conclusion hold, with one row of logits for every position."""
+    result = align(draw_problems(300, ResponseSpace(4, 5), correlation=correlation, rows=5), weight)
     assert_close(result.inner, result.identity)
     return float((result.covariance > 0).double().mean()), float((result.inner > 0).double().mean())
 

@@ -3,7 +3,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hacrl_lab.capability import CapabilityTracker, capability_ratio, capability_ratio_matrix
+from hacrl_lab.capability import (
+    CapabilityTracker,
+    LaggedCapabilityTracker,
+    capability_ratio,
+    capability_ratio_matrix,
+)
 
 capabilities = st.lists(st.floats(0, 1e3), min_size=1, max_size=5)
 
@@ -110,13 +115,91 @@ def test_tracker_continues_from_its_state() -> None:
     assert second.update(f64([0.75])).item() == 0.5  # (1/4 + 3/4)/2
 
 
-def test_change_of_shape_is_refused() -> None:
-    tracker = CapabilityTracker(window=2)
+def test_lagged_capability_is_the_mean_of_the_k_steps_before_the_current_one() -> None:
+    # K = 2: nothing before; 0; (0 + 1/2)/2; (1/2 + 1)/2; (1 + 1/4)/2. The current step's 3/4 is in none of them
+    tracker = LaggedCapabilityTracker(window=2)
+    capability = [tracker.update(f64([reward])).item() for reward in (0, 0.5, 1, 0.25, 0.75)]
+    assert capability == [1, 0, 0.25, 0.75, 0.625]
+
+
+def test_lagged_capability_is_the_mean_of_the_steps_there_are_before_k() -> None:
+    # 0; (0 + 1/2)/2; (0 + 1/2 + 1)/3, not divided by K = 5 and without the ones of the first step
+    tracker = LaggedCapabilityTracker(window=5)
+    assert [tracker.update(f64([reward])).item() for reward in (0, 0.5, 1, 0)] == [1, 0, 0.25, 0.5]
+
+
+def test_lagged_window_of_one_is_the_step_before() -> None:
+    tracker = LaggedCapabilityTracker(window=1)
+    assert [tracker.update(f64([reward])).item() for reward in (0.25, 0.5, 0)] == [1, 0.25, 0.5]
+
+
+def test_lagged_capability_does_not_depend_on_the_current_rewards() -> None:
+    capability = []
+    for current in (0.0, 1.0):
+        tracker = LaggedCapabilityTracker(window=3)
+        tracker.update(f64([0.25, 0.75]))
+        capability.append(tracker.update(f64([current, 1 - current])).tolist())
+    assert capability == [[0.25, 0.75]] * 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_all_agents_are_equal_in_the_first_lagged_step(dtype: torch.dtype) -> None:
+    first = LaggedCapabilityTracker(window=2).update(torch.tensor([[0, 0.5], [0.25, 1]], dtype=dtype))
+    assert torch.equal(first, torch.ones(2, 2, dtype=dtype))
+    assert first.dtype == dtype
+    assert capability_ratio_matrix(first).tolist() == [[[1, 1], [1, 1]]] * 2
+
+
+def test_agents_and_seeds_are_tracked_apart_with_a_lag() -> None:
+    tracker = LaggedCapabilityTracker(window=2)
+    tracker.update(f64([[0, 1], [0.5, 0.25]]))
+    assert tracker.update(f64([[1, 1], [0, 0.75]])).tolist() == [[0, 1], [0.5, 0.25]]
+    assert tracker.update(f64([[9, 9], [9, 9]])).tolist() == [[0.5, 1], [0.25, 0.5]]
+
+
+def test_lagged_tracker_keeps_its_own_copy_without_gradient() -> None:
+    tracker, rewards = LaggedCapabilityTracker(window=2), f64([0.5]).requires_grad_()
+    first = tracker.update(rewards)
+    with torch.no_grad():
+        rewards.zero_()
+    second = tracker.update(f64([1.0]))
+    assert second.item() == 0.5  # not the 0 that the caller wrote there since
+    second.zero_()
+    assert tracker.update(f64([0.0])).item() == 0.75  # (1/2 + 1)/2: what was returned is the caller's as well
+    assert not first.requires_grad
+    assert not second.requires_grad
+
+
+def test_lagged_tracker_continues_from_its_state() -> None:
+    first, second = LaggedCapabilityTracker(window=2), LaggedCapabilityTracker(window=2)
+    for reward in (1.0, 0.25, 0.75):
+        first.update(f64([reward]))
+    second.update(f64([0.0]))  # replaced, not kept beside the loaded history
+    second.load_state_dict(first.state_dict())
+    # (1/4 + 3/4)/2; (3/4 + 0)/2; (0 + 1/2)/2: the loaded steps leave the window in their turn
+    for tracker in (first, second):
+        assert [tracker.update(f64([reward])).item() for reward in (0, 0.5, 1)] == [0.5, 0.375, 0.25]
+
+
+def test_lagged_tracker_without_a_past_continues_without_one() -> None:
+    tracker = LaggedCapabilityTracker(window=2)
+    tracker.update(f64([0.25]))
+    tracker.load_state_dict(LaggedCapabilityTracker(window=2).state_dict())
+    assert tracker.update(f64([0.5])).item() == 1
+
+
+TRACKERS = [CapabilityTracker, LaggedCapabilityTracker]
+
+
+@pytest.mark.parametrize("kind", TRACKERS)
+def test_change_of_shape_is_refused(kind: type[CapabilityTracker]) -> None:
+    tracker = kind(window=2)
     tracker.update(f64([0.5, 0.5]))
     with pytest.raises(ValueError, match=r"mean_rewards must keep its shape \(2,\), got \(3,\)"):
         tracker.update(f64([0.5, 0.5, 0.5]))
 
 
-def test_empty_window_is_refused() -> None:
+@pytest.mark.parametrize("kind", TRACKERS)
+def test_empty_window_is_refused(kind: type[CapabilityTracker]) -> None:
     with pytest.raises(ValueError, match="window must be at least 1 step, got 0"):
-        CapabilityTracker(window=0)
+        kind(window=0)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.importance import (
+    capped_weight,
     clip_ratio,
     exponential_weight,
     mean_log_prob,
@@ -71,6 +72,32 @@ def test_exponential_weight_is_a_constant_to_autograd() -> None:
     # d(s·sg(s)^α)/ds = s^α; without the stop-gradient it would be (α + 1)·s^α
     ratio = f64([0.5]).requires_grad_()
     assert gradient(ratio * exponential_weight(ratio, 2), ratio) == [0.25]
+
+
+def test_capped_weight_makes_a_ratio_above_one_count_as_one() -> None:
+    # min(s, 1)^(α+1)/s: below 1 it is s^α, above 1 it is 1/s whatever α
+    ratios = f64([0.25, 0.5, 1, 2, 4])
+    assert capped_weight(ratios, 2).tolist() == [0.0625, 0.25, 1, 0.5, 0.25]
+    assert capped_weight(ratios, 1).tolist() == [0.25, 0.5, 1, 0.5, 0.25]
+    assert capped_weight(ratios, 0).tolist() == [1, 1, 1, 0.5, 0.25]
+    assert (ratios * capped_weight(ratios, 2)).tolist() == [0.015625, 0.125, 1, 1, 1]
+
+
+def test_capped_weight_is_a_constant_to_autograd() -> None:
+    # d(s·sg(w))/ds = w = min(s, 1)³/s; without the stop-gradient it would be 3s² below 1 and 0 above
+    ratio = f64([0.5, 1, 2, 4]).requires_grad_()
+    weight = capped_weight(ratio, 2)
+    assert not weight.requires_grad
+    assert gradient(ratio * weight, ratio) == [0.25, 1, 0.5, 0.25]
+
+
+def test_capped_ratio_has_the_gradient_of_its_value_per_log_ratio() -> None:
+    # d(s·w)/d log s = s·w = min(s, 1)^(α+1): 1/2 and 1/4 below 1, 1 from there on, where a clip at 1 gives 0
+    for alpha, below in ((0, 0.5), (1, 0.25)):
+        log_ratio = f64([math.log(0.5), 0, math.log(2), math.log(16)]).requires_grad_()
+        ratio = log_ratio.exp()
+        slope = gradient(ratio * capped_weight(ratio, alpha), log_ratio)
+        assert slope == pytest.approx([below, 1, 1, 1], rel=1e-15)
 
 
 def test_lower_bound_tightens_with_every_minibatch_and_stops_at_one() -> None:

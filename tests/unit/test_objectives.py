@@ -9,15 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from hacrl_lab.importance import capped_weight
 from hacrl_lab.methods import METHODS, Method, get_method
 from hacrl_lab.objectives import (
     Objective,
     ObjectiveInputs,
     ObjectiveSettings,
+    ObjectiveValue,
     capability_coefficient,
     grpo_objective,
     gspo_objective,
     hacpo_objective,
+    lower_bound_only,
     no_bounds,
     stepwise_bounds,
     unit_coefficient,
@@ -222,6 +225,12 @@ def test_bounds_tighten_with_the_minibatch_index() -> None:
     assert no_bounds(inputs, SETTINGS) == (0, math.inf)
 
 
+def test_lower_bound_alone_tightens_the_same_way_and_stops_at_one() -> None:
+    # 1 − 1/4 + m/8
+    bounds = [lower_bound_only(replace(hacpo_example(), minibatch_index=m), SETTINGS) for m in range(4)]
+    assert bounds == [(0.75, math.inf), (0.875, math.inf), (1, math.inf), (1, math.inf)]
+
+
 def cross_gradient(method: Method, ratio: float, m: int) -> float:
     """dJ/d log π of a cross rollout with A = 1 and ω = 1/4, alone with an own rollout that does not count."""
     inputs = one_token_inputs([[[1]], [[ratio]]], [[[0]], [[1]]], [[1, 4], [0.25, 1]], m=m)
@@ -252,6 +261,82 @@ def test_alpha_of_the_name_is_the_exponent() -> None:
     for alpha in (0, 1, 3):
         gradient_ = cross_gradient(get_method(f"hacpo_alpha{alpha}"), 0.875, m=0)
         assert gradient_ == pytest.approx(0.875 ** (alpha + 1) / 4, rel=2e-15)
+
+
+# ----- HACPO with capped cross weights
+
+
+def capped_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> ObjectiveValue:
+    return hacpo_objective(inputs, settings, cross_bounds=lower_bound_only, cross_weight=capped_weight)
+
+
+CAPPED = [capped_objective, METHODS["hacpo_capped"].objective, METHODS["hacpo_sound"].objective]
+
+
+def capped_example(learner: int = 0) -> ObjectiveInputs:
+    """Own ratios 2, 1/2, 1, 1, the other's below the bound, inside and above 1 twice; ω[other, learner] = 1/4."""
+    order = [learner, 1 - learner]
+    ratios, advantages = ([[2, 0.5, 1, 1]], [[0.5, 0.875, 2, 4]]), ([[1, -1, 0, 3]], [[3, 2, -1, 5]])
+    omega = [[1, 4], [0.25, 1]] if learner == 0 else [[1, 0.25], [4, 1]]
+    return one_token_inputs([ratios[i] for i in order], [advantages[i] for i in order], omega, learner)
+
+
+@pytest.mark.parametrize("objective", CAPPED)
+@pytest.mark.parametrize("learner", [0, 1])
+def test_capped_objective_counts_ratios_above_one_as_one(objective: Objective, learner: int) -> None:
+    # own, as in GSPO: (3/2 − 3/4 + 0 + 3)/4
+    # cross: min(c, 1)³·ω·A with c = 3/4 (from 1/2), 7/8, 2 and 4, ω = 1/4, mean over G = 4
+    result = objective(capped_example(learner), SETTINGS)
+    close(result.value, 3.75 / 4 + (0.75**3 * 3 + 0.875**3 * 2 - 1 + 5) / 4 / 4)
+    own, cross = learner, 1 - learner
+    assert result.clip_fraction[own] == 0.5  # too high with A > 0, too low with A < 0
+    assert result.clip_fraction[cross] == 0.25  # 1/2 is below 3/4; 2 and 4 are free to teach
+    close(result.importance_ratio[own], (2 + 0.5 + 1 + 1) / 4)
+    close(result.importance_ratio[cross], (0.5 + 0.875 + 2 + 4) / 4)  # as they are, not capped
+
+
+@pytest.mark.parametrize("objective", CAPPED)
+@pytest.mark.parametrize("learner", [0, 1])
+def test_capped_cross_gradient_is_zero_only_below_the_bound(objective: Objective, learner: int) -> None:
+    # min(s, 1)³·ω·A/(G·P) with P = 1, G = 4: 0 for 1/2, (7/8)³·2/16, then 1·(−1)/16 and 1·5/16, at 4 as much as at 2
+    result = gradient(objective, capped_example(learner))[..., 0]
+    close(result[1 - learner, 0], [0, 0.875**3 / 8, -1 / 16, 5 / 16])
+    close(result[learner, 0], [0, 0, 0, 3 / 4])  # s·A/G of the only own rollout that is not clipped and has A ≠ 0
+
+
+@pytest.mark.parametrize("name", ["hacpo_capped", "hacpo_sound"])
+def test_capped_gradient_above_one_never_closes_and_below_the_bound_does(name: str) -> None:
+    # bounds 3/4, 7/8 and 1 for m = 0, 1 and 5; ω = 1/4
+    for m in (0, 1, 5):
+        for ratio in (1.0, 1.5, 8.0):
+            assert cross_gradient(METHODS[name], ratio, m) == pytest.approx(1 / 4, rel=2e-15)
+            # what HACPO does there: a ratio of exactly 1 teaches, one above 1 does not
+            assert cross_gradient(METHODS["hacpo"], ratio, m) == (0.25 if ratio == 1 else 0)
+    assert cross_gradient(METHODS[name], 0.8, m=0) == pytest.approx(0.8**3 / 4, rel=2e-15)
+    assert cross_gradient(METHODS[name], 0.8, m=1) == 0
+    assert cross_gradient(METHODS[name], 0.99, m=5) == 0
+
+
+def test_capped_gradient_takes_alpha_from_the_settings() -> None:
+    for alpha in (0.0, 1.0, 3.0):
+        method = replace(METHODS["hacpo_capped"], overrides={"alpha": alpha})
+        assert cross_gradient(method, 0.875, m=0) == pytest.approx(0.875 ** (alpha + 1) / 4, rel=2e-15)
+        assert cross_gradient(method, 2.0, m=0) == pytest.approx(1 / 4, rel=2e-15)
+
+
+def test_cross_weight_is_made_of_the_clipped_ratios_and_alpha() -> None:
+    # c = 7/8 and 1 (from 2); a weight of 16 for both: c·16·ω·A = 7/8·16·(1/4)·2 and 16·(1/4)·(−1), mean over G = 2
+    seen: list[tuple[Tensor, float]] = []
+
+    def sixteen(ratio: Tensor, alpha: float) -> Tensor:
+        seen.append((ratio.detach(), alpha))
+        return torch.full_like(ratio, 16)
+
+    result = hacpo_objective(hacpo_example(), SETTINGS, cross_weight=sixteen)
+    close(result.value, 0.375 + (7 - 4) / 2)
+    ((ratio, alpha),) = seen  # the learner's own rollouts have no such weight
+    close(ratio, [[[0.875, 1]]])
+    assert alpha == 2
 
 
 # ----- Properties of every objective
@@ -378,6 +463,19 @@ def hacpo_surrogate(samplers: np.ndarray, alpha: float, low: float, high: float,
     return value
 
 
+def capped_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: float) -> Surrogate:
+    """Learner 1 of two; a constant below the bound, else the ratio times the weight that it has at the start."""
+    frozen = np.minimum(FD_RATIOS[0], 1) ** (alpha + 1) / FD_RATIOS[0]
+
+    def value(lp: np.ndarray) -> float:
+        cross, own = np.exp(masked_means(lp) - samplers)
+        counted = np.where(cross < low, low ** (alpha + 1), cross * frozen)
+        terms = counted * omega * FD_ADVANTAGES[0]
+        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+
+    return value
+
+
 def finite_difference(surrogate: Surrogate, at: np.ndarray, h: float = 1e-5) -> np.ndarray:
     """Central differences: an error of h² from the third derivative and 1e-16/h from rounding, both below 1e-10."""
     result = np.zeros_like(at)
@@ -392,17 +490,24 @@ def fd_surrogates() -> dict[str, Surrogate]:
     samplers = masked_means(FD_LOG_PROBS) - np.log(FD_RATIOS)
     alone = gspo_surrogate(samplers[1:], FD_ADVANTAGES[1:])
     omega = FD_OMEGA[0, 1]  # ω[sampler, learner]
+    hacpo = hacpo_surrogate(samplers, 1, FD_CROSS_LOW, 1, omega)
+    capped = capped_surrogate(samplers, 1, FD_CROSS_LOW, omega)
     return {
         "grpo": grpo_surrogate(fd_old_log_probs(), FD_ADVANTAGES[1:]),
         "gspo": alone,
         "gspo_x2": alone,
         "naive": gspo_surrogate(samplers, FD_ADVANTAGES),
-        "hacpo": hacpo_surrogate(samplers, 1, FD_CROSS_LOW, 1, omega),
-        "hacpo_no_advantage": hacpo_surrogate(samplers, 1, FD_CROSS_LOW, 1, omega),
+        "hacpo": hacpo,
+        "hacpo_no_advantage": hacpo,
         "hacpo_no_omega": hacpo_surrogate(samplers, 1, FD_CROSS_LOW, 1, 1),
         "hacpo_no_stepwise": hacpo_surrogate(samplers, 1, 0.75, 1, omega),
         "hacpo_no_clip": hacpo_surrogate(samplers, 1, 0, np.inf, omega),
         "hacpo_alpha2": hacpo_surrogate(samplers, 2, FD_CROSS_LOW, 1, omega),
+        "hacpo_lagged": hacpo,
+        "hacpo_loo": hacpo,
+        "hacpo_calibrated": hacpo,
+        "hacpo_capped": capped,
+        "hacpo_sound": capped,
     }
 
 

@@ -1,0 +1,1 @@
+"""The parts of ``experiments/theorems.py``: what it measures, draws and writes."""
