@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from hacrl_lab.trainer import Trainer
 
 AGENTS = ("left", "right")
 CROSS_CLIP_FRACTIONS = ("clip_fraction/left/right", "clip_fraction/right/left")
+OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 WEIGHTS = 1  # key of the random stream of initial logits
 
 
@@ -64,8 +66,10 @@ class BanditConfig:
     """Rollouts of each agent for each prompt."""
     minibatches: int = 2
     """Updates in a step."""
+    optimizer: Literal["sgd", "adam"] = "sgd"
+    """Plain gradient ascent on the logits, or Adam."""
     learning_rate: float = 1.0
-    """Step size of plain gradient ascent on the logits."""
+    """Step size."""
     epsilon_low: float = 0.2
     """Own rollouts: lower clip width."""
     epsilon_high: float = 0.2
@@ -93,12 +97,13 @@ def knowing_agents(config: BanditConfig, world: BanditWorld, seeds: list[int]) -
     number = world.answers.int().argmax(-1)  # (S, contexts): of one right response
     response = space.tokens[number]  # (S, contexts, T)
     path = space.prefix_index(response) * space.actions + response  # logits along it
+    optimizer = partial(OPTIMIZERS[config.optimizer], lr=config.learning_rate)
     agents = []
     for k, name in enumerate(AGENTS):
         logits = RandomStream(seeds, WEIGHTS, k).uniform(config.contexts, space.prefixes, space.actions)
         knows = (torch.arange(config.contexts) * len(AGENTS) // config.contexts == k).double()
         logits.flatten(-2).scatter_add_(-1, path, config.knowledge * knows[:, None].expand(path.shape))
-        agents.append(TabularAgent(name, logits, space, partial(torch.optim.SGD, lr=config.learning_rate)))
+        agents.append(TabularAgent(name, logits, space, optimizer))
     return agents
 
 
@@ -115,7 +120,7 @@ def train(config: BanditConfig, name: str) -> tuple[np.ndarray, float | None]:
     agents = knowing_agents(config, world, seeds)
     trainer = Trainer(agents, world, config.training(name), seeds)
     success, clipped = [_success(agents, world)], []
-    for _ in trange(config.steps, desc=f"{method.label}, {config.seeds} seeds", unit="step"):
+    for _ in trange(config.steps, desc=f"{method.label}, {config.seeds} seeds", unit="step", leave=None):
         metrics = trainer.step()
         clipped += [metrics[key].mean() for key in CROSS_CLIP_FRACTIONS if key in metrics]
         success.append(_success(agents, world))

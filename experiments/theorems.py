@@ -45,14 +45,16 @@ class TheoremsConfig:
     seeds: int = 256
     """Bandits on which the sound alternatives are trained."""
     sweep_seeds: int = 64
-    """Bandits for each learning rate of the sweep."""
+    """Bandits for each learning rate of the sweep, and for the runs with Adam."""
+    steps: int = 60
+    """Training steps on the bandits."""
     output_dir: str = "docs"
     """Folder for theory.md and the folder theory/ of figures; they are written over."""
 
     def __post_init__(self) -> None:
-        for name in ("problems", "seeds", "sweep_seeds"):
-            if getattr(self, name) < 2:
-                raise ValueError(f"{name} must be at least 2, got {getattr(self, name)}")
+        for name, least in (("problems", 2), ("seeds", 2), ("sweep_seeds", 2), ("steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def run(config: TheoremsConfig) -> str:
@@ -61,7 +63,7 @@ def run(config: TheoremsConfig) -> str:
     figures = page / "theory"
     figures.mkdir(parents=True, exist_ok=True)
 
-    with tqdm(total=len(FINDINGS) + 5 + len(alternatives.WORLDS), desc="theorems", unit="part") as bar:
+    with tqdm(total=len(FINDINGS) + 6 + len(alternatives.WORLDS), desc="theorems", unit="part") as bar:
 
         def measured(name: str, value: report.Measured) -> report.Measured:
             bar.set_postfix_str(name)
@@ -72,9 +74,13 @@ def run(config: TheoremsConfig) -> str:
         findings = [measured(find.__name__, find(config.problems)) for find in FINDINGS]
         maps = measured("alignment map", alignment_map.alignment_map(config.problems))
         lengths = measured("lengths", alignment_map.misaligned_by_length(config.problems))
-        worlds = {name: measured(name, alternatives.train_all(name, config.seeds)) for name in alternatives.WORLDS}
-        swept = measured("learning rates", alternatives.sweep(config.sweep_seeds))
-        slower = measured("time", alternatives.time_ratio(config.seeds))
+        worlds = {
+            name: measured(name, alternatives.train_all(name, config.seeds, config.steps))
+            for name in alternatives.WORLDS
+        }
+        swept = measured("learning rates", alternatives.sweep(config.sweep_seeds, config.steps))
+        adam = measured("Adam", alternatives.train_with_adam(config.sweep_seeds, config.steps))
+        slower = measured("time", alternatives.time_ratio(config.seeds, min(config.steps, 20)))
 
     alignment_map.plot_alignment_map(maps, config.problems, figures / "alignment_map.png")
     alignment_map.plot_misaligned_by_length(lengths, config.problems, figures / "misaligned_by_length.png")
@@ -82,7 +88,9 @@ def run(config: TheoremsConfig) -> str:
     windows.plot_windows(figures / "windows.png")
     cost.plot_costs(costs, config.problems, figures / "cost.png")
     alternatives.plot_alternatives(worlds, swept, config.seeds, figures / "alternatives.png")
-    study = report.Study(config.problems, config.seeds, findings, maps, worlds, slower, costs)
+    study = report.Study(
+        config.problems, config.seeds, config.sweep_seeds, config.steps, findings, maps, worlds, adam, slower, costs
+    )
     (page / "theory.md").write_text(report.write(study), encoding="utf-8")
     return f"{report.counterexample()}\n\nWritten to {page / 'theory.md'}."
 

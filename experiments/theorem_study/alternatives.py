@@ -26,6 +26,7 @@ REFERENCE = "hacpo"
 ALTERNATIVES = ("hacpo_lagged", "hacpo_loo", "hacpo_calibrated", "hacpo_capped", "hacpo_sound")
 OTHERS = ("gspo", "gspo_x2", "naive", "hacpo_no_clip")
 LEARNING_RATES = (0.5, 1.0, 2.0, 4.0, 8.0)
+ADAM_RATES = (0.03, 0.1)
 SWEPT = ("gspo", "hacpo", "hacpo_loo", "hacpo_capped", "hacpo_sound")
 
 
@@ -47,18 +48,18 @@ def longer_step(config: BanditConfig) -> float:
     return 1 / (1 - 1 / (2 * config.group_size))
 
 
-def train_all(name: str, seeds: int) -> list[Trained]:
+def train_all(name: str, seeds: int, steps: int) -> list[Trained]:
     """Every method on one world; HACPO first, and last HACPO with the step that leave-one-out implies."""
-    config = replace(WORLDS[name], seeds=seeds)
+    config = replace(WORLDS[name], seeds=seeds, steps=steps)
     results = [_train(config, method) for method in (REFERENCE, *ALTERNATIVES, *OTHERS)]
     control = replace(config, learning_rate=config.learning_rate * longer_step(config))
     label = f"HACPO, learning rate × {longer_step(config):.3f}"
     return [*results, replace(_train(control, REFERENCE), label=label)]
 
 
-def sweep(seeds: int) -> dict[str, list[tuple[float, float]]]:
+def sweep(seeds: int, steps: int) -> dict[str, list[tuple[float, float]]]:
     """By method's label: mean final success and its 95 % half-width for each learning rate, on the first world."""
-    config = replace(next(iter(WORLDS.values())), seeds=seeds)
+    config = replace(next(iter(WORLDS.values())), seeds=seeds, steps=steps)
     return {
         get_method(method).label: [
             mean_interval(_train(replace(config, learning_rate=rate), method).final) for rate in LEARNING_RATES
@@ -67,9 +68,20 @@ def sweep(seeds: int) -> dict[str, list[tuple[float, float]]]:
     }
 
 
-def time_ratio(seeds: int, repeats: int = 5) -> float:
+def train_with_adam(seeds: int, steps: int) -> dict[str, list[Trained]]:
+    """The same with Adam, whose steps do not depend on the gradient's length: by world and learning rate."""
+    configs = {
+        f"{name}, rate {rate:g}": replace(config, seeds=seeds, steps=steps, optimizer="adam", learning_rate=rate)
+        for name, config in WORLDS.items()
+        for rate in ADAM_RATES
+    }
+    methods = (REFERENCE, *(method for method in SWEPT if method != REFERENCE))
+    return {name: [_train(config, method) for method in methods] for name, config in configs.items()}
+
+
+def time_ratio(seeds: int, steps: int, repeats: int = 5) -> float:
     """Time of training with the combination over that with HACPO: ratio of medians, runs taken in turn."""
-    config = replace(next(iter(WORLDS.values())), seeds=seeds, steps=20)
+    config = replace(next(iter(WORLDS.values())), seeds=seeds, steps=steps)
     times: dict[str, list[float]] = {REFERENCE: [], "hacpo_sound": []}
     for _ in range(repeats):
         for method, seconds in times.items():
@@ -93,6 +105,15 @@ def alternatives_table(worlds: dict[str, list[Trained]]) -> str:
     for index, method in enumerate(next(iter(worlds.values()))):
         cells = [cell for results in worlds.values() for cell in _cells(results[index], results[0])]
         lines.append(f"| {method.label} | {method.rollouts:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gains_table(settings: dict[str, list[Trained]]) -> str:
+    """Markdown: HACPO's final success and the others' paired differences from it, by setting."""
+    lines = [f"| method | {' | '.join(settings)} |", "|---" * (len(settings) + 1) + "|"]
+    for index, method in enumerate(next(iter(settings.values()))):
+        cells = [_cells(results[index], results[0])[bool(index)] for results in settings.values()]
+        lines.append(f"| {method.label} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -55,12 +55,12 @@ def violation(without: str, measure: str, sizes: Tensor) -> Violation:
 def findings_table(findings: Sequence[Finding]) -> str:
     """Markdown: result × holds under its assumptions × without each of them."""
     lines = [
-        "| result | holds if | largest error then | dropped | measured | problems affected | mean size | worst |",
+        "| result | given | largest error (problems) | without | measured | affected | mean | worst |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for finding in findings:
         head = (
-            f"| **{finding.name}** {finding.statement} | {finding.needs} | {finding.max_error:.0e} ({finding.cases}) "
+            f"| **{finding.name}**: {finding.statement} | {finding.needs} | {finding.max_error:.0e} ({finding.cases}) "
         )
         for one in finding.violations:
             sizes = f"{one.fraction:.0%} | {_short(one.mean)} | {_short(one.worst)}"

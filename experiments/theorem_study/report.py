@@ -12,7 +12,7 @@ import numpy as np
 from hacrl_lab.theory.gradients import CrossWeight
 from hacrl_lab.theory.problems import opposed_coins
 from theorem_study.alignment_map import CLIPS, CORRELATIONS, Cells
-from theorem_study.alternatives import WORLDS, Trained, alternatives_table, longer_step
+from theorem_study.alternatives import WORLDS, Trained, alternatives_table, gains_table, longer_step
 from theorem_study.cost import Cost
 from theorem_study.finding import Finding, findings_table
 from theorem_study.gradients import align
@@ -27,9 +27,12 @@ class Study:
 
     problems: int
     seeds: int
+    sweep_seeds: int
+    steps: int
     findings: list[Finding]
     maps: dict[str, Cells]
     worlds: dict[str, list[Trained]]
+    adam: dict[str, list[Trained]]
     time_ratio: float
     costs: list[Cost]
 
@@ -43,8 +46,8 @@ def write(study: Study) -> str:
     last = study.costs[-1]
     return Template(PAGE.read_text(encoding="utf-8")).substitute(
         command="python experiments/theorems.py",
-        setting=f"{study.problems} random problems for each setting, {study.seeds} bandits. The sentences describe the run with "
-        "the default settings.",
+        setting=f"{study.problems} random problems for each setting, {study.seeds} bandits. The sentences describe "
+        "the run with the default settings.",
         prompt_bias=f"{by_name['Theorem 4.1'].violations[0].mean:.2f}",
         identity_error=f"{by_name['Theorem D.11'].max_error:.0e}",
         d12_range=_range(free.hypothesis[:4]),
@@ -53,14 +56,16 @@ def write(study: Study) -> str:
         near=f"{CORRELATIONS[-1]:g}",
         near_clipped=f"{clipped.cosine[1, -1]:.2f}",
         near_capped=f"{capped.cosine[1, -1]:.2f}",
+        sweep_seeds=str(study.sweep_seeds),
         time_ratio=f"{study.time_ratio:.2f}",
         longer_step=f"{longer_step(world):.3f}",
         findings_table=findings_table(study.findings),
         coins="\n".join("    " + line for line in counterexample().splitlines()),
-        bandit_setting=f"{study.seeds} seeds, {world.steps} steps, {world.prompts_per_step} prompts × "
+        bandit_setting=f"{study.seeds} seeds, {study.steps} steps, {world.prompts_per_step} prompts × "
         f"{world.group_size} answers a step, learning rate {world.learning_rate:g}; exact success probability, "
         "95 % intervals",
         alternatives_table=alternatives_table(study.worlds),
+        adam_table=gains_table(study.adam),
         cost_sentence=f"All {last.responses:,} strings of four symbols up to length {last.length}, for "
         f"{study.problems} problems at once, with both gradients, C, Z and the covariance: {last.seconds:.1f} s on the "
         "machine that wrote this page (two cores). The number of responses grows fourfold with each token, the time by "
