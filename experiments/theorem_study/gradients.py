@@ -98,7 +98,7 @@ def theorem_d11(problems: int) -> Finding:
         "Theorem D.11 / 4.3",
         "⟨∇J_hete, ∇J_homo⟩ = E_P[C]·‖v‖² + Cov_P(C, Z) > 0",
         "s = 1 on self rollouts (D.7), Cov > 0 (D.12), no clipping, one Â",
-        max(float(errors.max()), float(conclusion[covariance > 0].max())),
+        max(float(errors.max()), float((conclusion * (covariance > 0)).max())),
         errors.numel(),
         (
             violation("(how often is D.12 false?)", "Cov ≤ 0", (covariance <= 0).double()),
