@@ -6,5 +6,6 @@ gradients      ∇J_homo and ∇J_hete, C, Z and the alignment of Theorem D.11
 capability_window   the ratio ω when it is measured: Remark D.2 and its concentration
 twins          the same quantities from the functions that train, on enumerated and on sampled rollouts
 
-Nothing here but ``twins`` calls the code that trains; the theorems' tests compare the two.
+The gradients here are formulas of their own and share no code with the objectives that train. What is taken over from
+the core is what the expectations are *of*: rules from rewards to advantages, the capability tracker, tabular policies.
 """

@@ -51,6 +51,7 @@ def test_each_prompt_keeps_the_bias_that_the_ratio_misses_there(problem: Problem
 def test_the_sampled_baseline_agrees() -> None:
     problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.3, agents=3, prompts=2, seed=3)[0]
     rewards, ratios = sampled_rewards(problem, 4, 4096), problem.true_ratios()
+    assert_mean_is(rewards.mean(-1), problem.expected_rewards())
     for learner in range(3):
         sampled = capability_aware_mean(rewards, ratios, learner)[:, 0, :, 0]
         assert_mean_is(sampled, prompt_bias(problem, 4, learner) + problem.expected_rewards()[learner])

@@ -14,8 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hacrl_lab.advantages import capability_aware_mean, leave_one_out_capability_mean
+from hacrl_lab.agents.tabular import TabularAgent
+from hacrl_lab.importance import exponential_weight, mean_log_prob, sequence_importance_ratio
 from hacrl_lab.objectives import ObjectiveSettings, hacpo_objective, no_bounds
 from hacrl_lab.responses import ResponseSpace
+from hacrl_lab.seeding import RandomStream
 from hacrl_lab.theory.gradients import (
     Alignment,
     CrossWeight,
@@ -89,6 +92,26 @@ def test_the_sampled_inner_product_agrees() -> None:
     v = homo_gradient(problem, 0, same_for_all(problem, oracle_advantages(problem, 0)))
     inner = (sampled_gradients(problem, update, rule, 4, 4096) * v).sum((-3, -2, -1))
     assert_mean_is(inner, exact.identity)
+
+
+def test_the_sampled_terms_agree() -> None:
+    """E_P[C] is E_Q[ω·s^(α+1)], the mean weight of cross rollouts; ‖v‖² = E_P[Z] is the mean of ⟨∇J_homo, v⟩."""
+    problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=5)[0]
+    ratios, rule = problem.true_ratios(), centred(leave_one_out_capability_mean)
+    exact = align(problem, CrossWeight(1.0), float(ratios[1, 0]))
+    v = homo_gradient(problem, 0, same_for_all(problem, oracle_advantages(problem, 0)))
+    update = Update(0, ratios, hacpo_objective, ObjectiveSettings(0.2, 0.2), samplers=[0])
+    assert_mean_is((sampled_gradients(problem, update, rule, 4, 4096) * v).sum((-3, -2, -1)), exact.norm_squared)
+
+    learner, sampler = (TabularAgent(str(j), problem.logits[j], problem.space) for j in (0, 1))
+    prompts, mask = torch.tensor([0]), problem.space.mask_of
+    batch = sampler.generate(prompts, 8192, RandomStream(0))
+    means = [
+        mean_log_prob(agent.token_log_probs(agent.encode(prompts, [("1", batch)])), mask(batch.tokens)).detach()
+        for agent in (learner, sampler)
+    ]
+    s = sequence_importance_ratio(*means)[0, 0]
+    assert_mean_is(ratios[1, 0] * s * exponential_weight(s, 1.0), exact.mean_c)
 
 
 # ----- The conclusion
