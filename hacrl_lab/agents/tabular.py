@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.agents.actions import ActionAgent, MakeOptimizer, plain_ascent
 from hacrl_lab.responses import ResponseSpace
-from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
-from hacrl_lab.seeding import RandomStream
 
 
-class TabularAgent:
+class TabularAgent(ActionAgent):
     """A softmax table: π(a | context, y_<t) = softmax(logits[context, row])[a].
 
     What the agent remembers of its own response decides the rows of its table: one for every *prefix*, one for every
@@ -30,72 +24,32 @@ class TabularAgent:
     """
 
     def __init__(
-        self,
-        name: str,
-        logits: Tensor,
-        space: ResponseSpace,
-        optimizer: Callable[[list[Tensor]], Optimizer] = lambda parameters: torch.optim.SGD(parameters, lr=1.0),
+        self, name: str, logits: Tensor, space: ResponseSpace, optimizer: MakeOptimizer = plain_ascent
     ) -> None:
         _check_table(logits, space)
-        self.name = name
-        self.space = space
-        self.logits = logits.clone().requires_grad_()
-        self._optimizer = optimizer([self.logits])
+        super().__init__(name, space, {"logits": logits}, optimizer)
 
-    def generate(self, prompts: Tensor, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """Sample by inverse transform; prompts are context indices (..., P)."""
-        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length)  # (..., P, G, T)
-        with torch.no_grad():
-            cumulative = self.logits.softmax(-1).cumsum(-1).flatten(-3, -2)  # (..., contexts·rows, A)
-        actions = torch.zeros(uniforms.shape, dtype=torch.int64)
-        for t in range(self.space.length):
-            row = table_rows(self.space, self.logits.shape[-2], actions[..., : t + 1])[..., t]
-            edges = _gather_rows(cumulative, prompts.unsqueeze(-1) * self.logits.shape[-2] + row)  # (..., P, G, A)
-            actions[..., t] = (uniforms[..., t, None] >= edges[..., :-1]).sum(-1)
-        mask = self.space.mask_of(actions)
-        stopped = (actions == self.space.symbols).any(-1)
-        finished = stopped if self.space.stops else torch.ones_like(stopped)
-        return RolloutBatch(actions * mask, finished, actions * mask, mask)
+    @property
+    def logits(self) -> Tensor:
+        """The table, (..., contexts, rows, actions)."""
+        return self.parameters["logits"]
 
-    def encode(self, prompts: Tensor, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
-        """Actions are their own tokens: responses are taken as they are."""
-        tokens = pad_stack([batch.responses for _, batch in pool], 0)
-        mask = pad_stack([batch.mask for _, batch in pool], False)
-        contexts = prompts.unsqueeze(-1)
-        return EncodedRollouts(contexts, torch.ones_like(contexts, dtype=torch.bool), tokens, mask)
+    @property
+    def leading(self) -> int:
+        """The number of leading axes of the table."""
+        return self.logits.ndim - 3
 
-    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Table look-ups, (..., n, P, G, T)."""
-        table = self.logits.log_softmax(-1).flatten(-3, -2)
-        contexts = encoded.contexts[..., None, :, None, :]  # (..., 1, P, 1, 1)
-        row = contexts * self.logits.shape[-2] + table_rows(self.space, self.logits.shape[-2], encoded.tokens)
-        return _gather_rows(table, row).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
+    def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Table look-ups, (..., n, P, G, T, actions)."""
+        rows = self.logits.shape[-2]
+        contexts = prompts[..., None, :, None, None]  # (..., 1, P, 1, 1)
+        row = contexts * rows + table_rows(self.space, rows, tokens)
+        return _gather_rows(self.logits.flatten(-3, -2), row)
 
     @torch.no_grad()
     def response_log_probs(self) -> Tensor:
         """Log π(y | context) of every possible response, in the order of their numbers: (..., contexts, Y)."""
         return response_log_probs(self.logits, self.space)
-
-    def apply_gradients(self) -> Tensor:
-        """One optimiser step; the norm is each seed's own."""
-        gradient = self.logits.grad
-        assert gradient is not None, "apply_gradients needs a backward pass first"
-        norm = gradient.flatten(-3).norm(dim=-1)
-        if not bool(torch.isfinite(norm).all()):
-            raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
-        self._optimizer.step()
-        self._optimizer.zero_grad()
-        return norm
-
-    def state_dict(self) -> dict[str, Any]:
-        """The table and the optimiser's state."""
-        return {"logits": self.logits.detach(), "optimizer": self._optimizer.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
-        with torch.no_grad():
-            self.logits.copy_(state["logits"])
-        self._optimizer.load_state_dict(state["optimizer"])
 
 
 def table_rows(space: ResponseSpace, rows: int, tokens: Tensor) -> Tensor:

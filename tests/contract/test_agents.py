@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
+from envs.chain import ChainFeatures, ChainTask, QuestionFeatures
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.networks import GRU, MLP, Linear, Transformer
+from hacrl_lab.agents.neural import NeuralAgent
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.responses import ResponseSpace
@@ -19,7 +23,10 @@ from hacrl_lab.rollouts import RolloutBatch, TextPrompts
 from hacrl_lab.seeding import RandomStream
 
 P, G = 4, 3
-KINDS = ("tabular", "tabular-seeds", "tabular-stops", "qwen3", "llama", "gpt2")
+NETWORKS: dict[str, type[torch.nn.Module]] = {"linear": Linear, "mlp": MLP, "gru": GRU, "transformer": Transformer}
+TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
+SMALL = (*TABULAR, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS))
+KINDS = (*SMALL, "qwen3", "llama", "gpt2")
 SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32")
 
 
@@ -36,15 +43,25 @@ def make(request: pytest.FixtureRequest, adders: list[str]) -> Callable[[str], A
         space = ResponseSpace(2, 3, stops=True) if request.param == "tabular-stops" else ResponseSpace(3, 2)
         return TabularAgent(name, RandomStream(seeds, len(name)).uniform(5, space.prefixes, 3), space)
 
-    return table if request.param.startswith("tabular") else language_model
+    def network(name: str) -> Agent:
+        kind, _, batched = request.param.partition("-")
+        task = ChainTask(skills=2, symbols=3, longest=2)
+        features = QuestionFeatures(task) if kind == "mlp" else ChainFeatures(task)
+        net = NETWORKS[kind](features.size, task.space.actions)
+        stream = RandomStream(range(2) if batched else 0, len(name))
+        return NeuralAgent(name, net, features, task.space, stream, partial(torch.optim.Adam, lr=1e-3))
+
+    if request.param in TABULAR:
+        return table
+    return network if request.param in SMALL else language_model
 
 
 @pytest.fixture
 def prompts(request: pytest.FixtureRequest) -> Any:
     kind = request.node.callspec.params["make"]
-    if kind.startswith("tabular"):
+    if kind in SMALL:
         contexts = torch.tensor([4, 0, 2, 2])
-        return contexts.expand(2, P) if kind == "tabular-seeds" else contexts
+        return contexts.expand(2, P) if kind.endswith("-seeds") else contexts
     return TextPrompts(["8+8", "10+12", "9+11", "12+12"], ["16", "22", "20", "24"], [()] * P)
 
 

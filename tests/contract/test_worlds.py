@@ -10,6 +10,7 @@ import torch
 
 from envs.arithmetic import ArithmeticWorld
 from envs.bandit import bandit_world
+from envs.chain import ChainTask, ChainWorld, chain_world
 from envs.text import Problem, TextWorld, draw_from
 from hacrl_lab.agents.base import World
 from hacrl_lab.rollouts import RolloutBatch, TextPrompts
@@ -17,7 +18,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
 
 P, G = 5, 2
-KINDS = ("bandit", "stories", "problems")
+KINDS = ("bandit", "chain", "stories", "problems")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +31,8 @@ def verifier() -> Iterator[MathVerifier]:
 def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
     if request.param == "bandit":
         return bandit_world(0, contexts=6, actions=3, length=2)
+    if request.param == "chain":
+        return chain_world(0, ChainTask())
     if request.param == "stories":
         return ArithmeticWorld(verifier)
     return TextWorld(draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), verifier)
@@ -45,6 +48,11 @@ def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
     if isinstance(prompts, TextPrompts):
         texts = [[f"so \\boxed{{{answer if right else answer + '+1'}}}"] * G for answer in prompts.answers]
         return RolloutBatch(texts, done, done.unsqueeze(-1), done.unsqueeze(-1))
+    if isinstance(world, ChainWorld):
+        tokens = world.answers[prompts]
+        tokens[:, 0] = tokens[:, 0] if right else (tokens[:, 0] + 1) % world.task.symbols
+        actions = tokens.unsqueeze(1).expand(P, G, -1)
+        return RolloutBatch(actions, done, actions, world.space.mask_of(actions))
     rows = world.answers[prompts].int()
     number = rows.argmax(-1) if right else rows.argmin(-1)
     actions = torch.stack([number // 3, number % 3], -1).unsqueeze(1).expand(P, G, 2)

@@ -155,7 +155,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_loses_nothing(tmp_path: Pat
     fit(make_trainer(0), 1, tmp_path)
     latest = tmp_path / "checkpoints" / "step-000001.pt"
     state = torch.load(latest, weights_only=True)
-    state["agents"][1]["logits"][:] = torch.nan
+    state["agents"][1]["parameters"]["logits"][:] = torch.nan
     torch.save(state, latest)
     with pytest.raises(NonFiniteError, match="'agent0' became nan in step 2, mini-batch 0"):
         fit(make_trainer(0), 2, tmp_path)
