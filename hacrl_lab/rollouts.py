@@ -78,6 +78,8 @@ class EncodedRollouts:
     """The responses: (..., n, P, G, T)."""
     mask: Tensor
     """True on the response's tokens: (..., n, P, G, T)."""
+    observations: Tensor | None = None
+    """In worlds that answer every action: what was seen before each token, (..., n, P, G, T, D)."""
 
     def select(self, prompts: Tensor) -> EncodedRollouts:
         """The rollouts of some prompts only.
@@ -90,6 +92,7 @@ class EncodedRollouts:
             take_prompts(self.context_mask, prompts, -2),
             take_prompts(self.tokens, prompts, -3),
             take_prompts(self.mask, prompts, -3),
+            None if self.observations is None else take_prompts(self.observations, prompts, -4),
         )
 
 

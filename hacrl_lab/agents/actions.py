@@ -24,21 +24,17 @@ def plain_ascent(parameters: list[Tensor]) -> Optimizer:
     return torch.optim.SGD(parameters, lr=1.0)
 
 
-class ActionAgent(ABC):
-    """An agent that answers in actions of a :class:`ResponseSpace`, with one copy of its parameters for every seed.
+class ParameterAgent(ABC):
+    """What is left of an agent without its way to act: named parameters, an optimiser, one copy for every seed.
 
     Args:
         name: unique name.
-        space: what the agent can say.
         parameters: by name, leading axes (...) are seeds; copied.
         optimizer: see :data:`MakeOptimizer`.
     """
 
-    def __init__(
-        self, name: str, space: ResponseSpace, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer
-    ) -> None:
+    def __init__(self, name: str, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer) -> None:
         self.name = name
-        self.space = space
         self.parameters = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
         self._optimizer = optimizer(list(self.parameters.values()))
 
@@ -46,45 +42,6 @@ class ActionAgent(ABC):
     @abstractmethod
     def leading(self) -> int:
         """The number of leading axes of the parameters."""
-
-    @abstractmethod
-    def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """Logits of every action at every position, given the actions before it.
-
-        Args:
-            prompts: (..., P).
-            tokens: (..., n, P, G, T).
-
-        Returns:
-            (..., n, P, G, T, actions); position t does not depend on tokens t and later.
-        """
-
-    @torch.no_grad()
-    def generate(self, prompts: Tensor, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """Sample by inverse transform; prompts are question or context numbers (..., P)."""
-        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length)  # (..., P, G, T)
-        actions = torch.zeros(uniforms.shape, dtype=torch.int64)
-        for t in range(self.space.length):
-            so_far = actions[..., None, :, :, : t + 1]
-            logits = self.action_logits(prompts, so_far)[..., 0, :, :, t, :]  # (..., P, G, A)
-            edges = logits.softmax(-1).cumsum(-1)
-            actions[..., t] = (uniforms[..., t, None] >= edges[..., :-1]).sum(-1)
-        mask = self.space.mask_of(actions)
-        stopped = (actions == self.space.symbols).any(-1)
-        finished = stopped if self.space.stops else torch.ones_like(stopped)
-        return RolloutBatch(actions * mask, finished, actions * mask, mask)
-
-    def encode(self, prompts: Tensor, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
-        """Actions are their own tokens: responses are taken as they are."""
-        tokens = pad_stack([batch.responses for _, batch in pool], 0)
-        mask = pad_stack([batch.mask for _, batch in pool], False)
-        contexts = prompts.unsqueeze(-1)
-        return EncodedRollouts(contexts, torch.ones_like(contexts, dtype=torch.bool), tokens, mask)
-
-    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Log π of every action, (..., n, P, G, T)."""
-        logits = self.action_logits(encoded.contexts.squeeze(-1), encoded.tokens)
-        return logits.log_softmax(-1).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
 
     def apply_gradients(self) -> Tensor:
         """One optimiser step; the norm is each seed's own."""
@@ -109,3 +66,62 @@ class ActionAgent(ABC):
             for key, value in self.parameters.items():
                 value.copy_(state["parameters"][key])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+class ActionAgent(ParameterAgent):
+    """An agent that answers in actions of a :class:`ResponseSpace`.
+
+    Args:
+        name, parameters, optimizer: see :class:`ParameterAgent`.
+        space: what the agent can say.
+    """
+
+    def __init__(
+        self, name: str, space: ResponseSpace, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer
+    ) -> None:
+        super().__init__(name, parameters, optimizer)
+        self.space = space
+
+    @abstractmethod
+    def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """Logits of every action at every position, given the actions before it.
+
+        Args:
+            prompts: (..., P).
+            tokens: (..., n, P, G, T).
+
+        Returns:
+            (..., n, P, G, T, actions); position t does not depend on tokens t and later.
+        """
+
+    @torch.no_grad()
+    def generate(self, prompts: Tensor, group_size: int, stream: RandomStream) -> RolloutBatch:
+        """Sample by inverse transform; prompts are question or context numbers (..., P)."""
+        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length)  # (..., P, G, T)
+        actions = torch.zeros(uniforms.shape, dtype=torch.int64)
+        for t in range(self.space.length):
+            so_far = actions[..., None, :, :, : t + 1]
+            logits = self.action_logits(prompts, so_far)[..., 0, :, :, t, :]  # (..., P, G, A)
+            actions[..., t] = sample(logits, uniforms[..., t])
+        mask = self.space.mask_of(actions)
+        stopped = (actions == self.space.symbols).any(-1)
+        finished = stopped if self.space.stops else torch.ones_like(stopped)
+        return RolloutBatch(actions * mask, finished, actions * mask, mask)
+
+    def encode(self, prompts: Tensor, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
+        """Actions are their own tokens: responses are taken as they are."""
+        tokens = pad_stack([batch.responses for _, batch in pool], 0)
+        mask = pad_stack([batch.mask for _, batch in pool], False)
+        contexts = prompts.unsqueeze(-1)
+        return EncodedRollouts(contexts, torch.ones_like(contexts, dtype=torch.bool), tokens, mask)
+
+    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
+        """Log π of every action, (..., n, P, G, T)."""
+        logits = self.action_logits(encoded.contexts.squeeze(-1), encoded.tokens)
+        return logits.log_softmax(-1).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
+
+
+def sample(logits: Tensor, uniforms: Tensor) -> Tensor:
+    """Draw from softmax distributions by inverse transform: (..., A) and (...) -> (...)."""
+    edges = logits.softmax(-1).cumsum(-1)
+    return (uniforms.unsqueeze(-1) >= edges[..., :-1]).sum(-1)

@@ -11,7 +11,14 @@ import torch
 from torch import Tensor, nn
 
 
-class Linear(nn.Module):
+class CausalNetwork(nn.Module):
+    """(B, T, F) -> (B, T, A); position t does not see later ones."""
+
+    memory = False
+    """Whether position t sees earlier positions."""
+
+
+class Linear(CausalNetwork):
     """One affine map of each position's features."""
 
     def __init__(self, features: int, actions: int) -> None:
@@ -23,7 +30,7 @@ class Linear(nn.Module):
         return self.out(inputs)
 
 
-class MLP(nn.Module):
+class MLP(CausalNetwork):
     """Hidden layers with tanh, each position alone."""
 
     def __init__(self, features: int, actions: int, hidden: int = 32, layers: int = 1) -> None:
@@ -39,8 +46,10 @@ class MLP(nn.Module):
         return self.out(inputs)
 
 
-class GRU(nn.Module):
+class GRU(CausalNetwork):
     """A gated recurrent unit (Cho et al., 2014) that reads the positions in order."""
+
+    memory = True
 
     def __init__(self, features: int, actions: int, hidden: int = 32) -> None:
         super().__init__()
@@ -61,8 +70,10 @@ class GRU(nn.Module):
         return self.out(torch.stack(states, dim=1))
 
 
-class Transformer(nn.Module):
+class Transformer(CausalNetwork):
     """Pre-norm decoder blocks with causal self-attention; positions are part of the features."""
+
+    memory = True
 
     def __init__(self, features: int, actions: int, width: int = 32, layers: int = 1, heads: int = 2) -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from hacrl_lab.agents.actions import ActionAgent, MakeOptimizer
+from hacrl_lab.agents.networks import CausalNetwork
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.seeding import RandomStream
 
@@ -66,7 +67,7 @@ class NeuralAgent(ActionAgent):
     def __init__(
         self,
         name: str,
-        network: nn.Module,
+        network: CausalNetwork,
         features: Features,
         space: ResponseSpace,
         stream: RandomStream,

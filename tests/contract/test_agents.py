@@ -8,12 +8,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import gymnasium
 import pytest
 import torch
 
 from envs.chain import ChainFeatures, ChainTask, QuestionFeatures
+from envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import GRU, MLP, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent
 from hacrl_lab.agents.tabular import TabularAgent
@@ -25,8 +28,9 @@ from hacrl_lab.seeding import RandomStream
 P, G = 4, 3
 NETWORKS: dict[str, type[torch.nn.Module]] = {"linear": Linear, "mlp": MLP, "gru": GRU, "transformer": Transformer}
 TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
+EPISODIC = ("moves", "macro-moves", "macro-moves-gru")
 SMALL = (*TABULAR, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS))
-KINDS = (*SMALL, "qwen3", "llama", "gpt2")
+KINDS = (*SMALL, *EPISODIC, "qwen3", "llama", "gpt2")
 SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32")
 
 
@@ -51,14 +55,25 @@ def make(request: pytest.FixtureRequest, adders: list[str]) -> Callable[[str], A
         stream = RandomStream(range(2) if batched else 0, len(name))
         return NeuralAgent(name, net, features, task.space, stream, partial(torch.optim.Adam, lr=1e-3))
 
+    def player(name: str) -> Agent:
+        vocabulary = Vocabulary(4, pairs=request.param != "moves")
+        net = GRU(16, vocabulary.size) if request.param.endswith("gru") else MLP(16, vocabulary.size)
+        optimizer = partial(torch.optim.Adam, lr=1e-3)
+        return EpisodicAgent(name, net, lambda seen: seen, vocabulary, RandomStream(len(name)), optimizer)
+
     if request.param in TABULAR:
         return table
+    if request.param in EPISODIC:
+        return player
     return network if request.param in SMALL else language_model
 
 
 @pytest.fixture
 def prompts(request: pytest.FixtureRequest) -> Any:
     kind = request.node.callspec.params["make"]
+    if kind in EPISODIC:
+        lake = EpisodeWorld(partial(gymnasium.make, "FrozenLake-v1", disable_env_checker=True), reached_the_end, 9)
+        return EnvironmentStarts(lake, torch.tensor([4, 0, 2, 2]))
     if kind in SMALL:
         contexts = torch.tensor([4, 0, 2, 2])
         return contexts.expand(2, P) if kind.endswith("-seeds") else contexts

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import gymnasium
 import pytest
 import torch
 
 from envs.arithmetic import ArithmeticWorld
 from envs.bandit import bandit_world
 from envs.chain import ChainTask, ChainWorld, chain_world
+from envs.episodes import EnvironmentStarts, EpisodeWorld, return_above
+from envs.experts import demonstrate, optimal_policy
 from envs.text import Problem, TextWorld, draw_from
 from hacrl_lab.agents.base import World
 from hacrl_lab.rollouts import RolloutBatch, TextPrompts
@@ -18,7 +22,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
 
 P, G = 5, 2
-KINDS = ("bandit", "chain", "stories", "problems")
+KINDS = ("bandit", "chain", "lake", "stories", "problems")
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,9 @@ def verifier() -> Iterator[MathVerifier]:
 def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
     if request.param == "bandit":
         return bandit_world(0, contexts=6, actions=3, length=2)
+    if request.param == "lake":
+        make = partial(gymnasium.make, "FrozenLake-v1", is_slippery=False, disable_env_checker=True)
+        return EpisodeWorld(make, return_above(0.5), max_steps=8, starts=1000)
     if request.param == "chain":
         return chain_world(0, ChainTask())
     if request.param == "stories":
@@ -39,6 +46,8 @@ def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
 
 
 def same(a: Any, b: Any) -> bool:
+    if isinstance(a, EnvironmentStarts):
+        return torch.equal(a.numbers, b.numbers)
     return torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
 
 
@@ -48,6 +57,9 @@ def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
     if isinstance(prompts, TextPrompts):
         texts = [[f"so \\boxed{{{answer if right else answer + '+1'}}}"] * G for answer in prompts.answers]
         return RolloutBatch(texts, done, done.unsqueeze(-1), done.unsqueeze(-1))
+    if isinstance(world, EpisodeWorld):
+        policy = optimal_policy(world.copies(1)[0]) if right else lambda seen: torch.zeros(seen.shape[:-1]).long()
+        return demonstrate(prompts, policy, G, 0.0, RandomStream(0))
     if isinstance(world, ChainWorld):
         tokens = world.answers[prompts]
         tokens[:, 0] = tokens[:, 0] if right else (tokens[:, 0] + 1) % world.task.symbols
