@@ -88,7 +88,7 @@ def chain_answers(task: ChainTask, rules: Tensor) -> Tensor:
     answers = torch.zeros(*letter.shape, task.longest + 1, dtype=torch.int64)
     for t in range(task.longest + 1):
         letter = flat.gather(-1, skill * task.symbols + letter)
-        answers[..., t] = torch.where(t < length, letter, torch.where(t == length, task.symbols, 0))
+        answers[..., t] = torch.where(length > t, letter, (length == t) * task.symbols)
     return answers
 
 

@@ -30,7 +30,8 @@ def cell(
             if str(stored["settings"]) == wanted:
                 return {key: stored[key] for key in stored.files if key != "settings"}
     arrays = dict(compute())
+    record: dict[str, Any] = {"settings": np.array(wanted), **arrays}
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        np.savez(file, settings=np.array(wanted), **arrays)
+        np.savez(file, **record)
     return arrays

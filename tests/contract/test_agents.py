@@ -17,7 +17,7 @@ from envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
-from hacrl_lab.agents.networks import GRU, MLP, Linear, Transformer
+from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.importance import mean_log_prob
@@ -26,7 +26,12 @@ from hacrl_lab.rollouts import RolloutBatch, TextPrompts
 from hacrl_lab.seeding import RandomStream
 
 P, G = 4, 3
-NETWORKS: dict[str, type[torch.nn.Module]] = {"linear": Linear, "mlp": MLP, "gru": GRU, "transformer": Transformer}
+NETWORKS: dict[str, Callable[[int, int], CausalNetwork]] = {
+    "linear": Linear,
+    "mlp": MLP,
+    "gru": GRU,
+    "transformer": Transformer,
+}
 TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
 EPISODIC = ("moves", "macro-moves", "macro-moves-gru")
 SMALL = (*TABULAR, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS))

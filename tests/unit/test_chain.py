@@ -108,7 +108,7 @@ def test_environment_and_world_give_the_same_rewards() -> None:
             for action in tokens[mask].tolist():
                 assert not ended
                 assert reward == 0
-                _, reward, ended, _, _ = env.step(action)
+                _, reward, ended, _, _ = env.step(np.int64(action))
             batch = RolloutBatch(tokens[None, None], (tokens == 2).any()[None, None], tokens, mask)
             assert ended
             assert world.verify(torch.tensor([question]), batch).item() == reward
@@ -120,13 +120,13 @@ def test_observation_shows_the_question_and_the_actions_so_far() -> None:
     env = bare_env(longest=2)
     observation, _ = env.reset(seed=0)
     assert observation[3:].tolist() == [0, 0, 0]
-    observation, *_ = env.step(2)
+    observation, *_ = env.step(np.int64(2))
     assert observation[3:].tolist() == [3, 0, 0]
-    observation, _, ended, _, _ = env.step(4)
+    observation, _, ended, _, _ = env.step(np.int64(4))
     assert observation[3:].tolist() == [3, 5, 0]
     assert ended
     with pytest.raises(ValueError, match="a reset after the end"):
-        env.step(0)
+        env.step(np.int64(0))
 
 
 @pytest.mark.parametrize("make", [ChainFeatures, QuestionFeatures, lambda task: ChainFeatures(task, jointly=True)])

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -5,18 +6,20 @@ import torch
 from torch import nn
 
 from envs.chain import ChainFeatures, ChainTask, chain_world
-from hacrl_lab.agents.networks import GRU, MLP, Linear, Transformer
+from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent, initial_parameters, one_hot
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.trainer import Trainer
 
 TASK = ChainTask(skills=2, symbols=3, longest=2)
-NETWORKS = (Linear, MLP, GRU, Transformer)
+NETWORKS: tuple[Callable[[int, int], CausalNetwork], ...] = (Linear, MLP, GRU, Transformer)
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
 
-def agent(kind: type[nn.Module], seeds: Seeds, name: str = "agent", rate: float = 0.05) -> NeuralAgent:
+def agent(
+    kind: Callable[[int, int], CausalNetwork], seeds: Seeds, name: str = "agent", rate: float = 0.05
+) -> NeuralAgent:
     features = ChainFeatures(TASK)
     optimizer = partial(torch.optim.Adam, lr=rate)
     stream = RandomStream(seeds, 7)
@@ -24,7 +27,7 @@ def agent(kind: type[nn.Module], seeds: Seeds, name: str = "agent", rate: float 
 
 
 @every_network
-def test_networks_are_causal(kind: type[nn.Module]) -> None:
+def test_networks_are_causal(kind: Callable[[int, int], CausalNetwork]) -> None:
     net = kind(5, 3).double()
     inputs = torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     outputs = net(inputs)
@@ -37,7 +40,7 @@ def test_networks_are_causal(kind: type[nn.Module]) -> None:
 
 
 @pytest.mark.parametrize(("kind", "remembers"), [(Linear, False), (MLP, False), (GRU, True), (Transformer, True)])
-def test_recurrent_and_attending_networks_remember(kind: type[nn.Module], remembers: bool) -> None:
+def test_recurrent_and_attending_networks_remember(kind: Callable[[int, int], CausalNetwork], remembers: bool) -> None:
     net = kind(5, 3).double()
     inputs = torch.randn(1, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     changed = inputs.clone()
@@ -48,11 +51,14 @@ def test_recurrent_and_attending_networks_remember(kind: type[nn.Module], rememb
 def test_a_gru_is_torchs_own() -> None:
     ours = GRU(4, 2, hidden=3).double()
     theirs = nn.GRU(4, 3, batch_first=True, dtype=torch.float64)
-    with torch.no_grad():
-        theirs.weight_ih_l0.copy_(ours.read.weight)
-        theirs.bias_ih_l0.copy_(ours.read.bias)
-        theirs.weight_hh_l0.copy_(ours.recall.weight)
-        theirs.bias_hh_l0.copy_(ours.recall.bias)
+    theirs.load_state_dict(
+        {
+            "weight_ih_l0": ours.read.weight,
+            "bias_ih_l0": ours.read.bias,
+            "weight_hh_l0": ours.recall.weight,
+            "bias_hh_l0": ours.recall.bias,
+        }
+    )
     inputs = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(ours(inputs), ours.out(theirs(inputs)[0]), rtol=0, atol=1e-14)
 
@@ -69,7 +75,7 @@ def test_initial_weights_keep_the_variance() -> None:
 
 
 @every_network
-def test_seeds_that_advance_together_do_what_each_does_alone(kind: type[nn.Module]) -> None:
+def test_seeds_that_advance_together_do_what_each_does_alone(kind: Callable[[int, int], CausalNetwork]) -> None:
     prompts = torch.tensor([[0, 3, 5], [1, 2, 2]])
     together = agent(kind, [4, 9])
     rollouts = together.generate(prompts, 6, RandomStream([4, 9], 1))
@@ -83,7 +89,7 @@ def test_seeds_that_advance_together_do_what_each_does_alone(kind: type[nn.Modul
 
 
 @every_network
-def test_whole_training_runs_of_several_seeds_are_those_of_each_seed(kind: type[nn.Module]) -> None:
+def test_whole_training_runs_of_several_seeds_are_those_of_each_seed(kind: Callable[[int, int], CausalNetwork]) -> None:
     config = TrainingConfig("hacpo", 6, 4, 2, 0.2, 0.2, 1.0, 0.5, 0.0, 3)
 
     def curve(seeds: Seeds) -> torch.Tensor:
@@ -97,7 +103,7 @@ def test_whole_training_runs_of_several_seeds_are_those_of_each_seed(kind: type[
 
 
 @every_network
-def test_a_probability_gradient_is_right(kind: type[nn.Module]) -> None:
+def test_a_probability_gradient_is_right(kind: Callable[[int, int], CausalNetwork]) -> None:
     # finite differences of Σ log π along a random direction
     one = agent(kind, 0)
     prompts = torch.tensor([0, 3])

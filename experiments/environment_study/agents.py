@@ -1,0 +1,168 @@
+"""The five environments and the pair of agents that plays each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium
+import torch
+from torch import Tensor
+
+from envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end, return_above
+from envs.experts import demonstrate, optimal_policy
+from hacrl_lab.agents.episodic import Episodes, EpisodicAgent, Vocabulary
+from hacrl_lab.agents.networks import MLP, CausalNetwork, Linear
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.teaching import teach
+
+WEIGHTS, LESSONS = 10, 11  # keys of random streams
+
+View = Callable[[Tensor], Tensor]
+
+
+def as_it_is(observations: Tensor) -> Tensor:
+    """The environment's own observation, flattened."""
+    return observations
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An environment, what counts as success, and two agents."""
+
+    name: str
+    environment: str
+    """Gymnasium id."""
+    about: str
+    """For the reader."""
+    success: Callable[[Episodes], Tensor]
+    max_steps: int
+    """Moves of an episode."""
+    steps: int
+    """Training steps."""
+    other_view: View
+    """How the second agent sees."""
+    starts: int = 1
+    """Different initial states."""
+    taught: int = 0
+    """Updates of maximum likelihood on demonstrations before training; each agent is shown half of the starts."""
+    learning_rate: float = 0.02
+    """Of Adam."""
+    options: tuple[tuple[str, Any], ...] = ()
+    """Of the environment."""
+
+    @property
+    def agent_names(self) -> tuple[str, str]:
+        """The agents."""
+        return "single moves", "macro-moves"
+
+    def world(self) -> EpisodeWorld:
+        """The world, made anew."""
+        make = partial(gymnasium.make, self.environment, disable_env_checker=True, **dict(self.options))
+        return EpisodeWorld(make, self.success, self.max_steps, self.starts)
+
+    def description(self) -> dict[str, Any]:
+        """What results depend on, for the record."""
+        plain = ("name", "environment", "about", "max_steps", "steps", "starts", "taught", "learning_rate", "options")
+        return {name: getattr(self, name) for name in plain}
+
+
+def make_agents(setting: Setting, world: EpisodeWorld, seeds: Sequence[int]) -> list[EpisodicAgent]:
+    """A linear policy in single moves and a multilayer one with macro-moves and another view, taught if need be."""
+    agents = []
+    for k, (name, pairs, view) in enumerate(
+        zip(setting.agent_names, (False, True), (as_it_is, setting.other_view), strict=True)
+    ):
+        vocabulary = Vocabulary(world.moves, pairs)
+        features = view(torch.zeros(1, world.observation_size, dtype=torch.float64)).shape[-1]
+        network: CausalNetwork = MLP(features, vocabulary.size) if pairs else Linear(features, vocabulary.size)
+        optimizer = partial(torch.optim.Adam, lr=setting.learning_rate)
+        agent = EpisodicAgent(name, network, view, vocabulary, RandomStream(seeds, WEIGHTS, k), optimizer)
+        if setting.taught:
+            starts = EnvironmentStarts(world, torch.arange(k, world.starts, 2).expand(len(seeds), -1))
+            policy = optimal_policy(world.copies(1)[0])
+            teach(agent, starts, demonstrate(starts, policy, 4, 0.2, RandomStream(seeds, LESSONS, k)), setting.taught)
+        agents.append(agent)
+    return agents
+
+
+def row_and_column(columns: int, observations: Tensor) -> Tensor:
+    """A one-hot cell of a grid as a one-hot row beside a one-hot column: (..., cells) -> (..., rows + columns)."""
+    grid = observations.unflatten(-1, (-1, columns))
+    return torch.cat([grid.sum(-1), grid.sum(-2)], dim=-1)
+
+
+def taxi_parts(observations: Tensor) -> Tensor:
+    """Taxi's 500 states as row, column, passenger's place and destination, one-hot beside each other: 19 features."""
+    grid = observations.unflatten(-1, (5, 5, 5, 4))
+    return torch.cat([grid.sum([d for d in (-4, -3, -2, -1) if d != axis]) for axis in (-4, -3, -2, -1)], dim=-1)
+
+
+def pole_signs(observations: Tensor) -> Tensor:
+    """CartPole's four numbers, squashed, so that small angles look large."""
+    return torch.tanh(observations * torch.tensor([1.0, 1.0, 10.0, 1.0], dtype=torch.float64))
+
+
+def card_sum_only(observations: Tensor) -> Tensor:
+    """Blackjack without the dealer's card: the player's sum (32) and whether an ace counts 11 (2)."""
+    return torch.cat([observations[..., :32], observations[..., 43:]], dim=-1)
+
+
+ENVIRONMENTS = {
+    setting.name: setting
+    for setting in (
+        Setting(
+            "FrozenLake",
+            "FrozenLake-v1",
+            "success is the goal within 30 moves; the ice does not slip. The second agent sees row and column apart.",
+            return_above(0.5),
+            max_steps=30,
+            steps=30,
+            other_view=partial(row_and_column, 4),
+            options=(("is_slippery", False),),
+        ),
+        Setting(
+            "CliffWalking",
+            "CliffWalking-v1",
+            "success is the goal within 60 moves, falls allowed. The second agent sees row and column apart.",
+            reached_the_end,
+            max_steps=60,
+            steps=30,
+            other_view=partial(row_and_column, 12),
+        ),
+        Setting(
+            "Taxi",
+            "Taxi-v4",
+            "success is a delivered passenger within 30 moves, 32 initial states; each agent was shown half of them, "
+            "with one move in five at random. The second agent sees the parts of the state apart.",
+            reached_the_end,
+            max_steps=30,
+            steps=30,
+            other_view=taxi_parts,
+            starts=32,
+            taught=20,
+        ),
+        Setting(
+            "Blackjack",
+            "Blackjack-v1",
+            "success is a won hand, 256 deals. The second agent does not see the dealer's card.",
+            return_above(0.5),
+            max_steps=10,
+            steps=60,
+            other_view=card_sum_only,
+            starts=256,
+        ),
+        Setting(
+            "CartPole",
+            "CartPole-v1",
+            "success is 80 moves without falling, 64 initial states. The second agent sees the four numbers squashed.",
+            return_above(79.5),
+            max_steps=80,
+            steps=25,
+            other_view=pole_signs,
+            starts=64,
+        ),
+    )
+}

@@ -1,0 +1,50 @@
+"""The studies from the command line, small: whole pages, the same numbers twice, and going on where they were."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+SMALL = {
+    "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
+    "environments": ("--environments", "FrozenLake", "--methods", "gspo", "hacpo", "--seeds", "2", "--group-size", "2"),
+}
+every_study = pytest.mark.parametrize("study", SMALL)
+
+
+def run(study: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXPERIMENTS / f"{study}.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def folders(path: Path, work: str) -> tuple[str, ...]:
+    return "--output-dir", str(path / "docs"), "--work-dir", str(path / work)
+
+
+@pytest.mark.slow
+@every_study
+def test_a_study_is_written_whole_and_the_same_twice(study: str, tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    pages = []
+    for work in ("first", "second", "second"):  # twice from nothing, and once with everything computed
+        done = run(study, *SMALL[study], *folders(tmp_path, work))
+        assert done.returncode == 0, done.stderr
+        table = (docs / study / f"{study}.csv").read_bytes()
+        page = (docs / f"{study}.md").read_text(encoding="utf-8")
+        pages.append((table, [line for line in page.splitlines() if line.startswith("|")]))
+        assert "$" not in page
+        for picture in (line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")):
+            assert (docs / picture).read_bytes()[:4] == b"\x89PNG"
+    assert pages[0] == pages[1] == pages[2]
+    assert len(pages[0][0].splitlines()) > 4
+
+
+@every_study
+def test_impossible_settings_are_refused(study: str) -> None:
+    done = run(study, "--seeds", "1")
+    assert done.returncode == 2
+    assert "seeds must be ≥ 2" in done.stderr
