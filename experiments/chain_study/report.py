@@ -198,5 +198,6 @@ def page(study: Study, table: str) -> str:
         table=table,
         teams=_table(study, TEAMS),
         last=last,
+        minutes=f"{sum(float(study.results[t.name, m]['seconds']) for t in PAIRS for m in study.methods) / 60:.1f}",
         ratio=f"{study.seconds[last] / study.seconds[1]:.1f}",
     )

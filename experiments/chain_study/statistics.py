@@ -50,7 +50,7 @@ def compare(values: np.ndarray, reference: np.ndarray) -> Comparison:
     """Paired by seed; arrays (S,)."""
     difference = values - reference
     improved = ((difference > 0) + 0.5 * (difference == 0)).mean()
-    p_value = float(stats.wilcoxon(difference).pvalue) if np.any(difference) else 1.0
+    p_value = float(np.asarray(stats.wilcoxon(difference))[1]) if np.any(difference) else 1.0
     return Comparison(float(difference.mean()), *bootstrap_interval(difference), float(improved), p_value)
 
 

@@ -11,6 +11,7 @@ import pytest
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = {
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
+    "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4"),
     "environments": ("--environments", "FrozenLake", "--methods", "gspo", "hacpo", "--seeds", "2", "--group-size", "2"),
 }
 every_study = pytest.mark.parametrize("study", SMALL)

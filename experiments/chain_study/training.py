@@ -1,0 +1,90 @@
+"""Training a team on the token chain, all seeds at once, with exact success after every step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from chain_study.pairs import TASK, Team, exact_success, make_agents
+from envs.chain import chain_world
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.metrics import Metrics
+from hacrl_lab.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class ChainConfig:
+    """What studies on the token chain have in common."""
+
+    seeds: int = 32
+    """Independent worlds, each with agents of its own."""
+    steps: int = 40
+    """Training steps."""
+    prompts_per_step: int = 16
+    """Questions in a step."""
+    group_size: int = 8
+    """Answers of each agent to each question."""
+    minibatches: int = 2
+    """Updates in a step."""
+    epsilon_low: float = 0.2
+    """Own rollouts: lower clip width."""
+    epsilon_high: float = 0.2
+    """Own rollouts: upper clip width."""
+    alpha: float = 1.0
+    """Cross rollouts: exponent of the exponential weight."""
+    delta: float = 0.2
+    """Cross rollouts: clip width."""
+    delta_step: float = 0.025
+    """Cross rollouts: tightening of the clip with each mini-batch."""
+    capability_window: int = 5
+    """Steps over which capabilities are averaged."""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 2 or self.steps < 1:
+            raise ValueError(f"seeds must be ≥ 2 and steps ≥ 1, got {self.seeds} and {self.steps}")
+
+    def training(self, method: str) -> TrainingConfig:
+        """The training settings of one method."""
+        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(ChainConfig)}
+        return TrainingConfig(method=method, **{name: getattr(self, name) for name in shared})
+
+    def shared_settings(self) -> dict[str, Any]:
+        """Everything of this class that results depend on."""
+        return {field.name: getattr(self, field.name) for field in fields(ChainConfig)}
+
+
+def train(team: Team, method: str, config: ChainConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+    """One cell.
+
+    Returns:
+        ``success``, exact, before training and after every step, (steps + 1, agents, S); ``clipped``, share of cross
+        rollouts, (agents, S), nan for a method that does not share; ``seconds``, without making the agents, ().
+    """
+    world = chain_world(list(seeds), TASK)
+    agents = make_agents(team, world, seeds)
+    trainer = Trainer(agents, world, config.training(method), list(seeds))
+    success = [[exact_success(agent, world, seeds) for agent in agents]]
+    clipped = []
+    started = time.perf_counter()
+    for _ in tqdm(range(config.steps), desc=f"{team.name}, {trainer.method.label}", unit="step", leave=None):
+        metrics = trainer.step()
+        success.append([exact_success(agent, world, seeds) for agent in agents])
+        clipped.append(crossed_clip_fraction(metrics, trainer.names))
+    seconds = time.perf_counter() - started
+    return {"success": np.array(success), "clipped": np.mean(clipped, axis=0), "seconds": np.array(seconds)}
+
+
+def crossed_clip_fraction(metrics: Metrics, names: list[str]) -> np.ndarray:
+    """Share of the others' rollouts that the clip keeps from each learner: (agents, S), nan without sharing."""
+    own = np.asarray(metrics[f"clip_fraction/{names[0]}/{names[0]}"])
+    rows = []
+    for learner in names:
+        keys = [f"clip_fraction/{learner}/{sampler}" for sampler in names if sampler != learner]
+        shared = [np.asarray(metrics[key]) for key in keys if key in metrics]
+        rows.append(np.mean(shared, axis=0) if shared else np.full_like(own, np.nan))
+    return np.stack(rows)
