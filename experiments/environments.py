@@ -235,6 +235,9 @@ clipped*: share of the other agent's episodes that the clip keeps from teaching,
 
 ![learning curves](environments/curves.png)
 
+Where an agent's tokens are longer than the other's, its importance ratio on the other's episodes is far from 1 by that
+alone ([theory.md](theory.md), retokenisation), and the clip keeps nearly all of them from teaching.
+
 All numbers by seed are in [environments.csv](environments/environments.csv).
 """
 

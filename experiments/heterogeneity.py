@@ -11,6 +11,7 @@ cells are kept in the work folder, so that an interrupted study goes on where it
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 from cells import cell
-from chain_study.pairs import PAIRS, TEAMS
+from chain_study.pairs import PAIRS, TEAMS, Team
 from chain_study.report import Study, write_page
 from chain_study.training import ChainConfig, train
 from tqdm.auto import tqdm
@@ -56,21 +57,25 @@ def time_of_seeds(config: HeterogeneityConfig) -> dict[str, np.ndarray]:
     return {"seconds": np.median(times, axis=0)}
 
 
-def run(config: HeterogeneityConfig) -> str:
-    """Compute every cell, write the page; returns its first table."""
-    settings = config.shared_settings()
-    work = Path(config.work_dir)
-    teams = [*PAIRS, *TEAMS[1:]]
+def train_teams(config: HeterogeneityConfig, teams: Sequence[Team]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Every team with every method, each cell computed once: (team, method) -> arrays of ``train``."""
+    settings, work = config.shared_settings(), Path(config.work_dir)
     cells = [(team, method) for team in teams for method in config.methods]
-    results = {
+    return {
         (team.name, method): cell(
             work,
             f"{team.name}-{method}".replace(" ", "_"),
             {**settings, "team": repr(team), "method": method},
-            partial(train, team, method, config, list(range(config.seeds))),
+            partial(train, team, method, config, range(config.seeds)),
         )
-        for team, method in tqdm(cells, desc="heterogeneity", unit="cell")
+        for team, method in tqdm(cells, desc="teams × methods", unit="cell")
     }
+
+
+def run(config: HeterogeneityConfig) -> str:
+    """Compute every cell, write the page; returns its first table."""
+    settings, work = config.shared_settings(), Path(config.work_dir)
+    results = train_teams(config, [*PAIRS, *TEAMS[1:]])
     times = cell(work, "time_of_seeds", settings, partial(time_of_seeds, config))
     seconds = dict(zip(SEED_COUNTS, times["seconds"].tolist(), strict=True))
     return write_page(Study(results, seconds, config.methods, settings, Path(config.output_dir)))
