@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -88,11 +88,10 @@ def variants(config: AblationsConfig) -> list[Variant]:
     ]
 
 
-def run(config: AblationsConfig) -> str:
-    """Compute every variant, write the page; returns its table."""
+def train_variants(config: AblationsConfig, every: Sequence[Variant]) -> dict[str, dict[str, np.ndarray]]:
+    """Every variant, computed once: label -> arrays of ``train``."""
     team, work = PAIRS[config.pair], Path(config.work_dir)
-    every = variants(config)
-    arrays = {
+    return {
         variant.label: cell(
             work,
             f"{config.pair}-{index:02d}",
@@ -101,6 +100,12 @@ def run(config: AblationsConfig) -> str:
         )
         for index, variant in enumerate(tqdm(every, desc="ablations", unit="variant"))
     }
+
+
+def run(config: AblationsConfig) -> str:
+    """Compute every variant, write the page; returns its table."""
+    team, every = PAIRS[config.pair], variants(config)
+    arrays = train_variants(config, every)
     folder = Path(config.output_dir)
     (folder / "ablations").mkdir(parents=True, exist_ok=True)
     against = comparisons(arrays)
