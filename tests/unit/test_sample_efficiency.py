@@ -1,0 +1,42 @@
+import math
+
+import numpy as np
+import pytest
+from chain_study.pairs import PAIRS
+from heterogeneity import HeterogeneityConfig
+from sample_efficiency import needed, relative_need, rollouts
+
+GENERATED = np.array([0, 100, 200, 300])
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (0.1, 0),
+        (0.2, 50),
+        (0.3, 100),
+        (0.4, 150),
+        (0.5, 200),
+        (0.6, math.inf),
+    ],  # halfway between steps by interpolation
+)
+def test_the_first_crossing_counts(target: float, expected: float) -> None:
+    curve = np.array([0.1, 0.3, 0.5, 0.2])
+    assert needed(curve, GENERATED, target) == pytest.approx(expected)
+
+
+def test_gspo_x2_generates_twice_as_many() -> None:
+    config = HeterogeneityConfig(steps=2, prompts_per_step=3, group_size=4)
+    assert rollouts(config, "gspo").tolist() == [0, 12, 24]
+    assert rollouts(config, "gspo_x2").tolist() == [0, 24, 48]
+
+
+def test_needs_are_relative_to_all_of_gspos_rollouts() -> None:
+    # GSPO reaches 0.4 after two steps; the other method already after one: half. GSPO itself needs all of its own
+    config, team = HeterogeneityConfig(seeds=4, steps=2), PAIRS[0]
+    slow, fast = (np.array(curve)[:, None, None].repeat(2, 1).repeat(4, 2) for curve in ([0, 0.2, 0.4], [0, 0.4, 0.5]))
+    results = {(team.name, "gspo"): {"success": slow}, (team.name, "hacpo"): {"success": fast}}
+    assert relative_need(results, config, team, "hacpo") == pytest.approx((0.5, 0.5, 0.5))
+    assert relative_need(results, config, team, "gspo") == pytest.approx((1, 1, 1))
+    never = {**results, (team.name, "hacpo"): {"success": slow / 2}}
+    assert relative_need(never, config, team, "hacpo") == (math.inf, math.inf, math.inf)
