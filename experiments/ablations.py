@@ -18,15 +18,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tyro
 from cells import cell
 from chain_study.pairs import PAIRS, Team
 from chain_study.statistics import Comparison, compare, holm
 from chain_study.training import ChainConfig, train
 from matplotlib.figure import Figure
+from script import main
 from tqdm.auto import tqdm
 
-from hacrl_lab.errors import LabError
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
 
@@ -212,16 +211,5 @@ All numbers by seed are in [ablations.csv](ablations/ablations.csv).
 """
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(AblationsConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(AblationsConfig, run, __doc__))

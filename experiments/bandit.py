@@ -20,14 +20,13 @@ from typing import Literal
 
 import numpy as np
 import torch
-import tyro
 from matplotlib.figure import Figure
+from script import main
 from tqdm.auto import trange
 
 from envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig, save_config
-from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
@@ -195,16 +194,5 @@ def _plot(curves: Mapping[str, np.ndarray], path: Path) -> None:
     figure.savefig(path, dpi=130)
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(BanditConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(BanditConfig, run, __doc__))

@@ -20,15 +20,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from cells import cell
 from environment_study.agents import ENVIRONMENTS, Setting, make_agents
 from matplotlib.figure import Figure
+from script import main
 from tqdm.auto import tqdm
 
 from envs.episodes import EnvironmentStarts
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate, mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
@@ -242,16 +241,5 @@ All numbers by seed are in [environments.csv](environments/environments.csv).
 """
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(EnvironmentsConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(EnvironmentsConfig, run, __doc__))

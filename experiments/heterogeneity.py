@@ -17,14 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import tyro
 from cells import cell
 from chain_study.pairs import PAIRS, TEAMS, Team
 from chain_study.report import Study, write_page
 from chain_study.training import ChainConfig, train
+from script import main
 from tqdm.auto import tqdm
-
-from hacrl_lab.errors import LabError
 
 SEED_COUNTS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
 TIMED_STEPS, REPEATS = 8, 3
@@ -81,16 +79,5 @@ def run(config: HeterogeneityConfig) -> str:
     return write_page(Study(results, seconds, config.methods, settings, Path(config.output_dir)))
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(HeterogeneityConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(HeterogeneityConfig, run, __doc__))

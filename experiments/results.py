@@ -17,13 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tyro
 from ablations import AblationsConfig, train_variants, variants
 from chain_study.pairs import PAIRS
 from chain_study.statistics import bootstrap_interval
 from heterogeneity import HeterogeneityConfig, train_teams
-
-from hacrl_lab.errors import LabError
+from script import main
 
 PAPER = Path(__file__).with_name("paper")
 PAPER_PAIRS = {
@@ -174,16 +172,5 @@ def run(config: ResultsConfig) -> str:
     return table
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(ResultsConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(ResultsConfig, run, __doc__))

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 from chain_study.pairs import PAIRS, Team
 from chain_study.statistics import compare, holm
 from heterogeneity import HeterogeneityConfig, train_teams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from script import main
 
-from hacrl_lab.errors import LabError
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
 
@@ -168,16 +167,5 @@ rollouts, is above it on one pair, below it on two and level with it on the othe
 """
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(SampleEfficiencyConfig, description=__doc__)
-    try:
-        print(run(config))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SampleEfficiencyConfig, run, __doc__))

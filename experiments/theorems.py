@@ -13,12 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
+from script import main
 from theorem_study import alignment_map, alternatives, baselines, cost, gradients, ratios, report, windows
 from theorem_study.finding import Finding
 from tqdm.auto import tqdm
-
-from hacrl_lab.errors import LabError
 
 FINDINGS: tuple[Callable[[int], Finding], ...] = (
     baselines.theorem_4_1,
@@ -95,15 +93,5 @@ def run(config: TheoremsConfig) -> str:
     return f"{report.counterexample()}\n\nWritten to {page / 'theory.md'}."
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    try:
-        print(run(tyro.cli(TheoremsConfig, description=__doc__)))
-    except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(TheoremsConfig, run, __doc__))
