@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.chain import ChainFeatures, ChainTask, ChainWorld, QuestionFeatures
+from hacrl_lab.agents.base import Agent
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import Features, NeuralAgent
 from hacrl_lab.rollouts import RolloutBatch
@@ -110,7 +111,7 @@ def make_agents(team: Team, world: ChainWorld, seeds: Sequence[int]) -> list[Neu
 
 
 @torch.no_grad()
-def exact_success(agent: NeuralAgent, world: ChainWorld, seeds: Sequence[int]) -> np.ndarray:
+def exact_success(agent: Agent, world: ChainWorld, seeds: Sequence[int]) -> np.ndarray:
     """The probability of the one right answer, mean over all questions, nothing sampled: (S,)."""
     questions = torch.arange(TASK.questions).expand(len(seeds), -1)
     encoded = agent.encode(questions, [(agent.name, _answers(world, questions))])

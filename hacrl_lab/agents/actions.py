@@ -43,14 +43,23 @@ class ParameterAgent(ABC):
     def leading(self) -> int:
         """The number of leading axes of the parameters."""
 
-    def apply_gradients(self) -> Tensor:
-        """One optimiser step; the norm is each seed's own."""
+    def gradient_norm(self) -> Tensor:
+        """The L2 norm of the gradients gathered since the last update, each seed's own: (...).
+
+        Raises:
+            NonFiniteError: it is inf or nan.
+        """
         gradients = [value.grad for value in self.parameters.values()]
-        assert all(one is not None for one in gradients), "apply_gradients needs a backward pass first"
+        assert all(one is not None for one in gradients), "an update needs a backward pass first"
         squares = [one.square().flatten(self.leading).sum(-1) for one in gradients if one is not None]
         norm = torch.stack(squares).sum(0).sqrt()
         if not bool(torch.isfinite(norm).all()):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
+        return norm
+
+    def apply_gradients(self) -> Tensor:
+        """One optimiser step; the norm is each seed's own."""
+        norm = self.gradient_norm()
         self._optimizer.step()
         self._optimizer.zero_grad()
         return norm
@@ -68,19 +77,13 @@ class ParameterAgent(ABC):
         self._optimizer.load_state_dict(state["optimizer"])
 
 
-class ActionAgent(ParameterAgent):
-    """An agent that answers in actions of a :class:`ResponseSpace`.
+class ActionPolicy(ABC):
+    """How to answer in actions of a :class:`ResponseSpace`, given the logits of the next action."""
 
-    Args:
-        name, parameters, optimizer: see :class:`ParameterAgent`.
-        space: what the agent can say.
-    """
-
-    def __init__(
-        self, name: str, space: ResponseSpace, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer
-    ) -> None:
-        super().__init__(name, parameters, optimizer)
-        self.space = space
+    name: str
+    """Unique among the agents of a run."""
+    space: ResponseSpace
+    """What can be said."""
 
     @abstractmethod
     def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
@@ -119,6 +122,21 @@ class ActionAgent(ParameterAgent):
         """Log π of every action, (..., n, P, G, T)."""
         logits = self.action_logits(encoded.contexts.squeeze(-1), encoded.tokens)
         return logits.log_softmax(-1).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
+
+
+class ActionAgent(ActionPolicy, ParameterAgent):
+    """An agent with parameters of its own that answers in actions.
+
+    Args:
+        name, parameters, optimizer: see :class:`ParameterAgent`.
+        space: what the agent can say.
+    """
+
+    def __init__(
+        self, name: str, space: ResponseSpace, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer
+    ) -> None:
+        super().__init__(name, parameters, optimizer)
+        self.space = space
 
 
 def sample(logits: Tensor, uniforms: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from hacrl_lab.agents.actions import ActionAgent, MakeOptimizer
+from hacrl_lab.agents.actions import ActionPolicy, MakeOptimizer, ParameterAgent
 from hacrl_lab.agents.networks import CausalNetwork
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.seeding import RandomStream
@@ -51,17 +51,55 @@ def initial_parameters(network: nn.Module, stream: RandomStream, scale: float = 
     return parameters
 
 
-class NeuralAgent(ActionAgent):
-    """A causal network that turns features into logits.
+class SequenceNetwork(ParameterAgent):
+    """A causal network over features of prompts and the tokens so far, whatever its outputs are used for.
 
     Args:
         name: unique name.
-        network: (B, T, F) -> (B, T, actions), for instance of :mod:`hacrl_lab.agents.networks`; only its shape is used.
-        features: how the agent sees prompts and actions.
-        space: what the agent can say.
+        network: (B, T, F) -> (B, T, outputs), for instance of :mod:`hacrl_lab.agents.networks`; only its shape is used.
+        features: how prompts and actions are seen.
         stream: of the initial parameters; its seeds are the leading axis.
         optimizer: see :data:`hacrl_lab.agents.actions.MakeOptimizer`.
         scale: of the initial weights.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        network: CausalNetwork,
+        features: Features,
+        stream: RandomStream,
+        optimizer: MakeOptimizer,
+        scale: float = 1.0,
+    ) -> None:
+        super().__init__(name, initial_parameters(network, stream, scale), optimizer)
+        self.network = network
+        self.features = features
+        self._batched = stream.batched
+
+    @property
+    def leading(self) -> int:
+        """1 with several seeds, else 0."""
+        return int(self._batched)
+
+    def outputs(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """One forward pass, (..., P) and (..., n, P, G, T) -> (..., n, P, G, T, outputs)."""
+        inputs = self.features(prompts, tokens)
+        flat = inputs.flatten(self.leading, -3)  # (S?, n·P·G, T, F)
+        outputs = vmap(self._forward)(self.parameters, flat) if self._batched else self._forward(self.parameters, flat)
+        return outputs.reshape(*inputs.shape[:-1], outputs.shape[-1])
+
+    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return functional_call(self.network, parameters, (inputs,))
+
+
+class NeuralAgent(ActionPolicy, SequenceNetwork):
+    """A causal network that turns features into logits.
+
+    Args:
+        name, network, features, stream, optimizer, scale: see :class:`SequenceNetwork`; the network has
+            ``space.actions`` outputs.
+        space: what the agent can say.
     """
 
     def __init__(
@@ -74,25 +112,24 @@ class NeuralAgent(ActionAgent):
         optimizer: MakeOptimizer,
         scale: float = 1.0,
     ) -> None:
-        super().__init__(name, space, initial_parameters(network, stream, scale), optimizer)
-        self.network = network
-        self.features = features
-        self._batched = stream.batched
-
-    @property
-    def leading(self) -> int:
-        """1 with several seeds, else 0."""
-        return int(self._batched)
+        super().__init__(name, network, features, stream, optimizer, scale)
+        self.space = space
 
     def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
         """One forward pass, (..., n, P, G, T, actions)."""
-        inputs = self.features(prompts, tokens)
-        flat = inputs.flatten(self.leading, -3)  # (S?, n·P·G, T, F)
-        logits = vmap(self._forward)(self.parameters, flat) if self._batched else self._forward(self.parameters, flat)
-        return logits.reshape(*inputs.shape[:-1], self.space.actions)
+        return self.outputs(prompts, tokens)
 
-    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return functional_call(self.network, parameters, (inputs,))
+
+class Critic(SequenceNetwork):
+    """A causal network with one output, the value of a prompt and the actions so far: the expected reward from there.
+
+    Args:
+        name, network, features, stream, optimizer, scale: see :class:`SequenceNetwork`.
+    """
+
+    def values(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """V *before* each action, differentiable: (..., n, P, G, T)."""
+        return self.outputs(prompts, tokens).squeeze(-1)
 
 
 def one_hot(values: Tensor, classes: int) -> Tensor:

@@ -20,6 +20,7 @@ from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent
 from hacrl_lab.agents.tabular import TabularAgent
+from hacrl_lab.agents.turns import TurnTakingTeam
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch, TextPrompts
@@ -34,7 +35,7 @@ NETWORKS: dict[str, Callable[[int, int], CausalNetwork]] = {
 }
 TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
 EPISODIC = ("moves", "macro-moves", "macro-moves-gru")
-SMALL = (*TABULAR, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS))
+SMALL = (*TABULAR, "team", "team-seeds", *NETWORKS, *(f"{name}-seeds" for name in NETWORKS))
 KINDS = (*SMALL, *EPISODIC, "qwen3", "llama", "gpt2")
 SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32")
 
@@ -52,13 +53,16 @@ def make(request: pytest.FixtureRequest, adders: list[str]) -> Callable[[str], A
         space = ResponseSpace(2, 3, stops=True) if request.param == "tabular-stops" else ResponseSpace(3, 2)
         return TabularAgent(name, RandomStream(seeds, len(name)).uniform(5, space.prefixes, 3), space)
 
-    def network(name: str) -> Agent:
-        kind, _, batched = request.param.partition("-")
+    def network(name: str) -> NeuralAgent:
+        kind, _, batched = request.param.replace("team", "mlp").partition("-")
         task = ChainTask(skills=2, symbols=3, longest=2)
         features = QuestionFeatures(task) if kind == "mlp" else ChainFeatures(task)
         net = NETWORKS[kind](features.size, task.space.actions)
         stream = RandomStream(range(2) if batched else 0, len(name))
         return NeuralAgent(name, net, features, task.space, stream, partial(torch.optim.Adam, lr=1e-3))
+
+    def team(name: str) -> Agent:
+        return TurnTakingTeam(name, [network(f"{name}, {part}") for part in ("first", "the other")])
 
     def player(name: str) -> Agent:
         vocabulary = Vocabulary(4, pairs=request.param != "moves")
@@ -70,6 +74,8 @@ def make(request: pytest.FixtureRequest, adders: list[str]) -> Callable[[str], A
         return table
     if request.param in EPISODIC:
         return player
+    if request.param.startswith("team"):
+        return team
     return network if request.param in SMALL else language_model
 
 

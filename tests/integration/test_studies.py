@@ -12,6 +12,8 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = {
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4"),
+    "importance_ratios": ("--seeds", "2", "--steps", "1", "--no-language-pair"),
+    "paradigms": ("--pairs", "0", "--seeds", "2", "--steps", "1"),
     "environments": ("--environments", "FrozenLake", "--methods", "gspo", "hacpo", "--seeds", "2", "--group-size", "2"),
 }
 every_study = pytest.mark.parametrize("study", SMALL)

@@ -1,0 +1,1 @@
+"""The parts of ``experiments/importance_ratios.py``."""
