@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from hacrl_lab.agents.neural import one_hot
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
@@ -120,6 +121,38 @@ class ContextualBanditEnv(gymnasium.Env[np.ndarray, np.int64]):
         visible = [action + 1 for action in self._given[: self._space.length - 1]]
         unseen = [0] * (self._space.length - 1 - len(visible))
         return np.array([self._context, *visible, *unseen], dtype=np.int64)
+
+
+class ContextFeatures:
+    """The bandit as a network may see it: which context, which position, and the action before it.
+
+    All are one-hot vectors, beside each other.
+
+    Args:
+        contexts: how many there are.
+        space: the possible responses.
+        remembers: whether the action before is seen, a place of its own for none.
+    """
+
+    def __init__(self, contexts: int, space: ResponseSpace, remembers: bool = True) -> None:
+        self.contexts = contexts
+        self.space = space
+        self.remembers = remembers
+
+    @property
+    def size(self) -> int:
+        """F."""
+        return self.contexts + self.space.length + self.remembers * (self.space.actions + 1)
+
+    def __call__(self, prompts: Tensor, tokens: Tensor) -> Tensor:
+        """(..., P) and (..., n, P, G, T) -> (..., n, P, G, T, F)."""
+        context = prompts[..., None, :, None, None].expand(tokens.shape)
+        position = torch.arange(tokens.shape[-1]).expand(tokens.shape)
+        parts = [one_hot(context, self.contexts), one_hot(position, self.space.length)]
+        if self.remembers:
+            none = torch.full_like(tokens[..., :1], self.space.actions)
+            parts.append(one_hot(torch.cat([none, tokens[..., :-1]], dim=-1), self.space.actions + 1))
+        return torch.cat(parts, dim=-1)
 
 
 def bandit_world(

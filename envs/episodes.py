@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.simulators import simulator
 from hacrl_lab.agents.episodic import Act, Episodes
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -35,11 +36,11 @@ class EpisodeWorld:
         make: makes one copy of the environment, with a ``Discrete`` action space.
         success: says of every episode (..., P, G) whether it succeeded.
         max_steps: moves after which an episode is cut off.
-        starts: how many different initial states there are, the environment's ``reset(seed=0 ... starts − 1)``. The
+        starts: the initial states, as seeds of the environment's ``reset``; a number stands for 0 ... starts − 1. The
             start is the same for a whole group; what the environment draws afterwards is not.
 
     Raises:
-        ValueError: an action space that is not discrete.
+        ValueError: an action space that is not discrete, or no starts.
     """
 
     def __init__(
@@ -47,32 +48,28 @@ class EpisodeWorld:
         make: Callable[[], gymnasium.Env[Any, Any]],
         success: Callable[[Episodes], Tensor],
         max_steps: int,
-        starts: int = 1,
+        starts: int | Sequence[int] = 1,
     ) -> None:
-        self._make = make
+        self.env = make()
+        if not isinstance(self.env.action_space, gymnasium.spaces.Discrete):
+            raise ValueError(f"the action space must be Discrete, got {self.env.action_space}")
         self._success = success
         self.max_steps = max_steps
-        self.starts = starts
-        self._copies = [make()]
-        if not isinstance(self._copies[0].action_space, gymnasium.spaces.Discrete):
-            raise ValueError(f"the action space must be Discrete, got {self._copies[0].action_space}")
-        self.moves = int(self._copies[0].action_space.n)
-        self.observation_space = self._copies[0].observation_space
-        self.observation_size = gymnasium.spaces.flatdim(self.observation_space)
+        self.starts = torch.arange(starts) if isinstance(starts, int) else torch.tensor(starts)
+        if len(self.starts) == 0:
+            raise ValueError("starts must name at least one initial state")
+        self.moves = int(self.env.action_space.n)
+        self.observation_size = gymnasium.spaces.flatdim(self.env.observation_space)
         """D of the flattened observations: one-hot for discrete parts, as they are for boxes."""
+        self.simulator = simulator(make)
 
     def sample_prompts(self, count: int, stream: RandomStream) -> EnvironmentStarts:
         """Draw initial states."""
-        return EnvironmentStarts(self, stream.integers(self.starts, count))
+        return EnvironmentStarts(self, self.starts[stream.integers(len(self.starts), count)])
 
     def verify(self, prompts: EnvironmentStarts, rollouts: RolloutBatch) -> Tensor:
         """1 where the episode succeeded: (..., P, G)."""
         return self._success(rollouts.responses).double()
-
-    def copies(self, count: int) -> list[gymnasium.Env[Any, Any]]:
-        """That many environments; they are kept for the next call."""
-        self._copies += [self._make() for _ in range(count - len(self._copies))]
-        return self._copies[:count]
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,8 @@ class EnvironmentStarts:
         shape = (*self.numbers.shape, group_size)
         starts = self.numbers.unsqueeze(-1).expand(shape).flatten().tolist()
         noise = stream.integers(NOISE, *shape[-2:]).flatten().tolist()
-        copies = self.world.copies(len(starts))
-        now = np.stack([self._start(*one) for one in zip(copies, starts, noise, strict=True)])
+        simulator = self.world.simulator
+        now = simulator.start(starts, noise)
         live, terminated = np.ones(len(starts), dtype=bool), np.zeros(len(starts), dtype=bool)
         returns = np.zeros(len(starts))
         seen, moves, mask = [], [], []
@@ -97,12 +94,11 @@ class EnvironmentStarts:
             seen.append(torch.from_numpy(now.copy()).reshape(*shape, -1))
             mask.append(torch.from_numpy(live.copy()).reshape(shape))
             moves.append(act(seen[-1], mask[-1]) * mask[-1])
-            for index in np.flatnonzero(live):
-                move = int(moves[-1].flatten()[index])
-                observation, reward, terminated[index], truncated, _ = copies[index].step(move)
-                now[index] = self._flat(observation)
-                returns[index] += float(reward)
-                live[index] = not (terminated[index] or truncated)
+            going = np.flatnonzero(live)
+            outcome = simulator.step(going, moves[-1].flatten().numpy()[going])
+            now[going], terminated[going] = outcome.observations, outcome.terminated
+            returns[going] += outcome.rewards
+            live[going] = ~(outcome.terminated | outcome.truncated)
         return Episodes(
             observations=torch.stack(seen, dim=-2),
             moves=torch.stack(moves, dim=-1),
@@ -110,11 +106,3 @@ class EnvironmentStarts:
             returns=torch.from_numpy(returns).reshape(shape),
             terminated=torch.from_numpy(terminated).reshape(shape),
         )
-
-    def _start(self, env: gymnasium.Env[Any, Any], start: int, noise: int) -> np.ndarray:
-        observation, _ = env.reset(seed=start)
-        env.unwrapped.np_random = np.random.default_rng(noise)
-        return self._flat(observation)
-
-    def _flat(self, observation: Any) -> np.ndarray:
-        return np.asarray(gymnasium.spaces.flatten(self.world.observation_space, observation), dtype=np.float64)

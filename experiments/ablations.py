@@ -19,21 +19,24 @@ from pathlib import Path
 
 import numpy as np
 from cells import cell
-from chain_study.pairs import PAIRS, Team
-from chain_study.statistics import Comparison, compare, holm
-from chain_study.training import ChainConfig, train
 from matplotlib.figure import Figure
 from script import main
+from study.statistics import Comparison, compare, holm
+from study.teams import PAIRS, Team
+from study.training import StudyConfig, train
+from study.worlds import CHAIN
 from tqdm.auto import tqdm
 
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
 
 REFERENCE = "HACPO"
+PAPER_EPSILON = (3e-4, 4e-4)
+"""Lower and upper clip width of GSPO on own rollouts at full scale (Appendix A)."""
 
 
 @dataclass(frozen=True)
-class AblationsConfig(ChainConfig):
+class AblationsConfig(StudyConfig):
     """Train one pair on the token chain with HACPO and with variants that change one thing."""
 
     pair: int = 0
@@ -57,7 +60,7 @@ class Variant:
     group: str
     """What it belongs to in the paper, or what it varies."""
     method: str
-    config: ChainConfig
+    config: StudyConfig
 
 
 def variants(config: AblationsConfig) -> list[Variant]:
@@ -68,8 +71,10 @@ def variants(config: AblationsConfig) -> list[Variant]:
         "Table 4": ("hacpo_alpha0", "hacpo_alpha2", "hacpo_alpha3"),
         "Figure 4": ("hacpo_no_stepwise", "hacpo_no_clip"),
         "this lab": ("hacpo_lagged", "hacpo_loo", "hacpo_calibrated", "hacpo_capped", "hacpo_sound"),
+        "no mechanism": ("naive",),
         "no sharing": ("gspo",),
     }
+    tight = replace(config, epsilon_low=PAPER_EPSILON[0], epsilon_high=PAPER_EPSILON[1])
     settings = {
         "window": [(f"K = {k}", {"capability_window": k}) for k in (1, 20)],
         "group": [(f"G = {g}", {"group_size": g}) for g in (4, 16)],
@@ -84,6 +89,10 @@ def variants(config: AblationsConfig) -> list[Variant]:
             for group, changes in settings.items()
             for label, change in changes
         ),
+        *(
+            Variant(f"{get_method(name).label}, ε of the paper", "own clip", name, tight)
+            for name in ("hacpo", "naive", "gspo")
+        ),
     ]
 
 
@@ -94,8 +103,8 @@ def train_variants(config: AblationsConfig, every: Sequence[Variant]) -> dict[st
         variant.label: cell(
             work,
             f"{config.pair}-{index:02d}",
-            {**variant.config.shared_settings(), "team": repr(team), "method": variant.method},
-            partial(train, team, variant.method, variant.config, range(config.seeds)),
+            {**variant.config.shared_settings(), "world": CHAIN.sizes(), "team": repr(team), "method": variant.method},
+            partial(train, CHAIN, team, variant.method, variant.config, range(config.seeds)),
         )
         for index, variant in enumerate(tqdm(every, desc="ablations", unit="variant"))
     }
@@ -201,7 +210,8 @@ The design of the paper's Tables 2 to 4 and Figure 4 on the world of [heterogene
 can be turned. Every variant changes one thing; G changes the number of rollouts with it. *− HACPO's* is paired by seed
 with a 95 % bootstrap interval; * marks differences that remain significant at 5 % together (Wilcoxon's signed-rank
 test, Holm's correction). *improved*: share of seeds in which the variant did better than HACPO. *clipped*: share of the
-other agent's rollouts that the clip keeps from teaching.
+other agent's rollouts that the clip keeps from teaching. *ε of the paper*: own rollouts (Naive: all) are clipped to
+[1 − 3e-4, 1 + 4e-4], GSPO's bounds for language models, where the other rows have ε = {config.epsilon_low}.
 
 {table}
 

@@ -93,7 +93,8 @@ def train(setting: Setting, method: str, config: EnvironmentsConfig) -> dict[str
     seeds = list(range(config.seeds))
     world = setting.world()
     agents = make_agents(setting, world, seeds)
-    prompts = EnvironmentStarts(world, torch.arange(config.eval_episodes).expand(len(seeds), -1) % world.starts)
+    starts = world.starts[torch.arange(config.eval_episodes) % len(world.starts)]
+    prompts = EnvironmentStarts(world, starts.expand(len(seeds), -1))
     unseen = [EVALUATION + seed for seed in seeds]
 
     def success() -> np.ndarray:

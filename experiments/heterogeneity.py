@@ -1,10 +1,11 @@
-"""Every pair × every method × many seeds on the token-chain world: the design of Tables 1 and 7, in minutes.
+"""Every pair × every method × many seeds on a small world: the design of Tables 1 and 7, in minutes.
 
     python experiments/heterogeneity.py
+    python experiments/heterogeneity.py --world bandit
     python experiments/heterogeneity.py --seeds 8 --steps 20 --output-dir runs/heterogeneity
 
 Six pairs of agents, two for each kind of heterogeneity, and teams of two, three and four. All seeds of a cell advance
-together through :class:`hacrl_lab.trainer.Trainer`. Writes heterogeneity.md with tables, CSV and figures. Finished
+together through :class:`hacrl_lab.trainer.Trainer`. Writes a page with tables, CSV and figures. Finished
 cells are kept in the work folder, so that an interrupted study goes on where it was.
 """
 
@@ -15,13 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from cells import cell
-from chain_study.pairs import PAIRS, TEAMS, Team
-from chain_study.report import Study, write_page
-from chain_study.training import ChainConfig, train
 from script import main
+from study.report import Study, write_page
+from study.teams import PAIRS, TEAMS, Team
+from study.training import StudyConfig, train
+from study.worlds import WORLDS
 from tqdm.auto import tqdm
 
 SEED_COUNTS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
@@ -29,13 +32,15 @@ TIMED_STEPS, REPEATS = 8, 3
 
 
 @dataclass(frozen=True)
-class HeterogeneityConfig(ChainConfig):
-    """Train pairs of different agents on the token-chain world with every method."""
+class HeterogeneityConfig(StudyConfig):
+    """Train pairs of different agents on a small world with every method."""
 
+    world: Literal["chain", "bandit", "lake"] = "chain"
+    """The token chain, the contextual bandit or Gymnasium's FrozenLake."""
     methods: tuple[str, ...] = ("grpo", "gspo", "gspo_x2", "naive", "hacpo", "hacpo_sound")
     """What to train with; gspo must be among them, the others are compared with it."""
     output_dir: str = "docs"
-    """Folder for heterogeneity.md and the folder heterogeneity/."""
+    """Folder for heterogeneity.md and the folder heterogeneity/; with another world heterogeneity_<world>."""
     work_dir: str = "runs/heterogeneity"
     """Folder for what has been computed."""
 
@@ -51,20 +56,28 @@ def time_of_seeds(config: HeterogeneityConfig) -> dict[str, np.ndarray]:
     times = np.empty((REPEATS, len(SEED_COUNTS)))
     for repeat in range(REPEATS):
         for column, count in enumerate(SEED_COUNTS):
-            times[repeat, column] = float(train(PAIRS[0], "hacpo", short, list(range(count)))["seconds"])
+            times[repeat, column] = float(
+                train(WORLDS[config.world], PAIRS[0], "hacpo", short, list(range(count)))["seconds"]
+            )
     return {"seconds": np.median(times, axis=0)}
+
+
+def cell_settings(config: HeterogeneityConfig) -> dict[str, Any]:
+    """What every cell depends on."""
+    study = WORLDS[config.world]
+    return {**config.shared_settings(), "world": {study.name: study.sizes()}}
 
 
 def train_teams(config: HeterogeneityConfig, teams: Sequence[Team]) -> dict[tuple[str, str], dict[str, np.ndarray]]:
     """Every team with every method, each cell computed once: (team, method) -> arrays of ``train``."""
-    settings, work = config.shared_settings(), Path(config.work_dir)
+    study, work, settings = WORLDS[config.world], Path(config.work_dir), cell_settings(config)
     cells = [(team, method) for team in teams for method in config.methods]
     return {
         (team.name, method): cell(
             work,
-            f"{team.name}-{method}".replace(" ", "_"),
+            f"{study.name}-{team.name}-{method}".replace(" ", "_"),
             {**settings, "team": repr(team), "method": method},
-            partial(train, team, method, config, range(config.seeds)),
+            partial(train, study, team, method, config, range(config.seeds)),
         )
         for team, method in tqdm(cells, desc="teams × methods", unit="cell")
     }
@@ -72,11 +85,12 @@ def train_teams(config: HeterogeneityConfig, teams: Sequence[Team]) -> dict[tupl
 
 def run(config: HeterogeneityConfig) -> str:
     """Compute every cell, write the page; returns its first table."""
-    settings, work = config.shared_settings(), Path(config.work_dir)
+    study, work = WORLDS[config.world], Path(config.work_dir)
     results = train_teams(config, [*PAIRS, *TEAMS[1:]])
-    times = cell(work, "time_of_seeds", settings, partial(time_of_seeds, config))
+    times = cell(work, f"{study.name}-time_of_seeds", cell_settings(config), partial(time_of_seeds, config))
     seconds = dict(zip(SEED_COUNTS, times["seconds"].tolist(), strict=True))
-    return write_page(Study(results, seconds, config.methods, settings, Path(config.output_dir)))
+    settings = config.shared_settings()
+    return write_page(Study(study, results, seconds, config.methods, settings, Path(config.output_dir)))
 
 
 if __name__ == "__main__":

@@ -20,15 +20,16 @@ from string import Template
 
 import numpy as np
 from cells import cell
-from chain_study.pairs import PAIRS
-from chain_study.statistics import bootstrap_interval
-from chain_study.training import ChainConfig
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pair.config import LLMPairConfig
 from ratio_study.recording import MEASURES, record_chain, record_language_pair
 from script import main
+from study.statistics import bootstrap_interval
+from study.teams import PAIRS
+from study.training import StudyConfig
+from study.worlds import CHAIN
 from tqdm.auto import tqdm
 
 from hacrl_lab.evaluation import mean_interval
@@ -43,7 +44,7 @@ Ratios = Mapping[str, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class ImportanceRatiosConfig(ChainConfig):
+class ImportanceRatiosConfig(StudyConfig):
     """Record the importance ratios of self and cross rollouts in every mini-batch."""
 
     minibatches: int = 4
@@ -89,7 +90,10 @@ def run(config: ImportanceRatiosConfig) -> str:
 
 def record_pairs(config: ImportanceRatiosConfig) -> Ratios:
     """Every pair, each computed once."""
-    work, settings = Path(config.work_dir), {**config.shared_settings(), "method": config.method}
+    work, settings = (
+        Path(config.work_dir),
+        {**config.shared_settings(), "world": CHAIN.sizes(), "method": config.method},
+    )
     found = {
         team.name: cell(
             work,

@@ -21,13 +21,14 @@ from string import Template
 
 import numpy as np
 from cells import cell
-from chain_study.pairs import PAIRS, Team
-from chain_study.statistics import Comparison, bootstrap_interval, compare, holm
-from chain_study.training import ChainConfig
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from paradigm_study.arms import ARMS, Arm, train
 from script import main
+from study.statistics import Comparison, bootstrap_interval, compare, holm
+from study.teams import PAIRS, Team
+from study.training import StudyConfig
+from study.worlds import CHAIN
 from tqdm.auto import tqdm
 
 from hacrl_lab.plotting import AGENT_COLOURS
@@ -40,7 +41,7 @@ Results = Mapping[tuple[str, str], Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class ParadigmsConfig(ChainConfig):
+class ParadigmsConfig(StudyConfig):
     """Train the same two agents in every way of the paper's Figure 1."""
 
     pairs: tuple[int, ...] = (0, 2, 4)
@@ -63,7 +64,7 @@ class ParadigmsConfig(ChainConfig):
 
 def run(config: ParadigmsConfig) -> str:
     """Train every pair in every way, write the page; returns its table."""
-    settings, work = config.shared_settings(), Path(config.work_dir)
+    settings, work = {**config.shared_settings(), "world": CHAIN.sizes()}, Path(config.work_dir)
     cells = [(team, arm) for team in config.teams for arm in ARMS]
     results = {
         (team.name, arm.name): cell(

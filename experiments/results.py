@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 from ablations import AblationsConfig, train_variants, variants
-from chain_study.pairs import PAIRS
-from chain_study.statistics import bootstrap_interval
 from heterogeneity import HeterogeneityConfig, train_teams
 from script import main
+from study.statistics import bootstrap_interval
+from study.teams import PAIRS
 
 PAPER = Path(__file__).with_name("paper")
 PAPER_PAIRS = {

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from chain_study.pairs import PAIRS, Team
-from chain_study.statistics import compare, holm
 from heterogeneity import HeterogeneityConfig, train_teams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from script import main
+from study.statistics import compare, holm
+from study.teams import PAIRS, Team
 
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
@@ -38,6 +38,8 @@ class SampleEfficiencyConfig(HeterogeneityConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.world != "chain":
+            raise ValueError(f"the page is about the token chain, got world {self.world!r}")
         if DOUBLE not in self.methods:
             raise ValueError(f"methods must contain {DOUBLE}, got {', '.join(self.methods)}")
 

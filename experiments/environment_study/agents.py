@@ -13,19 +13,13 @@ from torch import Tensor
 
 from envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end, return_above
 from envs.experts import demonstrate, optimal_policy
+from envs.views import View, as_it_is, card_sum_only, pole_signs, row_and_column, taxi_parts
 from hacrl_lab.agents.episodic import Episodes, EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import MLP, CausalNetwork, Linear
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.teaching import teach
 
 WEIGHTS, LESSONS = 10, 11  # keys of random streams
-
-View = Callable[[Tensor], Tensor]
-
-
-def as_it_is(observations: Tensor) -> Tensor:
-    """The environment's own observation, flattened."""
-    return observations
 
 
 @dataclass(frozen=True)
@@ -81,33 +75,11 @@ def make_agents(setting: Setting, world: EpisodeWorld, seeds: Sequence[int]) -> 
         optimizer = partial(torch.optim.Adam, lr=setting.learning_rate)
         agent = EpisodicAgent(name, network, view, vocabulary, RandomStream(seeds, WEIGHTS, k), optimizer)
         if setting.taught:
-            starts = EnvironmentStarts(world, torch.arange(k, world.starts, 2).expand(len(seeds), -1))
-            policy = optimal_policy(world.copies(1)[0])
+            starts = EnvironmentStarts(world, world.starts[k::2].expand(len(seeds), -1))
+            policy = optimal_policy(world.env)
             teach(agent, starts, demonstrate(starts, policy, 4, 0.2, RandomStream(seeds, LESSONS, k)), setting.taught)
         agents.append(agent)
     return agents
-
-
-def row_and_column(columns: int, observations: Tensor) -> Tensor:
-    """A one-hot cell of a grid as a one-hot row beside a one-hot column: (..., cells) -> (..., rows + columns)."""
-    grid = observations.unflatten(-1, (-1, columns))
-    return torch.cat([grid.sum(-1), grid.sum(-2)], dim=-1)
-
-
-def taxi_parts(observations: Tensor) -> Tensor:
-    """Taxi's 500 states as row, column, passenger's place and destination, one-hot beside each other: 19 features."""
-    grid = observations.unflatten(-1, (5, 5, 5, 4))
-    return torch.cat([grid.sum([d for d in (-4, -3, -2, -1) if d != axis]) for axis in (-4, -3, -2, -1)], dim=-1)
-
-
-def pole_signs(observations: Tensor) -> Tensor:
-    """CartPole's four numbers, squashed, so that small angles look large."""
-    return torch.tanh(observations * torch.tensor([1.0, 1.0, 10.0, 1.0], dtype=torch.float64))
-
-
-def card_sum_only(observations: Tensor) -> Tensor:
-    """Blackjack without the dealer's card: the player's sum (32) and whether an ace counts 11 (2)."""
-    return torch.cat([observations[..., :32], observations[..., 43:]], dim=-1)
 
 
 ENVIRONMENTS = {

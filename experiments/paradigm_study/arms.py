@@ -9,11 +9,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from chain_study.pairs import TASK, Team, exact_success, make_agents
-from chain_study.training import ChainConfig
+from study.teams import Team
+from study.training import StudyConfig
+from study.worlds import CHAIN
 from tqdm.auto import trange
 
-from envs.chain import ChainWorld, chain_world
+from envs.chain import ChainWorld
 from hacrl_lab.agents.neural import Critic, NeuralAgent
 from hacrl_lab.agents.turns import TurnTakingTeam
 from hacrl_lab.seeding import RandomStream
@@ -39,7 +40,7 @@ class Setup:
     team: Team
     agents: list[NeuralAgent]
     world: ChainWorld
-    config: ChainConfig
+    config: StudyConfig
     seeds: list[int]
     stronger: int
     """The agent that succeeds more often before training, mean over seeds."""
@@ -107,22 +108,22 @@ ARMS = (
 )
 
 
-def train(team: Team, arm: Arm, config: ChainConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+def train(team: Team, arm: Arm, config: StudyConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
     """One way to train one pair, all seeds together.
 
     Returns:
         ``success``, of each agent alone, exact, before training and after every step, (steps + 1, agents, S); ``team``,
         of the two answering in turns, (steps + 1, S); ``stronger``, index of the stronger agent, ().
     """
-    world = chain_world(list(seeds), TASK)
-    agents = make_agents(team, world, seeds)
+    world = CHAIN.world(seeds)
+    agents = CHAIN.make_agents(team, world, seeds)
     pair = TurnTakingTeam("team", agents)
-    success = [np.stack([exact_success(agent, world, seeds) for agent in agents])]
-    in_turns = [exact_success(pair, world, seeds)]
+    success = [np.stack([CHAIN.success(agent, world, seeds) for agent in agents])]
+    in_turns = [CHAIN.success(pair, world, seeds)]
     stronger = int(success[0].mean(-1).argmax())
     loop = arm.make(Setup(team, agents, world, config, list(seeds), stronger))
     for _ in trange(config.steps, desc=f"{team.name}, {arm.label}", unit="step", leave=None):
         loop.step()
-        success.append(np.stack([exact_success(agent, world, seeds) for agent in agents]))
-        in_turns.append(exact_success(pair, world, seeds))
+        success.append(np.stack([CHAIN.success(agent, world, seeds) for agent in agents]))
+        in_turns.append(CHAIN.success(pair, world, seeds))
     return {"success": np.array(success), "team": np.array(in_turns), "stronger": np.array(stronger)}

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from chain_study.pairs import TASK, Team, make_agents
-from chain_study.training import ChainConfig
 from pair.config import LLMPairConfig
 from pair.run import load_agents, resolve, sources_of
+from study.teams import Team
+from study.training import StudyConfig
+from study.worlds import CHAIN
 from torch import Tensor
 from tqdm.auto import trange
 
 from envs.arithmetic import ArithmeticWorld
-from envs.chain import chain_world
 from hacrl_lab.objectives import Objective, ObjectiveInputs, ObjectiveSettings, ObjectiveValue, stepwise_bounds
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.verifiers import MathVerifier
@@ -69,10 +69,10 @@ def record(trainer: Trainer, steps: int, description: str) -> dict[str, np.ndarr
     return dict(zip(MEASURES, by_measure, strict=True))
 
 
-def record_chain(team: Team, method: str, config: ChainConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+def record_chain(team: Team, method: str, config: StudyConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
     """A pair of the token chain, all seeds together."""
-    world = chain_world(list(seeds), TASK)
-    trainer = Trainer(make_agents(team, world, seeds), world, config.training(method), list(seeds))
+    world = CHAIN.world(seeds)
+    trainer = Trainer(CHAIN.make_agents(team, world, seeds), world, config.training(method), list(seeds))
     return record(trainer, config.steps, f"{team.name}, {trainer.method.label}")
 
 

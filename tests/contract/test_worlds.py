@@ -58,7 +58,7 @@ def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
         texts = [[f"so \\boxed{{{answer if right else answer + '+1'}}}"] * G for answer in prompts.answers]
         return RolloutBatch(texts, done, done.unsqueeze(-1), done.unsqueeze(-1))
     if isinstance(world, EpisodeWorld):
-        policy = optimal_policy(world.copies(1)[0]) if right else lambda seen: torch.zeros(seen.shape[:-1]).long()
+        policy = optimal_policy(world.env) if right else lambda seen: torch.zeros(seen.shape[:-1]).long()
         return demonstrate(prompts, policy, G, 0.0, RandomStream(0))
     if isinstance(world, ChainWorld):
         tokens = world.answers[prompts]

@@ -10,9 +10,11 @@ import pytest
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = {
+    "heterogeneity_bandit": ("--world", "bandit", "--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4"),
     "importance_ratios": ("--seeds", "2", "--steps", "1", "--no-language-pair"),
+    "sharing_map": ("--methods", "hacpo", "--seeds", "2", "--steps", "1"),
     "paradigms": ("--pairs", "0", "--seeds", "2", "--steps", "1"),
     "environments": ("--environments", "FrozenLake", "--methods", "gspo", "hacpo", "--seeds", "2", "--group-size", "2"),
 }
@@ -20,7 +22,8 @@ every_study = pytest.mark.parametrize("study", SMALL)
 
 
 def run(study: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(EXPERIMENTS / f"{study}.py"), *arguments]
+    script = "heterogeneity" if study.startswith("heterogeneity") else study
+    command = [sys.executable, str(EXPERIMENTS / f"{script}.py"), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -9,7 +9,7 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 import envs  # noqa: F401 - registers the environment
-from envs.bandit import BanditWorld, ContextualBanditEnv, bandit_world, draw_answers
+from envs.bandit import BanditWorld, ContextFeatures, ContextualBanditEnv, bandit_world, draw_answers
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -113,6 +113,28 @@ def test_environment_and_world_give_the_same_rewards(length: int) -> None:
         assert rewards[:-1] == [0] * (length - 1)
         seen.add((context, actions))
     assert len(seen) == 4 * 3**length  # every context with every sequence
+
+
+def test_environments_run_side_by_side() -> None:
+    many = gymnasium.make_vec(ID, num_envs=3, vectorization_mode="sync", actions=2, right_share=0.5, answer_seed=2)
+    observations, _ = many.reset(seed=4)
+    assert observations.shape == (3, 1)
+    table = bandit_world(2, actions=2, right_share=0.5).answers  # one of two actions is right
+    _, rewards, terminated, *_ = many.step(np.array([0, 1, 0]))
+    assert rewards.tolist() == [
+        float(table[row[0], action]) for row, action in zip(observations, (0, 1, 0), strict=True)
+    ]
+    assert terminated.all()
+    many.close()
+
+
+def test_features_are_the_context_the_position_and_the_action_before() -> None:
+    # 3 contexts, 2 positions, 2 actions and a place for none; the second of two actions follows action 1
+    seen = ContextFeatures(3, ResponseSpace(2, 2))(torch.tensor([2]), torch.tensor([[[[1, 0]]]]))[0, 0, 0]
+    assert seen.tolist() == [[0, 0, 1, 1, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 1, 0]]
+    blind = ContextFeatures(3, ResponseSpace(2, 2), remembers=False)
+    assert blind.size == 5
+    assert blind(torch.tensor([2]), torch.tensor([[[[1, 0]]]]))[0, 0, 0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 0, 1]]
 
 
 def test_observation_shows_the_context_and_the_actions_so_far() -> None:

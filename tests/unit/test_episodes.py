@@ -187,7 +187,7 @@ def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
 
 def test_the_optimal_policy_walks_the_shortest_way() -> None:
     world = lake()
-    batch = demonstrate(first_starts(world), optimal_policy(world.copies(1)[0]), 2, 0.0, RandomStream(0))
+    batch = demonstrate(first_starts(world), optimal_policy(world.env), 2, 0.0, RandomStream(0))
     assert (batch.responses.returns == 1).all()
     assert (batch.lengths == 6).all()
 
@@ -198,7 +198,7 @@ def test_an_environment_without_a_table_has_no_optimal_policy() -> None:
 
 
 def test_mistakes_are_made_as_often_as_said() -> None:
-    world, policy = lake(), optimal_policy(lake().copies(1)[0])
+    world, policy = lake(), optimal_policy(lake().env)
     batch = demonstrate(first_starts(world, 1), policy, 4000, 0.4, RandomStream(0))
     first = batch.responses.moves[0, :, 0]
     right = int(policy(batch.responses.observations[0, :1, 0])[0])
@@ -210,7 +210,7 @@ def test_mistakes_are_made_as_often_as_said() -> None:
 def test_teaching_gives_a_skill(vocabulary: Vocabulary) -> None:
     world, agent = lake(), walker(vocabulary)
     starts = first_starts(world, 2)
-    lesson = demonstrate(starts, optimal_policy(world.copies(1)[0]), 4, 0.0, RandomStream(0))
+    lesson = demonstrate(starts, optimal_policy(world.env), 4, 0.0, RandomStream(0))
     before = world.verify(starts, agent.generate(starts, 50, RandomStream(2))).mean()
     teach(agent, starts, lesson, 100)
     after = world.verify(starts, agent.generate(starts, 50, RandomStream(2))).mean()
@@ -220,6 +220,6 @@ def test_teaching_gives_a_skill(vocabulary: Vocabulary) -> None:
 
 def test_teaching_needs_an_agent_of_another_name() -> None:
     world = lake()
-    lesson = demonstrate(first_starts(world), optimal_policy(world.copies(1)[0]), 1, 0.0, RandomStream(0))
+    lesson = demonstrate(first_starts(world), optimal_policy(world.env), 1, 0.0, RandomStream(0))
     with pytest.raises(ValueError, match="must not be called 'teacher'"):
         teach(walker(SINGLE, name="teacher"), first_starts(world), lesson, 1)

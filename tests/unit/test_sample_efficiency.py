@@ -2,9 +2,9 @@ import math
 
 import numpy as np
 import pytest
-from chain_study.pairs import PAIRS
 from heterogeneity import HeterogeneityConfig
 from sample_efficiency import needed, relative_need, rollouts
+from study.teams import PAIRS
 
 GENERATED = np.array([0, 100, 200, 300])
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from chain_study.statistics import bootstrap_interval, compare, holm, interquartile_mean
+from study.statistics import bootstrap_interval, compare, holm, interquartile_mean
 
 
 def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:

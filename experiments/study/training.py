@@ -1,25 +1,26 @@
-"""Training a team on the token chain, all seeds at once, with exact success after every step."""
+"""Training a team, all seeds at once, with exact success after every step."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from chain_study.pairs import TASK, Team, exact_success, make_agents
-from envs.chain import chain_world
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import Metrics
 from hacrl_lab.trainer import Trainer
+from study.teams import Team
+from study.worlds import StudyWorld
 
 
 @dataclass(frozen=True)
-class ChainConfig:
-    """What studies on the token chain have in common."""
+class StudyConfig:
+    """What the studies have in common."""
 
     seeds: int = 32
     """Independent worlds, each with agents of its own."""
@@ -50,33 +51,49 @@ class ChainConfig:
 
     def training(self, method: str) -> TrainingConfig:
         """The training settings of one method."""
-        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(ChainConfig)}
+        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(StudyConfig)}
         return TrainingConfig(method=method, **{name: getattr(self, name) for name in shared})
 
     def shared_settings(self) -> dict[str, Any]:
         """Everything of this class that results depend on."""
-        return {field.name: getattr(self, field.name) for field in fields(ChainConfig)}
+        return {field.name: getattr(self, field.name) for field in fields(StudyConfig)}
 
 
-def train(team: Team, method: str, config: ChainConfig, seeds: Sequence[int]) -> dict[str, np.ndarray]:
+def train(
+    study: StudyWorld[Any, Any], team: Team, method: str, config: StudyConfig, seeds: Sequence[int]
+) -> dict[str, np.ndarray]:
     """One cell.
 
     Returns:
         ``success``, exact, before training and after every step, (steps + 1, agents, S); ``clipped``, share of cross
         rollouts, (agents, S), nan for a method that does not share; ``seconds``, without making the agents, ().
     """
-    world = chain_world(list(seeds), TASK)
-    agents = make_agents(team, world, seeds)
+    world = study.world(seeds)
+    agents = study.make_agents(team, world, seeds)
     trainer = Trainer(agents, world, config.training(method), list(seeds))
-    success = [[exact_success(agent, world, seeds) for agent in agents]]
+    return train_with(trainer, config.steps, partial(study.success, world=world, seeds=seeds), team.name)
+
+
+def train_with(
+    trainer: Trainer, steps: int, success: Callable[[Any], np.ndarray], description: str
+) -> dict[str, np.ndarray]:
+    """Train, and measure every agent before training and after every step; returns what :func:`train` does.
+
+    Args:
+        trainer: of several seeds.
+        steps: to train.
+        success: of one agent, (S,).
+        description: of the progress bar.
+    """
+    curve = [[success(agent) for agent in trainer.agents]]
     clipped = []
     started = time.perf_counter()
-    for _ in tqdm(range(config.steps), desc=f"{team.name}, {trainer.method.label}", unit="step", leave=None):
+    for _ in tqdm(range(steps), desc=f"{description}, {trainer.method.label}", unit="step", leave=None):
         metrics = trainer.step()
-        success.append([exact_success(agent, world, seeds) for agent in agents])
+        curve.append([success(agent) for agent in trainer.agents])
         clipped.append(crossed_clip_fraction(metrics, trainer.names))
     seconds = time.perf_counter() - started
-    return {"success": np.array(success), "clipped": np.mean(clipped, axis=0), "seconds": np.array(seconds)}
+    return {"success": np.array(curve), "clipped": np.mean(clipped, axis=0), "seconds": np.array(seconds)}
 
 
 def crossed_clip_fraction(metrics: Metrics, names: list[str]) -> np.ndarray:

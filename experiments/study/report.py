@@ -1,4 +1,4 @@
-"""Writes docs/heterogeneity.md: tables, figures and a CSV of every seed."""
+"""Writes the pages of heterogeneity.py: tables, figures and a CSV of every seed."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from chain_study.pairs import PAIRS, TASK, TEAMS, Team
-from chain_study.statistics import Comparison, bootstrap_interval, compare, holm, interquartile_mean
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
+from study.statistics import Comparison, bootstrap_interval, compare, holm, interquartile_mean
+from study.teams import PAIRS, TEAMS, Team
+from study.worlds import StudyWorld
 
 REFERENCE = "gspo"
-PAGE = Path(__file__).with_name("page.md")
 
 
 @dataclass(frozen=True)
 class Study:
     """Everything that was computed."""
 
+    world: StudyWorld[Any, Any]
     results: Mapping[tuple[str, str], Mapping[str, np.ndarray]]
     """(team, method) -> arrays of ``heterogeneity.train``."""
     seconds: Mapping[int, float]
@@ -33,6 +34,11 @@ class Study:
     settings: Mapping[str, Any]
     folder: Path
 
+    @property
+    def name(self) -> str:
+        """Of the page and of its folder."""
+        return "heterogeneity" if self.world.name == "chain" else f"heterogeneity_{self.world.name}"
+
     def final(self, team: Team, method: str) -> np.ndarray:
         """Success after training, mean over the team's agents: (S,)."""
         return self.results[team.name, method]["success"][-1].mean(0)
@@ -40,14 +46,14 @@ class Study:
 
 def write_page(study: Study) -> str:
     """Write the page, its figures and its CSV; returns the first table."""
-    figures = study.folder / "heterogeneity"
+    figures = study.folder / study.name
     figures.mkdir(parents=True, exist_ok=True)
     plot_curves(study, figures / "curves.png")
     plot_differences(study, figures / "differences.png")
     plot_seconds(study, figures / "seconds.png")
-    write_csv(study, figures / "heterogeneity.csv")
+    write_csv(study, figures / f"{study.name}.csv")
     table = pairs_table(study)
-    (study.folder / "heterogeneity.md").write_text(page(study, table), encoding="utf-8")
+    (study.folder / f"{study.name}.md").write_text(page(study, table), encoding="utf-8")
     return table
 
 
@@ -114,7 +120,7 @@ def plot_curves(study: Study, path: Path) -> None:
     for row in panels:
         row[0].set_ylabel("exact success, mean of the agents")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(study.methods))
-    figure.suptitle(f"Token chain: what each agent can do alone, {study.settings['seeds']} seeds, 95 % bands")
+    figure.suptitle(f"{study.world.title}: what each agent can do alone, {study.settings['seeds']} seeds, 95 % bands")
     figure.savefig(path, dpi=110)
 
 
@@ -182,13 +188,10 @@ def page(study: Study, table: str) -> str:
     """The page in Markdown."""
     s = study.settings
     last = max(study.seconds)
-    return Template(PAGE.read_text(encoding="utf-8")).substitute(
-        {key: str(value) for key, value in s.items()},
+    text = Path(__file__).with_name(f"page_{study.world.name}.md").read_text(encoding="utf-8")
+    return Template(text).substitute(
+        {key: str(value) for key, value in {**s, **study.world.sizes()}.items()},
         rollouts=f"{s['steps'] * s['prompts_per_step'] * s['group_size']:,}",
-        skills=TASK.skills,
-        symbols=TASK.symbols,
-        shortest=TASK.shortest,
-        longest=TASK.longest,
         table=table,
         teams=_table(study, TEAMS),
         last=last,

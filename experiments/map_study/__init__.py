@@ -1,0 +1,1 @@
+"""The parts of ``experiments/sharing_map.py``."""

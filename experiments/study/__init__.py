@@ -1,0 +1,1 @@
+"""What the studies of small agents share: teams, worlds, runs and statistics."""

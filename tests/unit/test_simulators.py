@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from envs.simulators import Copies, Outcome, Simulator, Table, has_table, simulator
+
+TOY_TEXT: dict[str, dict[str, Any]] = {
+    "FrozenLake-v1, firm": {"id": "FrozenLake-v1", "is_slippery": False},
+    "FrozenLake-v1, slippery": {"id": "FrozenLake-v1", "is_slippery": True},
+    "CliffWalking-v1": {"id": "CliffWalking-v1"},
+    "CliffWalking-v1, slippery": {"id": "CliffWalking-v1", "is_slippery": True},
+    "Taxi-v4": {"id": "Taxi-v4"},
+    "Taxi-v4, rainy": {"id": "Taxi-v4", "is_rainy": True},
+}
+
+
+def make(options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(**options, disable_env_checker=True)
+
+
+def play(simulated: Simulator, moves: int, steps: int, episodes: int = 24) -> list[tuple[np.ndarray, Outcome | None]]:
+    """Random moves in all episodes that go on."""
+    random = np.random.default_rng(0)
+    seen: list[tuple[np.ndarray, Outcome | None]] = [
+        (simulated.start([index % 5 for index in range(episodes)], list(range(episodes))), None)
+    ]
+    live = np.ones(episodes, dtype=bool)
+    for _ in range(steps):
+        going = np.flatnonzero(live)
+        if len(going) == 0:
+            break
+        outcome = simulated.step(going, random.integers(moves, size=len(going)))
+        seen.append((outcome.observations, outcome))
+        live[going] = ~(outcome.terminated | outcome.truncated)
+    return seen
+
+
+@pytest.mark.parametrize("name", TOY_TEXT)
+def test_a_table_plays_the_very_episodes_of_the_environment(name: str) -> None:
+    env = make(TOY_TEXT[name])
+    moves = int(env.action_space.n)  # type: ignore[attr-defined]
+    table, copies = Table(env), Copies(partial(make, TOY_TEXT[name]))
+    for _ in range(2):  # the second time with what was kept of the first
+        for (seen, one), (expected, other) in zip(play(table, moves, 40), play(copies, moves, 40), strict=True):
+            assert np.array_equal(seen, expected)
+            if one is not None and other is not None:
+                assert np.array_equal(one.rewards, other.rewards)
+                assert np.array_equal(one.terminated, other.terminated)
+                assert np.array_equal(one.truncated, other.truncated)
+
+
+def test_a_table_ends_episodes_when_the_environments_time_runs_out() -> None:
+    table = Table(make({"id": "CliffWalking-v1", "max_episode_steps": 3}))
+    table.start([0], [0])
+    truncated = [bool(table.step(np.array([0]), np.array([0])).truncated[0]) for _ in range(3)]  # up, always
+    assert truncated == [False, False, True]
+
+
+@pytest.mark.parametrize("options", [{"id": "CartPole-v1"}, {"id": "Taxi-v4", "fickle_passenger": True}])
+def test_environments_whose_table_does_not_say_it_all_are_played_by_copies(options: dict[str, Any]) -> None:
+    assert not has_table(make(options))
+    assert isinstance(simulator(partial(make, options)), Copies)
+    with pytest.raises(ValueError, match="no table of transitions"):
+        Table(make(options))
+
+
+def test_toy_text_is_played_from_its_table() -> None:
+    assert isinstance(simulator(partial(make, TOY_TEXT["Taxi-v4"])), Table)
