@@ -72,6 +72,7 @@ def variants(config: AblationsConfig) -> list[Variant]:
         "Figure 4": ("hacpo_no_stepwise", "hacpo_no_clip"),
         "this lab": ("hacpo_lagged", "hacpo_loo", "hacpo_calibrated", "hacpo_capped", "hacpo_sound"),
         "no mechanism": ("naive",),
+        "clip swapped": ("hacpo_pessimistic", "naive_two_sided"),
         "no sharing": ("gspo",),
     }
     tight = replace(config, epsilon_low=PAPER_EPSILON[0], epsilon_high=PAPER_EPSILON[1])
@@ -210,7 +211,8 @@ The design of the paper's Tables 2 to 4 and Figure 4 on the world of [heterogene
 can be turned. Every variant changes one thing; G changes the number of rollouts with it. *− HACPO's* is paired by seed
 with a 95 % bootstrap interval; * marks differences that remain significant at 5 % together (Wilcoxon's signed-rank
 test, Holm's correction). *improved*: share of seeds in which the variant did better than HACPO. *clipped*: share of the
-other agent's rollouts that the clip keeps from teaching. *ε of the paper*: own rollouts (Naive: all) are clipped to
+other agent's rollouts that the clip keeps from teaching. *Clip swapped*: HACPO whose clip
+of cross rollouts is GSPO's pessimistic minimum, and plain pooling whose clip of them is two-sided. *ε of the paper*: own rollouts (Naive: all) are clipped to
 [1 − 3e-4, 1 + 4e-4], GSPO's bounds for language models, where the other rows have ε = {config.epsilon_low}.
 
 {table}

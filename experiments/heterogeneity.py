@@ -29,15 +29,16 @@ from tqdm.auto import tqdm
 
 SEED_COUNTS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
 TIMED_STEPS, REPEATS = 8, 3
+World = Literal["chain", "bandit", "lake"]
 
 
 @dataclass(frozen=True)
 class HeterogeneityConfig(StudyConfig):
     """Train pairs of different agents on a small world with every method."""
 
-    world: Literal["chain", "bandit", "lake"] = "chain"
+    world: World = "chain"
     """The token chain, the contextual bandit or Gymnasium's FrozenLake."""
-    methods: tuple[str, ...] = ("grpo", "gspo", "gspo_x2", "naive", "hacpo", "hacpo_sound")
+    methods: tuple[str, ...] = ("grpo", "gspo", "gspo_x2", "naive", "hacpo", "hacpo_sound", "hacpo_pessimistic")
     """What to train with; gspo must be among them, the others are compared with it."""
     output_dir: str = "docs"
     """Folder for heterogeneity.md and the folder heterogeneity/; with another world heterogeneity_<world>."""

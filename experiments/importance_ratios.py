@@ -38,7 +38,6 @@ from hacrl_lab.plotting import AGENT_COLOURS
 
 PAGE = Path(__file__).parent / "ratio_study" / "page.md"
 LANGUAGE = "language models"
-COLOURS = (*AGENT_COLOURS, "black")
 Ratios = Mapping[str, Mapping[str, np.ndarray]]
 """Pair -> arrays of ``recording.record``."""
 
@@ -164,7 +163,7 @@ def plot_ratios(ratios: Ratios, config: ImportanceRatiosConfig, path: Path) -> N
     """Per-step means against steps, and the change within a step."""
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     by_step, own_drift, cross_drift = figure.subplots(1, 3)
-    for colour, (name, measures) in zip(COLOURS, ratios.items(), strict=False):
+    for colour, (name, measures) in zip(AGENT_COLOURS, ratios.items(), strict=False):
         for own, style in ((True, "--"), (False, "-")):
             steps = of_kind(measures["ratio"], own).mean((1, 2))
             by_step.plot(range(1, len(steps) + 1), steps, style, color=colour, label=None if own else name)

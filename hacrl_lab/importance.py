@@ -126,3 +126,19 @@ def pessimistic_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: f
 def pessimistic_clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
     """Where :func:`pessimistic_surrogate` is the constant branch, so that the rollout teaches nothing. Boolean."""
     return ((ratio > high) & (advantages > 0)) | ((ratio < low) & (advantages < 0))
+
+
+def two_sided_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if both bounds hold whatever the advantage: clip(s, low, high) (D3)."""
+    return clip_ratio(ratio, low, high)
+
+
+def pessimistic_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts in :func:`pessimistic_surrogate`: c·A = min(s·A, clip(s, low, high)·A).
+
+    A right answer below the bounds and a wrong one above them keep their s, and teach.
+
+    >>> pessimistic_ratio(torch.tensor([0.5, 0.5]), torch.tensor([1.0, -1.0]), 0.8, 1.0)
+    tensor([0.5000, 0.8000])
+    """
+    return torch.where(pessimistic_clipped(ratio, advantages, low, high), clip_ratio(ratio, low, high), ratio)

@@ -17,6 +17,11 @@ hacpo_loo           no reward is part of its own capability-aware baseline
 hacpo_calibrated    a capability ratio of each prompt's own, shrunk towards the global one
 hacpo_capped        cross weights are capped at 1 instead of clipped there: no lost gradient
 hacpo_sound         lagged, leave-one-out and capped together
+
+Controls of this project, which exchange one part between HACPO and Naive (``docs/results.md``):
+
+hacpo_pessimistic   (iv) with GSPO's pessimistic minimum instead of a clip on both sides
+naive_two_sided     plain pooling whose clip of the others' rollouts is on both sides
 """
 
 from __future__ import annotations
@@ -34,10 +39,11 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_baseline,
 )
 from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
-from hacrl_lab.importance import capped_weight
+from hacrl_lab.importance import capped_weight, pessimistic_ratio
 from hacrl_lab.objectives import (
     Objective,
     ObjectiveSettings,
+    epsilon_bounds,
     grpo_objective,
     gspo_objective,
     hacpo_objective,
@@ -114,6 +120,20 @@ METHODS: Mapping[str, Method] = {
             baseline=leave_one_out_capability_baseline,
             objective=CAPPED,
             tracker=LaggedCapabilityTracker,
+        ),
+        replace(
+            HACPO,
+            name="hacpo_pessimistic",
+            label="HACPO, pessimistic",
+            objective=partial(hacpo_objective, cross_clip=pessimistic_ratio),
+        ),
+        replace(
+            HACPO,
+            name="naive_two_sided",
+            label="Naive, two-sided",
+            baseline=group_mean_baseline,
+            objective=partial(hacpo_objective, coefficient=unit_coefficient, cross_bounds=epsilon_bounds),
+            overrides={"alpha": 0.0},
         ),
     )
 }

@@ -25,6 +25,7 @@ from hacrl_lab.importance import (
     sequence_importance_ratio,
     stepwise_lower_bound,
     token_importance_ratio,
+    two_sided_ratio,
 )
 
 
@@ -180,6 +181,11 @@ def no_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[flo
     return 0.0, float("inf")
 
 
+def epsilon_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
+    """Cross rollouts with the bounds of own ones, [1 − ε_low, 1 + ε_high]."""
+    return 1 - settings.epsilon_low, 1 + settings.epsilon_high
+
+
 def hacpo_objective(
     inputs: ObjectiveInputs,
     settings: ObjectiveSettings,
@@ -187,6 +193,7 @@ def hacpo_objective(
     coefficient: Callable[[ObjectiveInputs], Tensor] = capability_coefficient,
     cross_bounds: Callable[[ObjectiveInputs, ObjectiveSettings], tuple[float, float]] = stepwise_bounds,
     cross_weight: Callable[[Tensor, float], Tensor] = exponential_weight,
+    cross_clip: Callable[[Tensor, Tensor, float, float], Tensor] = two_sided_ratio,
 ) -> ObjectiveValue:
     """HACPO: GSPO on the learner's own rollouts plus weighted, one-sidedly clipped cross rollouts (Eq. 47-53).
 
@@ -200,24 +207,26 @@ def hacpo_objective(
         coefficient: the weight of each sampler's rollouts, shape (..., n).
         cross_bounds: the clip bounds of cross rollouts.
         cross_weight: the constant factor of the clipped ratio, from c and α.
+        cross_clip: c, the ratio of cross rollouts that counts, from s, A and the bounds.
     """
     n, k = inputs.advantages.shape[-3], inputs.learner
     others = [j for j in range(n) if j != k]
     ratio = inputs.sequence_ratio
 
-    epsilon_bounds = 1 - settings.epsilon_low, 1 + settings.epsilon_high
+    own_bounds = epsilon_bounds(inputs, settings)
     own_ratio, own_advantages = ratio[..., [k], :, :], inputs.advantages[..., [k], :, :]
-    j_homo = _over_prompts(pessimistic_surrogate(own_ratio, own_advantages, *epsilon_bounds))
+    j_homo = _over_prompts(pessimistic_surrogate(own_ratio, own_advantages, *own_bounds))
 
     low, high = cross_bounds(inputs, settings)
     cross_ratio, cross_advantages = ratio[..., others, :, :], inputs.advantages[..., others, :, :]
-    clipped_ratio = clip_ratio(cross_ratio, low, high)
-    weight = coefficient(inputs)[..., others, None, None] * cross_weight(clipped_ratio, settings.alpha)
-    j_hete = _over_prompts(clipped_ratio * weight * cross_advantages)
+    counted = cross_clip(cross_ratio, cross_advantages, low, high)
+    constant = cross_weight(clip_ratio(cross_ratio, low, high), settings.alpha)
+    weight = coefficient(inputs)[..., others, None, None] * constant
+    j_hete = _over_prompts(counted * weight * cross_advantages)
 
     clipped = torch.empty_like(ratio, dtype=torch.bool)
-    clipped[..., [k], :, :] = pessimistic_clipped(own_ratio, own_advantages, *epsilon_bounds)
-    clipped[..., others, :, :] = (cross_ratio < low) | (cross_ratio > high)
+    clipped[..., [k], :, :] = pessimistic_clipped(own_ratio, own_advantages, *own_bounds)
+    clipped[..., others, :, :] = counted != cross_ratio
     return ObjectiveValue(j_homo + j_hete, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
 
 

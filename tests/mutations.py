@@ -180,8 +180,8 @@ MUTATIONS = (
     Mutation(
         "self clip's sides swapped",
         OBJECTIVES,
-        "epsilon_bounds = 1 - settings.epsilon_low, 1 + settings.epsilon_high",
-        "epsilon_bounds = 1 - settings.epsilon_high, 1 + settings.epsilon_low",
+        "return 1 - settings.epsilon_low, 1 + settings.epsilon_high",
+        "return 1 - settings.epsilon_high, 1 + settings.epsilon_low",
         D5,
     ),
     Mutation(
@@ -203,6 +203,13 @@ MUTATIONS = (
         D6,
     ),
     Mutation("no coefficient", OBJECTIVES, "weight = coefficient(inputs)", "weight = 1 + 0 * coefficient(inputs)", D6),
+    Mutation(
+        "pessimistic cross clip is two-sided",
+        IMPORTANCE,
+        "torch.where(pessimistic_clipped(ratio, advantages, low, high), clip_ratio(ratio, low, high), ratio)",
+        "clip_ratio(ratio, low, high)",
+        "unit/test_objectives.py",
+    ),
     # responses and the loop
     Mutation(
         "stop action not part of the response",

@@ -20,7 +20,7 @@ class LLMPairConfig:
     method: str = "hacpo"
     """What to train with: grpo, gspo, gspo_x2, naive, hacpo, hacpo_no_advantage, hacpo_no_omega, hacpo_no_stepwise,
     hacpo_no_clip, hacpo_alpha<number>, hacpo_lagged, hacpo_loo,
-    hacpo_calibrated, hacpo_capped or hacpo_sound."""
+    hacpo_calibrated, hacpo_capped, hacpo_sound, hacpo_pessimistic or naive_two_sided."""
     compare: str = "gspo"
     """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
     agents: tuple[str, ...] = ()

@@ -164,6 +164,17 @@ def test_hacpo_adds_weighted_cross_rollouts_to_gspo(learner: int) -> None:
     close(result.importance_ratio[cross], (0.875 + 2) / 2)
 
 
+def test_pessimistic_cross_rollouts_teach_where_the_clip_makes_them_look_worse() -> None:
+    # bounds [3/4, 1], ω = 1: below them a right answer teaches with s·low^α·A = (1/2)·(3/4)²·A/G and a wrong one does
+    # not; above them a wrong answer teaches with s·1·A = −2/G and a right one does not
+    omega = [[1, 1], [1, 1]]
+    advantages = [[[0, 0, 0, 0]], [[1, -1, 1, -1]]]
+    inputs = one_token_inputs([[[1, 1, 1, 1]], [[0.5, 0.5, 2, 2]]], advantages, omega)
+    objective = METHODS["hacpo_pessimistic"].objective
+    close(gradient(objective, inputs)[1, 0, :, 0], [0.5 * 0.75**2 / 4, 0, 0, -2 / 4])
+    assert objective(inputs, SETTINGS).clip_fraction[1] == 0.5
+
+
 def test_cross_gradient_inside_the_bounds_treats_the_weight_as_constant() -> None:
     # c·sg(c)^α·ω·A/(G·P) with P = 1, G = 2 at c = 7/8; differentiating the weight too would triple it
     close(gradient(hacpo_objective, hacpo_example())[1, 0, 0], [0.875 * 0.875**2 * 0.25 * 2 / 2])
@@ -476,6 +487,29 @@ def capped_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: floa
     return value
 
 
+def two_sided_pool_surrogate(samplers: np.ndarray, low: float, high: float) -> Surrogate:
+    """Learner 1 of two; own rollouts pessimistic, the other's clipped on both sides, no weight."""
+
+    def value(lp: np.ndarray) -> float:
+        cross, own = np.exp(masked_means(lp) - samplers)
+        terms = np.clip(cross, low, high) * FD_ADVANTAGES[0]
+        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+
+    return value
+
+
+def pessimistic_cross_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: float) -> Surrogate:
+    """Learner 1 of two; min(s·A, clip(s)·A) times the weight of the clipped ratio at the start."""
+    frozen = np.clip(FD_RATIOS[0], low, 1) ** alpha
+
+    def value(lp: np.ndarray) -> float:
+        cross, own = np.exp(masked_means(lp) - samplers)
+        terms = np.minimum(cross * FD_ADVANTAGES[0], np.clip(cross, low, 1) * FD_ADVANTAGES[0]) * frozen * omega
+        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+
+    return value
+
+
 def finite_difference(surrogate: Surrogate, at: np.ndarray, h: float = 1e-5) -> np.ndarray:
     """Central differences: an error of h² from the third derivative and 1e-16/h from rounding, both below 1e-10."""
     result = np.zeros_like(at)
@@ -508,6 +542,8 @@ def fd_surrogates() -> dict[str, Surrogate]:
         "hacpo_calibrated": hacpo,
         "hacpo_capped": capped,
         "hacpo_sound": capped,
+        "hacpo_pessimistic": pessimistic_cross_surrogate(samplers, 1, FD_CROSS_LOW, omega),
+        "naive_two_sided": two_sided_pool_surrogate(samplers, 1 - SETTINGS.epsilon_low, 1 + SETTINGS.epsilon_high),
     }
 
 
