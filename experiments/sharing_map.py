@@ -51,7 +51,7 @@ class SharingMapConfig(StudyConfig):
 
     seeds: int = 64
     """Independent bandits, each with agents of its own."""
-    methods: tuple[str, ...] = ("hacpo", "naive", "hacpo_sound")
+    methods: tuple[str, ...] = ("hacpo", "naive", "hacpo_sound", "hacpo_pessimistic")
     """What to compare with GSPO."""
     knowledge: float = 2.0
     """How much larger the stronger agent's logits are along a right answer that it knows."""
