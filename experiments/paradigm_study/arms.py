@@ -105,6 +105,7 @@ ARMS = (
     Arm("team_x2", "one team, in turns, ×2", "joint", partial(together, method="gspo_x2"), 2),
     Arm("naive", "Naive", "HACRL", partial(alone, method="naive"), 2),
     Arm("hacpo", "HACPO", "HACRL", partial(alone, method="hacpo"), 2),
+    Arm("hacpo_pessimistic", "HACPO, pessimistic", "HACRL", partial(alone, method="hacpo_pessimistic"), 2),
 )
 
 

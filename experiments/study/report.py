@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
+from study.base import StudyWorld
 from study.statistics import Comparison, bootstrap_interval, compare, holm, interquartile_mean
 from study.teams import PAIRS, TEAMS, Team
-from study.worlds import StudyWorld
 
 REFERENCE = "gspo"
 

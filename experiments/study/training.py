@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import Metrics
 from hacrl_lab.trainer import Trainer
+from study.base import StudyWorld
 from study.teams import Team
-from study.worlds import StudyWorld
 
 
 @dataclass(frozen=True)

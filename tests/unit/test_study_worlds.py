@@ -9,9 +9,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from study.answers import AnswerStudy
+from study.base import StudyWorld
+from study.lake import a_seed_for_each_start
 from study.teams import PAIRS, AgentSpec, Team, mlp, table
 from study.training import StudyConfig, train
-from study.worlds import BANDIT, CHAIN, LAKE, WORLDS, AnswerStudy, StudyWorld, a_seed_for_each_start
+from study.worlds import BANDIT, CHAIN, LAKE, WORLDS
 
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
