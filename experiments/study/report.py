@@ -118,7 +118,7 @@ def plot_curves(study: Study, path: Path) -> None:
     for axes in panels[1]:
         axes.set_xlabel("training step")
     for row in panels:
-        row[0].set_ylabel("exact success, mean of the agents")
+        row[0].set_ylabel("success, mean of the agents")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(study.methods))
     figure.suptitle(f"{study.world.title}: what each agent can do alone, {study.settings['seeds']} seeds, 95 % bands")
     figure.savefig(path, dpi=110)
