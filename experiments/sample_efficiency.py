@@ -163,10 +163,10 @@ seed; * marks differences that remain significant at 5 % together (Wilcoxon, Hol
 
 ![success against rollouts](sample_efficiency/rollouts.png)
 
-With the default settings the headline does not hold for HACPO on this world: it is below GSPO×2 everywhere. Plain pooling
-(Naive) reaches GSPO's end with 0.6 to 0.8 of the rollouts; with half of GSPO×2's rollouts it is significantly above it
-on one pair, below it on one and not told apart on four. HACPO with the pessimistic clip needs 0.7 to 0.8 of GSPO's
-rollouts and is below GSPO×2 on one pair, not told apart on five.
+With the default settings the headline does not hold for HACPO on this world: it is below GSPO×2 everywhere. Plain
+pooling (Naive) reaches GSPO's end with 0.6 to 0.8 of the rollouts; with half of GSPO×2's rollouts it is significantly
+above it on one pair, below it on one and not told apart on four. HACPO with the pessimistic clip needs 0.7 to 0.8 of
+GSPO's rollouts and is below GSPO×2 on one pair, not told apart on five.
 """
 
 

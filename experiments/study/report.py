@@ -145,7 +145,7 @@ def plot_differences(study: Study, path: Path) -> None:
     axes.set(ylabel="success after training − GSPO's", title="Against GSPO, paired by seed, 95 % bootstrap intervals")
     axes.grid(axis="y", alpha=0.25)
     axes.set_axisbelow(True)
-    axes.legend(fontsize=8)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(others))
     figure.savefig(path, dpi=110)
 
 
