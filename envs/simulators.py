@@ -13,6 +13,10 @@ from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
+from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
+
+HARMLESS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
+"""Wrappers that ``gymnasium.make`` adds; they leave observations, moves and rewards as they are."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +150,15 @@ class Table:
 
 
 def has_table(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment's table of transitions says all that its ``step`` does."""
-    inner = env.unwrapped
+    """Whether an environment's table of transitions says all that its ``step`` does.
+
+    It does not if a wrapper changes observations, moves or rewards, or if Taxi's passenger changes his mind.
+    """
+    inner, layer = env.unwrapped, env
+    while isinstance(layer, gymnasium.Wrapper):
+        if type(layer) not in HARMLESS:
+            return False
+        layer = layer.env
     states = isinstance(env.observation_space, gymnasium.spaces.Discrete) and env.observation_space.start == 0
     return states and hasattr(inner, "P") and not getattr(inner, "fickle_passenger", False)
 

@@ -69,5 +69,25 @@ def test_environments_whose_table_does_not_say_it_all_are_played_by_copies(optio
         Table(make(options))
 
 
+def test_a_wrapper_that_changes_rewards_is_heeded() -> None:
+    def doubled() -> gymnasium.Env[Any, Any]:
+        return gymnasium.wrappers.TransformReward(
+            make(TOY_TEXT["FrozenLake-v1, firm"]), lambda reward: 2 * float(reward)
+        )
+
+    simulated = simulator(doubled)
+    assert isinstance(simulated, Copies)
+    simulated.start([0], [0])
+    ways = [1, 1, 2, 1, 2, 2]  # down, down, right, down, right, right: the goal
+    rewards = [float(simulated.step(np.array([0]), np.array([move])).rewards[0]) for move in ways]
+    assert rewards == [0, 0, 0, 0, 0, 2]
+
+
+def test_time_limits_of_ones_own_are_heeded() -> None:
+    table = Table(gymnasium.wrappers.TimeLimit(make({"id": "CliffWalking-v1"}).unwrapped, max_episode_steps=2))
+    table.start([0], [0])
+    assert [bool(table.step(np.array([0]), np.array([0])).truncated[0]) for _ in range(2)] == [False, True]
+
+
 def test_toy_text_is_played_from_its_table() -> None:
     assert isinstance(simulator(partial(make, TOY_TEXT["Taxi-v4"])), Table)
