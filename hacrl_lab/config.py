@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.files import replacing
+from hacrl_lab.methods import get_method
 
 ConfigT = TypeVar("ConfigT")
 
@@ -47,9 +48,12 @@ class TrainingConfig:
         for name in ("prompts_per_step", "group_size", "minibatches", "capability_window"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
-        if self.minibatches > self.prompts_per_step:
+        method = get_method(self.method)
+        updates = self.minibatches * method.rollout_factor
+        if updates > self.prompts_per_step:
             raise ValueError(
-                f"minibatches must not exceed prompts_per_step, got {self.minibatches} > {self.prompts_per_step}"
+                f"minibatches must not exceed prompts_per_step, got {updates} > {self.prompts_per_step} "
+                f"in a step of {method.label}"
             )
         if self.microbatch_prompts < 0:
             raise ValueError(f"microbatch_prompts must be ≥ 0, got {self.microbatch_prompts}")

@@ -142,3 +142,21 @@ def pessimistic_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float
     tensor([0.5000, 0.8000])
     """
     return torch.where(pessimistic_clipped(ratio, advantages, low, high), clip_ratio(ratio, low, high), ratio)
+
+
+def free_below_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if the lower bound does not hold for A > 0: the first half of :func:`pessimistic_ratio`.
+
+    >>> free_below_ratio(torch.tensor([0.5, 0.5, 2.0]), torch.tensor([1.0, -1.0, -1.0]), 0.8, 1.0)
+    tensor([0.5000, 0.8000, 1.0000])
+    """
+    return torch.where(advantages > 0, ratio.clamp_max(high), clip_ratio(ratio, low, high))
+
+
+def free_above_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if the upper bound does not hold for A < 0: the second half of :func:`pessimistic_ratio`.
+
+    >>> free_above_ratio(torch.tensor([2.0, 2.0, 0.5]), torch.tensor([1.0, -1.0, 1.0]), 0.8, 1.0)
+    tensor([1.0000, 2.0000, 0.8000])
+    """
+    return torch.where(advantages < 0, ratio.clamp_min(low), clip_ratio(ratio, low, high))

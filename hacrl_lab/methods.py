@@ -18,9 +18,12 @@ hacpo_calibrated    a capability ratio of each prompt's own, shrunk towards the 
 hacpo_capped        cross weights are capped at 1 instead of clipped there: no lost gradient
 hacpo_sound         lagged, leave-one-out and capped together
 
-Controls of this project, which exchange one part between HACPO and Naive (``docs/results.md``):
+Controls of this project, which exchange parts between HACPO and Naive (``docs/ablations.md``):
 
 hacpo_pessimistic   (iv) with GSPO's pessimistic minimum instead of a clip on both sides
+hacpo_open          (iii) dropped and (iv) with the pessimistic minimum: nothing weakens an unlikely right answer twice
+hacpo_open_below    (iii) dropped and (iv) without its lower bound for A > 0: the half that frees right answers
+hacpo_open_above    (iii) dropped and (iv) without its upper bound for A < 0: the half that frees wrong ones
 naive_two_sided     plain pooling whose clip of the others' rollouts is on both sides
 """
 
@@ -39,7 +42,7 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_baseline,
 )
 from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
-from hacrl_lab.importance import capped_weight, pessimistic_ratio
+from hacrl_lab.importance import capped_weight, free_above_ratio, free_below_ratio, pessimistic_ratio
 from hacrl_lab.objectives import (
     Objective,
     ObjectiveSettings,
@@ -126,6 +129,27 @@ METHODS: Mapping[str, Method] = {
             name="hacpo_pessimistic",
             label="HACPO, pessimistic",
             objective=partial(hacpo_objective, cross_clip=pessimistic_ratio),
+        ),
+        replace(
+            HACPO,
+            name="hacpo_open",
+            label="HACPO, open",
+            objective=partial(hacpo_objective, cross_clip=pessimistic_ratio),
+            overrides={"alpha": 0.0},
+        ),
+        replace(
+            HACPO,
+            name="hacpo_open_below",
+            label="HACPO, open below",
+            objective=partial(hacpo_objective, cross_clip=free_below_ratio),
+            overrides={"alpha": 0.0},
+        ),
+        replace(
+            HACPO,
+            name="hacpo_open_above",
+            label="HACPO, open above",
+            objective=partial(hacpo_objective, cross_clip=free_above_ratio),
+            overrides={"alpha": 0.0},
         ),
         replace(
             HACPO,

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.importance import (
-    clip_ratio,
     exponential_weight,
     masked_mean,
     mean_log_prob,
@@ -106,7 +105,10 @@ class ObjectiveValue:
     importance_ratio: Tensor
     """Mean ratio by sampler, without gradient: (..., n)."""
     clip_fraction: Tensor
-    """Share of each sampler's rollouts (GRPO: tokens) that a clip bound keeps from teaching: (..., n)."""
+    """Share of each sampler's rollouts (GRPO: tokens) that a clip bound keeps from teaching: (..., n).
+
+    A rollout whose advantage is 0 teaches nothing in any case and is not among them.
+    """
 
 
 Objective = Callable[[ObjectiveInputs, ObjectiveSettings], ObjectiveValue]
@@ -220,13 +222,13 @@ def hacpo_objective(
     low, high = cross_bounds(inputs, settings)
     cross_ratio, cross_advantages = ratio[..., others, :, :], inputs.advantages[..., others, :, :]
     counted = cross_clip(cross_ratio, cross_advantages, low, high)
-    constant = cross_weight(clip_ratio(cross_ratio, low, high), settings.alpha)
+    constant = cross_weight(counted, settings.alpha)
     weight = coefficient(inputs)[..., others, None, None] * constant
     j_hete = _over_prompts(counted * weight * cross_advantages)
 
     clipped = torch.empty_like(ratio, dtype=torch.bool)
     clipped[..., [k], :, :] = pessimistic_clipped(own_ratio, own_advantages, *own_bounds)
-    clipped[..., others, :, :] = counted != cross_ratio
+    clipped[..., others, :, :] = (counted != cross_ratio) & (cross_advantages != 0)
     return ObjectiveValue(j_homo + j_hete, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
 
 

@@ -71,11 +71,6 @@ class Trainer:
         self.settings = objective_settings(config)
         self.group_size = config.group_size * self.method.rollout_factor
         self.minibatches = config.minibatches * self.method.rollout_factor
-        if self.minibatches > config.prompts_per_step:
-            raise ValueError(
-                f"{self.method.label} makes {self.minibatches} mini-batches a step, more than its "
-                f"{config.prompts_per_step} prompts"
-            )
         self.tracker = self.method.tracker(config.capability_window)
         self.steps_done = 0
 
@@ -209,9 +204,12 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
         checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
 
     Raises:
+        ValueError: checkpoint_every below 1.
         Interrupted: Ctrl-C was pressed; a checkpoint of the last full step was written.
         NonFiniteError, CheckpointError: see there.
     """
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
     checkpoints = Checkpoints(folder / "checkpoints")
     if (state := checkpoints.load_latest()) is not None:
         trainer.load_state_dict(state)

@@ -210,6 +210,27 @@ MUTATIONS = (
         "clip_ratio(ratio, low, high)",
         "unit/test_objectives.py",
     ),
+    Mutation(
+        "rollouts without advantage count as clipped",
+        OBJECTIVES,
+        "(counted != cross_ratio) & (cross_advantages != 0)",
+        "counted != cross_ratio",
+        "unit/test_objectives.py",
+    ),
+    Mutation(
+        "free below is free for every advantage",
+        IMPORTANCE,
+        "torch.where(advantages > 0, ratio.clamp_max(high), clip_ratio(ratio, low, high))",
+        "ratio.clamp_max(high)",
+        "unit/test_objectives.py",
+    ),
+    Mutation(
+        "free above is free for every advantage",
+        IMPORTANCE,
+        "torch.where(advantages < 0, ratio.clamp_min(low), clip_ratio(ratio, low, high))",
+        "ratio.clamp_min(low)",
+        "unit/test_objectives.py",
+    ),
     # responses and the loop
     Mutation(
         "stop action not part of the response",

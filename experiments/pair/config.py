@@ -20,7 +20,8 @@ class LLMPairConfig:
     method: str = "hacpo"
     """What to train with: grpo, gspo, gspo_x2, naive, hacpo, hacpo_no_advantage, hacpo_no_omega, hacpo_no_stepwise,
     hacpo_no_clip, hacpo_alpha<number>, hacpo_lagged, hacpo_loo,
-    hacpo_calibrated, hacpo_capped, hacpo_sound, hacpo_pessimistic or naive_two_sided."""
+    hacpo_calibrated, hacpo_capped, hacpo_sound, hacpo_pessimistic, hacpo_open,
+    hacpo_open_below, hacpo_open_above or naive_two_sided."""
     compare: str = "gspo"
     """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
     agents: tuple[str, ...] = ()
@@ -77,6 +78,12 @@ class LLMPairConfig:
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
     """Folder of an earlier run to go on with, under its own settings; only --steps may be given beside it."""
+
+    def __post_init__(self) -> None:
+        leasts = {"steps": 1, "checkpoint_every": 1, "eval_prompts": 2, "eval_samples": 1, "seed": 0}
+        for name, least in leasts.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
 
     def training(self, method: str) -> TrainingConfig:
         """The training settings of one of the two methods; checks them all."""

@@ -104,7 +104,7 @@ def test_gspo_x2_doubles_rollouts_and_updates() -> None:
 
 
 def test_more_minibatches_than_prompts_are_refused() -> None:
-    with pytest.raises(ValueError, match="makes 8 mini-batches a step, more than its 6 prompts"):
+    with pytest.raises(ValueError, match="got 8 > 6 in a step of GSPO×2"):
         make_trainer(0, replace(CONFIG, method="gspo_x2", minibatches=4))
 
 

@@ -13,7 +13,7 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_baseline,
 )
 from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
-from hacrl_lab.importance import capped_weight, pessimistic_ratio
+from hacrl_lab.importance import capped_weight, free_above_ratio, free_below_ratio, pessimistic_ratio
 from hacrl_lab.methods import METHODS, Method, get_method
 from hacrl_lab.objectives import (
     ObjectiveSettings,
@@ -32,7 +32,7 @@ SETTINGS = ObjectiveSettings(epsilon_low=0.1, epsilon_high=0.2, alpha=1.5, delta
 def test_methods_are_those_of_the_papers_tables_and_the_sound_alternatives() -> None:
     ablations = ["hacpo_no_advantage", "hacpo_no_omega", "hacpo_no_stepwise", "hacpo_no_clip"]
     sound = ["hacpo_lagged", "hacpo_loo", "hacpo_calibrated", "hacpo_capped", "hacpo_sound"]
-    controls = ["hacpo_pessimistic", "naive_two_sided"]
+    controls = ["hacpo_pessimistic", "hacpo_open", "hacpo_open_below", "hacpo_open_above", "naive_two_sided"]
     assert list(METHODS) == ["grpo", "gspo", "gspo_x2", "naive", "hacpo", *ablations, *sound, *controls]
 
 
@@ -81,6 +81,11 @@ def parts(method: Method) -> dict[str, Any]:
     return result
 
 
+def opened(cross_clip: object) -> dict[str, Any]:
+    """Another clip of cross rollouts and no weight."""
+    return {"objective": (hacpo_objective, {"cross_clip": cross_clip}), "overrides": {"alpha": 0.0}}
+
+
 TWO_SIDED = (hacpo_objective, {"coefficient": unit_coefficient, "cross_bounds": epsilon_bounds})
 CAPPED = (hacpo_objective, {"cross_bounds": lower_bound_only, "cross_weight": capped_weight})
 
@@ -99,6 +104,9 @@ CAPPED = (hacpo_objective, {"cross_bounds": lower_bound_only, "cross_weight": ca
         ("hacpo_calibrated", {"baseline": calibrated_baseline}),
         ("hacpo_capped", {"objective": CAPPED}),
         ("hacpo_pessimistic", {"objective": (hacpo_objective, {"cross_clip": pessimistic_ratio})}),
+        ("hacpo_open", opened(pessimistic_ratio)),
+        ("hacpo_open_below", opened(free_below_ratio)),
+        ("hacpo_open_above", opened(free_above_ratio)),
         ("naive_two_sided", {"baseline": group_mean_baseline, "objective": TWO_SIDED, "overrides": {"alpha": 0.0}}),
         (
             "hacpo_sound",
@@ -130,7 +138,7 @@ def test_only_gspo_x2_has_twice_the_rollouts() -> None:
 def test_settings_are_the_runs_but_for_those_that_the_method_fixes() -> None:
     for name, method in METHODS.items():
         step = 0.0 if name == "hacpo_no_stepwise" else 0.05
-        alpha = 0.0 if name == "naive_two_sided" else 1.5
+        alpha = 0.0 if name == "naive_two_sided" or name.startswith("hacpo_open") else 1.5
         assert method.settings(SETTINGS) == ObjectiveSettings(0.1, 0.2, alpha, 0.3, step)
 
 

@@ -165,14 +165,34 @@ def test_hacpo_adds_weighted_cross_rollouts_to_gspo(learner: int) -> None:
 
 
 def test_pessimistic_cross_rollouts_teach_where_the_clip_makes_them_look_worse() -> None:
-    # bounds [3/4, 1], ω = 1: below them a right answer teaches with s·low^α·A = (1/2)·(3/4)²·A/G and a wrong one does
-    # not; above them a wrong answer teaches with s·1·A = −2/G and a right one does not
+    # bounds [3/4, 1], ω = 1, α = 2: below them a right answer teaches with s·s^α·A = (1/2)³·A/G and a wrong one does
+    # not; above them a wrong answer teaches with s·s^α·A = −2³/G and a right one does not
     omega = [[1, 1], [1, 1]]
     advantages = [[[0, 0, 0, 0]], [[1, -1, 1, -1]]]
     inputs = one_token_inputs([[[1, 1, 1, 1]], [[0.5, 0.5, 2, 2]]], advantages, omega)
     objective = METHODS["hacpo_pessimistic"].objective
-    close(gradient(objective, inputs)[1, 0, :, 0], [0.5 * 0.75**2 / 4, 0, 0, -2 / 4])
+    close(gradient(objective, inputs)[1, 0, :, 0], [0.5**3 / 4, 0, 0, -(2**3) / 4])
     assert objective(inputs, SETTINGS).clip_fraction[1] == 0.5
+
+
+@pytest.mark.parametrize(("method", "teaching"), [("hacpo_open_below", 0), ("hacpo_open_above", 3)])
+def test_each_half_of_the_pessimistic_clip_frees_one_kind_of_rollout(method: str, teaching: int) -> None:
+    # the example above: a right answer below the bounds, a wrong one below, a right one above, a wrong one above
+    advantages = [[[0, 0, 0, 0]], [[1, -1, 1, -1]]]
+    inputs = one_token_inputs([[[1, 1, 1, 1]], [[0.5, 0.5, 2, 2]]], advantages, [[1, 1], [1, 1]])
+    only = [0.0] * 4
+    only[teaching] = (0.5 / 4, 0, 0, -2 / 4)[teaching]  # s·A/G
+    one = METHODS[method]
+    settings = one.settings(SETTINGS)
+    close(gradient(one.objective, inputs, settings)[1, 0, :, 0], only)
+    assert one.objective(inputs, settings).clip_fraction[1] == 0.75
+
+
+@pytest.mark.parametrize("method", ["naive", "hacpo", "hacpo_pessimistic", "naive_two_sided"])
+def test_a_rollout_without_advantage_is_never_counted_as_clipped(method: str) -> None:
+    advantages = [[[0, 0, 1, -1]], [[0, 0, 0, 0]]]
+    inputs = one_token_inputs([[[0.1, 9, 1, 1]], [[0.1, 9, 0.1, 9]]], advantages, [[1, 1], [1, 1]])
+    assert METHODS[method].objective(inputs, SETTINGS).clip_fraction.tolist() == [0, 0]
 
 
 def test_cross_gradient_inside_the_bounds_treats_the_weight_as_constant() -> None:
@@ -499,12 +519,29 @@ def two_sided_pool_surrogate(samplers: np.ndarray, low: float, high: float) -> S
 
 
 def pessimistic_cross_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: float) -> Surrogate:
-    """Learner 1 of two; min(s·A, clip(s)·A) times the weight of the clipped ratio at the start."""
-    frozen = np.clip(FD_RATIOS[0], low, 1) ** alpha
+    """Learner 1 of two; min(s·A, clip(s)·A) times the weight that the ratio which counts has at the start."""
+    binding = np.where(FD_ADVANTAGES[0] > 0, FD_RATIOS[0] > 1, FD_RATIOS[0] < low)
+    frozen = np.where(binding, np.clip(FD_RATIOS[0], low, 1), FD_RATIOS[0]) ** alpha
 
     def value(lp: np.ndarray) -> float:
         cross, own = np.exp(masked_means(lp) - samplers)
         terms = np.minimum(cross * FD_ADVANTAGES[0], np.clip(cross, low, 1) * FD_ADVANTAGES[0]) * frozen * omega
+        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+
+    return value
+
+
+def half_open_surrogate(samplers: np.ndarray, low: float, omega: float, below: bool) -> Surrogate:
+    """Learner 1 of two; one bound is not there, the lower one for A > 0 or else the upper one for A < 0; no weight."""
+    lower, upper = np.full_like(FD_RATIOS[0], low), np.ones_like(FD_RATIOS[0])
+    if below:
+        lower[FD_ADVANTAGES[0] > 0] = 0
+    else:
+        upper[FD_ADVANTAGES[0] < 0] = np.inf
+
+    def value(lp: np.ndarray) -> float:
+        cross, own = np.exp(masked_means(lp) - samplers)
+        terms = np.clip(cross, lower, upper) * FD_ADVANTAGES[0] * omega
         return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
@@ -543,6 +580,9 @@ def fd_surrogates() -> dict[str, Surrogate]:
         "hacpo_capped": capped,
         "hacpo_sound": capped,
         "hacpo_pessimistic": pessimistic_cross_surrogate(samplers, 1, FD_CROSS_LOW, omega),
+        "hacpo_open": pessimistic_cross_surrogate(samplers, 0, FD_CROSS_LOW, omega),
+        "hacpo_open_below": half_open_surrogate(samplers, FD_CROSS_LOW, omega, below=True),
+        "hacpo_open_above": half_open_surrogate(samplers, FD_CROSS_LOW, omega, below=False),
         "naive_two_sided": two_sided_pool_surrogate(samplers, 1 - SETTINGS.epsilon_low, 1 + SETTINGS.epsilon_high),
     }
 
