@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -26,7 +27,11 @@ def reached_the_end(episodes: Episodes) -> Tensor:
 
 def return_above(bar: float) -> Callable[[Episodes], Tensor]:
     """The sum of rewards is above a bar."""
-    return lambda episodes: episodes.returns > bar
+    return partial(_return_above, bar=bar)
+
+
+def _return_above(episodes: Episodes, bar: float) -> Tensor:
+    return episodes.returns > bar
 
 
 class EpisodeWorld:
@@ -40,7 +45,7 @@ class EpisodeWorld:
             start is the same for a whole group; what the environment draws afterwards is not.
 
     Raises:
-        ValueError: an action space that is not discrete, or no starts.
+        ValueError: an action space that is not discrete, no starts, or no moves.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class EpisodeWorld:
         self.env = make()
         if not isinstance(self.env.action_space, gymnasium.spaces.Discrete):
             raise ValueError(f"the action space must be Discrete, got {self.env.action_space}")
+        if max_steps < 1:
+            raise ValueError(f"max_steps must be ≥ 1, got {max_steps}")
         self._success = success
         self.max_steps = max_steps
         self.starts = torch.arange(starts) if isinstance(starts, int) else torch.tensor(starts)

@@ -13,10 +13,13 @@ from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.toy_text import CliffWalkingEnv, FrozenLakeEnv, TaxiEnv
 from gymnasium.wrappers import OrderEnforcing, PassiveEnvChecker, TimeLimit
 
 HARMLESS = (TimeLimit, OrderEnforcing, PassiveEnvChecker)
 """Wrappers that ``gymnasium.make`` adds; they leave observations, moves and rewards as they are."""
+DRAWN_FROM_TABLE = (FrozenLakeEnv.step, CliffWalkingEnv.step, TaxiEnv.step)
+"""Ways to ``step`` that do nothing but draw from the table ``P``."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,9 @@ class Copies:
 
     def step(self, episodes: np.ndarray, moves: np.ndarray) -> Outcome:
         """Step those copies."""
-        results = [self._copies[index].step(int(move)) for index, move in zip(episodes, moves, strict=True)]
+        actions: Any = self._copies[0].action_space
+        first = int(actions.start)  # moves are counted from 0
+        results = [self._copies[index].step(first + int(move)) for index, move in zip(episodes, moves, strict=True)]
         observations, rewards, terminated, truncated, _ = zip(*results, strict=True)
         space = self._copies[0].observation_space
         flat = np.stack([flattened(space, observation) for observation in observations])
@@ -105,7 +110,8 @@ class Table:
         outcomes = max(len(table[state][move]) for state in range(states) for move in range(moves))
         self._env = env
         self._states = states
-        self._limit = (env.spec.max_episode_steps if env.spec else None) or np.inf
+        limits = [layer._max_episode_steps for layer in layers(env) if isinstance(layer, TimeLimit)]
+        self._limit = min(limits, default=np.inf)
         self._edges = np.ones((states, moves, outcomes))  # cumulative probabilities
         self._next = np.zeros((states, moves, outcomes), dtype=np.int64)
         self._rewards = np.zeros((states, moves, outcomes))
@@ -152,15 +158,21 @@ class Table:
 def has_table(env: gymnasium.Env[Any, Any]) -> bool:
     """Whether an environment's table of transitions says all that its ``step`` does.
 
-    It does not if a wrapper changes observations, moves or rewards, or if Taxi's passenger changes his mind.
+    It does for Gymnasium's own FrozenLake, CliffWalking and Taxi; not for their subclasses with another ``step``, nor
+    if a wrapper changes observations, moves or rewards, or if Taxi's passenger changes his mind.
     """
-    inner, layer = env.unwrapped, env
-    while isinstance(layer, gymnasium.Wrapper):
-        if type(layer) not in HARMLESS:
-            return False
-        layer = layer.env
-    states = isinstance(env.observation_space, gymnasium.spaces.Discrete) and env.observation_space.start == 0
-    return states and hasattr(inner, "P") and not getattr(inner, "fickle_passenger", False)
+    inner = env.unwrapped
+    harmless = all(type(layer) in HARMLESS for layer in layers(env))
+    return harmless and type(inner).step in DRAWN_FROM_TABLE and not getattr(inner, "fickle_passenger", False)
+
+
+def layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Wrapper[Any, Any, Any, Any]]:
+    """The wrappers of an environment, from the outside in."""
+    found = []
+    while isinstance(env, gymnasium.Wrapper):
+        found.append(env)
+        env = env.env
+    return found
 
 
 def simulator(make: Callable[[], gymnasium.Env[Any, Any]]) -> Simulator:

@@ -12,6 +12,10 @@ Seeds = int | Sequence[int]
 """One run's seed, or the seeds of several runs that advance together along a leading axis."""
 
 
+PURPOSES = 2**31
+"""Keys of the training loop begin with the step; those of any other purpose begin with a number from this one on."""
+
+
 class RandomStream:
     """The random numbers of one purpose, for instance agent 1's sampling in step 7 of the run with seed 0.
 
@@ -20,7 +24,10 @@ class RandomStream:
 
     Args:
         seeds: run seed or seeds, ≥ 0.
-        key: integers ≥ 0 that name the purpose; different keys give independent streams.
+        key: integers ≥ 0 that name the purpose (see :data:`PURPOSES`); different keys give independent streams.
+
+    Raises:
+        ValueError: no seeds, or a negative one.
 
     >>> both, alone = RandomStream([3, 4], 1), RandomStream(4, 1)
     >>> bool((both.uniform(2)[1] == alone.uniform(2)).all())
@@ -30,6 +37,8 @@ class RandomStream:
     def __init__(self, seeds: Seeds, *key: int) -> None:
         self.batched = not isinstance(seeds, int)
         all_seeds = [seeds] if isinstance(seeds, int) else list(seeds)
+        if not all_seeds or min(all_seeds) < 0:
+            raise ValueError(f"seeds must be at least one and ≥ 0, got {seeds}")
         # a spawn key, unlike appended entropy, tells (0,) from () and (1, 0) from (1,)
         self._generators = [np.random.default_rng(np.random.SeedSequence(s, spawn_key=key)) for s in all_seeds]
 

@@ -37,7 +37,7 @@ class MLP(CausalNetwork):
         super().__init__()
         sizes = [features, *[hidden] * layers]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        self.out = nn.Linear(hidden, actions)
+        self.out = nn.Linear(sizes[-1], actions)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(B, T, F) -> (B, T, A)."""

@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.envs.toy_text import FrozenLakeEnv
 
 from envs.simulators import Copies, Outcome, Simulator, Table, has_table, simulator
 
@@ -87,6 +88,41 @@ def test_time_limits_of_ones_own_are_heeded() -> None:
     table = Table(gymnasium.wrappers.TimeLimit(make({"id": "CliffWalking-v1"}).unwrapped, max_episode_steps=2))
     table.start([0], [0])
     assert [bool(table.step(np.array([0]), np.array([0])).truncated[0]) for _ in range(2)] == [False, True]
+
+
+def test_the_shortest_of_several_time_limits_holds() -> None:
+    limited = gymnasium.wrappers.TimeLimit(make({"id": "CliffWalking-v1", "max_episode_steps": 2}), 50)
+    table = Table(limited)
+    table.start([0], [0])
+    assert [bool(table.step(np.array([0]), np.array([0])).truncated[0]) for _ in range(2)] == [False, True]
+
+
+def test_an_environment_with_a_step_of_its_own_is_played_by_copies() -> None:
+    class Tiring(FrozenLakeEnv):
+        def step(self, a: Any) -> Any:
+            state, reward, *rest = super().step(a)
+            return state, reward - 0.5, *rest
+
+    simulated = simulator(Tiring)
+    assert isinstance(simulated, Copies)
+    simulated.start([0], [0])
+    assert simulated.step(np.array([0]), np.array([0])).rewards[0] == -0.5
+
+
+def test_moves_are_counted_from_the_first_of_the_action_space() -> None:
+    class Shifted(gymnasium.ActionWrapper[Any, Any, Any]):
+        def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+            super().__init__(env)
+            self.action_space = gymnasium.spaces.Discrete(4, start=1)
+
+        def action(self, action: Any) -> Any:
+            assert self.action_space.contains(action)
+            return action - 1
+
+    plain = partial(make, TOY_TEXT["FrozenLake-v1, firm"])
+    shifted, copies = Copies(lambda: Shifted(plain())), Copies(plain)
+    for (seen, _), (expected, _) in zip(play(shifted, 4, 20), play(copies, 4, 20), strict=True):
+        assert np.array_equal(seen, expected)
 
 
 def test_toy_text_is_played_from_its_table() -> None:
