@@ -15,24 +15,36 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
+from string import Template
+from typing import Any
 
 import numpy as np
 from cells import cell
 from matplotlib.figure import Figure
-from script import main
-from study.statistics import Comparison, compare, holm
+from script import check_methods, command, main, page_folder
+from study.base import StudyWorld
+from study.statistics import Comparison, compare, difference, holm
 from study.teams import PAIRS, Team
-from study.training import StudyConfig, train
-from study.worlds import CHAIN
+from study.training import BY_SEED, StudyConfig, by_seed, train
+from study.worlds import BANDIT, CHAIN
 from tqdm.auto import tqdm
 
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
 
+PAGE = Path(__file__).parent / "study" / "page_ablations.md"
 REFERENCE = "HACPO"
+EXCHANGES = ("hacpo", "hacpo_alpha0", "hacpo_pessimistic", "hacpo_open", "naive")
+"""Both clips of cross rollouts × with and without the exponential weight, and plain pooling."""
 PAPER_EPSILON = (3e-4, 4e-4)
 """Lower and upper clip width of GSPO on own rollouts at full scale (Appendix A)."""
+
+
+EXCHANGE_WORLDS = (CHAIN, BANDIT)
+Exchanged = Mapping[tuple[str, int, str], Mapping[str, np.ndarray]]
+"""(world, pair, method) -> arrays of ``train``."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class AblationsConfig(StudyConfig):
 
     pair: int = 0
     """Which of the six pairs, 0 to 5."""
+    exchange_pairs: tuple[int, ...] = tuple(range(len(PAIRS)))
+    """Pairs on which clip and weight are exchanged."""
     output_dir: str = "docs"
     """Folder for ablations.md and the folder ablations/."""
     work_dir: str = "runs/ablations"
@@ -48,8 +62,10 @@ class AblationsConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.pair < len(PAIRS):
-            raise ValueError(f"pair must be in 0 ... {len(PAIRS) - 1}, got {self.pair}")
+        if wrong := [pair for pair in (self.pair, *self.exchange_pairs) if not 0 <= pair < len(PAIRS)]:
+            raise ValueError(f"pairs must be in 0 ... {len(PAIRS) - 1}, got {wrong[0]}")
+        if not self.exchange_pairs:
+            raise ValueError("exchange_pairs must name at least one pair")
 
 
 @dataclass(frozen=True)
@@ -72,7 +88,8 @@ def variants(config: AblationsConfig) -> list[Variant]:
         "Figure 4": ("hacpo_no_stepwise", "hacpo_no_clip"),
         "this lab": ("hacpo_lagged", "hacpo_loo", "hacpo_calibrated", "hacpo_capped", "hacpo_sound"),
         "no mechanism": ("naive",),
-        "clip swapped": ("hacpo_pessimistic", "naive_two_sided"),
+        "clip exchanged": ("hacpo_pessimistic", "naive_two_sided"),
+        "α = 0, clip exchanged": ("hacpo_open", "hacpo_open_below", "hacpo_open_above"),
         "no sharing": ("gspo",),
     }
     tight = replace(config, epsilon_low=PAPER_EPSILON[0], epsilon_high=PAPER_EPSILON[1])
@@ -99,29 +116,45 @@ def variants(config: AblationsConfig) -> list[Variant]:
 
 def train_variants(config: AblationsConfig, every: Sequence[Variant]) -> dict[str, dict[str, np.ndarray]]:
     """Every variant, computed once: label -> arrays of ``train``."""
-    team, work = PAIRS[config.pair], Path(config.work_dir)
     return {
-        variant.label: cell(
-            work,
-            f"{config.pair}-{index:02d}",
-            {**variant.config.shared_settings(), "world": CHAIN.sizes(), "team": repr(team), "method": variant.method},
-            partial(train, CHAIN, team, variant.method, variant.config, range(config.seeds)),
-        )
-        for index, variant in enumerate(tqdm(every, desc="ablations", unit="variant"))
+        variant.label: train_cell(config.work_dir, config.pair, variant.method, variant.config)
+        for variant in tqdm(every, desc="ablations", unit="variant")
     }
+
+
+def train_exchanges(config: AblationsConfig) -> Exchanged:
+    """Clip and weight exchanged, on several pairs."""
+    cells = list(product(EXCHANGE_WORLDS, config.exchange_pairs, ("gspo", *EXCHANGES)))
+    return {
+        (study.name, pair, method): train_cell(config.work_dir, pair, method, config, study)
+        for study, pair, method in tqdm(cells, desc="clip and weight", unit="cell")
+    }
+
+
+def train_cell(
+    work_dir: str, pair: int, method: str, config: StudyConfig, study: StudyWorld[Any, Any] = CHAIN
+) -> dict[str, np.ndarray]:
+    """One pair with one method under some settings, computed once."""
+    team = PAIRS[pair]
+    settings = {**config.shared_settings(), "world": study.sizes(), "team": repr(team), "method": method}
+    compute = partial(train, study, team, method, config, range(config.seeds))
+    return cell(Path(work_dir), f"{pair}-{method}", settings, compute)
 
 
 def run(config: AblationsConfig) -> str:
     """Compute every variant, write the page; returns its table."""
     team, every = PAIRS[config.pair], variants(config)
-    arrays = train_variants(config, every)
-    folder = Path(config.output_dir)
-    (folder / "ablations").mkdir(parents=True, exist_ok=True)
+    for variant in every:
+        check_methods([variant.method], variant.config.training)
+    folder = page_folder(config.output_dir, "ablations")
+    arrays, exchanged = train_variants(config, every), train_exchanges(config)
     against = comparisons(arrays)
     table = ablations_table(every, arrays, against)
     plot_differences(every, against, folder / "ablations" / "differences.png", team, config)
     write_csv(every, arrays, folder / "ablations" / "ablations.csv", team)
-    (folder / "ablations.md").write_text(page(table, team, config), encoding="utf-8")
+    write_exchanges_csv(exchanged, folder / "ablations" / "exchanges.csv")
+    exchanges = exchange_table(config, exchanged)
+    (folder / "ablations.md").write_text(page(table, exchanges, config), encoding="utf-8")
     return table
 
 
@@ -149,12 +182,27 @@ def ablations_table(
         agents = " / ".join(f"{value:.3f}" for value in one["success"][-1].mean(-1))
         gain = improved = ""
         if variant.label in against:
-            difference, significant = against[variant.label]
-            mark = " *" if significant else ""
-            gain = f"{difference.mean:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]{mark}"
-            improved = f"{difference.improved:.0%}"
+            one_more, significant = against[variant.label]
+            gain, improved = difference(one_more, significant), f"{one_more.improved:.0%}"
         clipped = f"{np.mean(one['clipped']):.0%}" if get_method(variant.method).shares else ""
         lines.append(f"| {variant.label} | {variant.group} | {agents} | {gain} | {improved} | {clipped} |")
+    return "\n".join(lines)
+
+
+def exchange_table(config: AblationsConfig, exchanged: Exchanged) -> str:
+    """Clip × weight against training alone, one line a pair; Holm's correction over all of it."""
+    final = {key: arrays["success"][-1].mean(0) for key, arrays in exchanged.items()}
+    rows = [(study, pair) for study in EXCHANGE_WORLDS for pair in config.exchange_pairs]
+    keys = [(study.name, pair, method) for study, pair in rows for method in EXCHANGES]
+    found = {key: compare(final[key], final[*key[:2], "gspo"]) for key in keys}
+    significant = dict(zip(keys, holm([one.p_value for one in found.values()]), strict=True))
+    labels = " | ".join(get_method(method).label for method in EXCHANGES)
+    lines = [f"| world | pair | GSPO | {labels} |", "|---|---|---|" + "---|" * len(EXCHANGES)]
+    for study, pair in rows:
+        mine = [(study.name, pair, method) for method in EXCHANGES]
+        gains = " | ".join(difference(found[key], significant[key]) for key in mine)
+        start = f"| {study.title} | {PAIRS[pair].name} | {final[study.name, pair, 'gspo'].mean():.3f} |"
+        lines.append(f"{start} {gains} |")
     return "\n".join(lines)
 
 
@@ -181,7 +229,7 @@ def plot_differences(
     axes.axvline(0, color="black", linewidth=0.6)
     axes.set(
         xlabel="success after training − HACPO's, 95 % bootstrap interval",
-        title=f"{team.name}, {config.seeds} seeds, paired",
+        title=f"Token chain, {team.name}, {config.seeds} seeds, paired",
     )
     axes.grid(axis="x", alpha=0.25)
     figure.savefig(path, dpi=110)
@@ -191,42 +239,31 @@ def write_csv(every: list[Variant], arrays: Mapping[str, Mapping[str, np.ndarray
     """One line for each variant, agent and seed."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["variant", "from", "agent", "seed", "initial", "final"])
+        writer.writerow(["variant", "from", *BY_SEED])
         for variant in every:
-            success = arrays[variant.label]["success"]
-            for k, spec in enumerate(team.agents):
-                for seed in range(success.shape[-1]):
-                    values = (f"{success[0, k, seed]:.6f}", f"{success[-1, k, seed]:.6f}")
-                    writer.writerow([variant.label, variant.group, f"{k + 1}: {spec.label}", seed, *values])
+            writer.writerows([variant.label, variant.group, *line] for line in by_seed(arrays[variant.label], team))
 
 
-def page(table: str, team: Team, config: AblationsConfig) -> str:
+def write_exchanges_csv(exchanged: Exchanged, path: Path) -> None:
+    """One line for each world, pair, method, agent and seed."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["world", "pair", "method", *BY_SEED])
+        for (world, pair, method), arrays in exchanged.items():
+            writer.writerows([world, PAIRS[pair].name, method, *line] for line in by_seed(arrays, PAIRS[pair]))
+
+
+def page(table: str, exchanges: str, config: AblationsConfig) -> str:
     """The page in Markdown."""
-    return f"""# HACPO without each of its parts
-
-*Written by `python experiments/ablations.py`. Token chain, pair {team.name} ({team.heterogeneity}), {config.seeds}
-seeds, {config.steps} steps of {config.prompts_per_step} questions × {config.group_size} answers for each agent.*
-
-The design of the paper's Tables 2 to 4 and Figure 4 on the world of [heterogeneity.md](heterogeneity.md), and what else
-can be turned. Every variant changes one thing; G changes the number of rollouts with it. *− HACPO's* is paired by seed
-with a 95 % bootstrap interval; * marks differences that remain significant at 5 % together (Wilcoxon's signed-rank
-test, Holm's correction). *improved*: share of seeds in which the variant did better than HACPO. *clipped*: share of the
-other agent's rollouts that the clip keeps from teaching. *Clip swapped*: HACPO whose clip of cross rollouts is GSPO's
-pessimistic minimum, and plain pooling whose clip of them is on both sides. *ε of the paper*: own rollouts (Naive: all)
-are clipped to [1 − 3e-4, 1 + 4e-4], GSPO's bounds for language models, where the other rows have ε =
-{config.epsilon_low}.
-
-{table}
-
-![differences from HACPO](ablations/differences.png)
-
-**What it shows** (with the default settings). Few of HACPO's parts matter here, and most the one that decides whether
-the others' answers arrive at all: with the pessimistic clip HACPO is far above training alone, and plain pooling with
-a clip on both sides loses all that it gained. A right answer that the learner finds unlikely is what it could learn
-most from; a bound below keeps it back, the pessimistic minimum does not.
-
-All numbers by seed are in [ablations.csv](ablations/ablations.csv).
-"""
+    team = PAIRS[config.pair]
+    values = {
+        "command": command("ablations", config),
+        "pair": f"{team.name} ({team.heterogeneity})",
+        "table": table,
+        "exchanges": exchanges,
+        **{key: str(value) for key, value in config.shared_settings().items()},
+    }
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(values)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from script import main
+from script import check_methods, main
 from tqdm.auto import trange
 
 from envs.bandit import BanditWorld, bandit_world
@@ -29,14 +30,14 @@ from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig, save_config
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
-from hacrl_lab.plotting import AGENT_COLOURS
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.plotting import AGENT_COLOURS, draw_band
+from hacrl_lab.seeding import PURPOSES, RandomStream
 from hacrl_lab.trainer import Trainer
 
 AGENTS = ("left", "right")
 CROSS_CLIP_FRACTIONS = ("clip_fraction/left/right", "clip_fraction/right/left")
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
-WEIGHTS = 1  # key of the random stream of initial logits
+WEIGHTS = PURPOSES + 1  # key of the random stream of initial logits
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class BanditConfig:
     output_dir: str = "runs/bandit"
     """Folder for the table, the curves and the configuration; written over."""
 
+    def __post_init__(self) -> None:
+        check_methods(self.methods, self.training)
+        if self.seeds < 2 or self.steps < 1:
+            raise ValueError(f"seeds must be ≥ 2 and steps ≥ 1, got {self.seeds} and {self.steps}")
+
     def training(self, method: str) -> TrainingConfig:
         """The training settings of one method."""
         shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(BanditConfig)}
@@ -128,12 +134,12 @@ def train(config: BanditConfig, name: str) -> tuple[np.ndarray, float | None]:
 
 def run(config: BanditConfig) -> str:
     """Train with every method; write and return the table."""
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
     curves: dict[str, np.ndarray] = {}
     clip_fractions: dict[str, float | None] = {}
     for name in config.methods:
         curves[name], clip_fractions[name] = train(config, name)
-    folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / "config.json")
     _plot(curves, folder / "success.png")
     table = _table(curves, clip_fractions, config)
@@ -178,10 +184,8 @@ def _plot(curves: Mapping[str, np.ndarray], path: Path) -> None:
     """Mean success over both agents against steps, with 95 % bands over seeds."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for colour, (name, curve) in zip(AGENT_COLOURS, curves.items(), strict=False):
-        mean, half = np.array([mean_interval(values) for values in curve.mean(1)]).T
-        axes.plot(mean, color=colour, label=get_method(name).label)
-        axes.fill_between(range(len(mean)), mean - half, mean + half, color=colour, alpha=0.2, linewidth=0)
+    for colour, (name, curve) in zip(cycle(AGENT_COLOURS), curves.items(), strict=False):
+        draw_band(axes, range(len(curve)), curve.mean(1), colour, get_method(name).label)
     seeds = next(iter(curves.values())).shape[-1]
     axes.set(
         xlabel="training step",

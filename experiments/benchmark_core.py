@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import median
 
 import torch
-import tyro
 from pair.config import LLMPairConfig
 from pair.run import load_agents, resolve, sources_of
+from script import main
 from torch.utils.benchmark import Timer
 from tqdm.auto import trange
 
@@ -45,6 +45,11 @@ class BenchmarkConfig:
     """Tokens of every response."""
     steps: int = 5
     """Training steps of the tiny pair to time, after one that is not counted."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise ValueError(f"{field.name} must be ≥ 1, got {getattr(self, field.name)}")
 
 
 def core_seconds(config: BenchmarkConfig) -> float:
@@ -86,17 +91,17 @@ def training_step_seconds(steps: int) -> float:
     return median(seconds)
 
 
-def main() -> int:
-    """Run from the command line; returns the exit status."""
-    config = tyro.cli(BenchmarkConfig, description=__doc__)
+def run(config: BenchmarkConfig) -> str:
+    """Time both; returns the medians and their ratio."""
     core = core_seconds(config)
     step = training_step_seconds(config.steps)
     size = f"{config.prompts} prompts × {config.group_size} × {config.agents} agents × {config.tokens} tokens"
-    print(f"core, {size}: {core * 1e3:.2f} ms (median; {torch.get_num_threads()} threads)")
-    print(f"training step of the tiny pair, HACPO: {step:.2f} s (median of {config.steps})")
-    print(f"share: {core / step:.3%}")
-    return 0
+    return (
+        f"core, {size}: {core * 1e3:.2f} ms (median; {torch.get_num_threads()} threads)\n"
+        f"training step of the tiny pair, HACPO: {step:.2f} s (median of {config.steps})\n"
+        f"share: {core / step:.3%}"
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(BenchmarkConfig, run, __doc__))

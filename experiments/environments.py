@@ -16,23 +16,27 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
+from itertools import cycle, product
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import torch
 from cells import cell
-from environment_study.agents import ENVIRONMENTS, Setting, make_agents
+from environment_study.agents import AGENTS, ENVIRONMENTS, Setting, make_agents
 from matplotlib.figure import Figure
-from script import main
+from script import check_methods, command, main, page_folder
+from study.statistics import bootstrap_interval, compare, difference, holm
 from tqdm.auto import tqdm
 
 from envs.episodes import EnvironmentStarts
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.evaluation import evaluate, mean_interval
+from hacrl_lab.evaluation import evaluate
 from hacrl_lab.methods import get_method
-from hacrl_lab.plotting import AGENT_COLOURS
+from hacrl_lab.plotting import AGENT_COLOURS, draw_band
 from hacrl_lab.trainer import Trainer
 
+PAGE = Path(__file__).parent / "environment_study" / "page.md"
 EVALUATION = 10**6  # added to a seed, so that evaluation draws other numbers than training
 
 
@@ -44,7 +48,7 @@ class EnvironmentsConfig:
     """Which environments."""
     methods: tuple[str, ...] = ("gspo", "hacpo", "hacpo_sound")
     """What to train with; later ones are compared with the first."""
-    seeds: int = 8
+    seeds: int = 16
     """Independent pairs of agents."""
     prompts_per_step: int = 8
     """Initial states in a step."""
@@ -74,6 +78,9 @@ class EnvironmentsConfig:
     def __post_init__(self) -> None:
         if unknown := set(self.environments) - set(ENVIRONMENTS):
             raise ValueError(f"unknown environments {sorted(unknown)}; choose from {', '.join(ENVIRONMENTS)}")
+        if not self.environments:
+            raise ValueError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}")
+        check_methods(self.methods, self.training, least=2)
         if self.seeds < 2 or self.eval_episodes < 1:
             raise ValueError(f"seeds must be ≥ 2 and eval_episodes ≥ 1, got {self.seeds} and {self.eval_episodes}")
 
@@ -93,8 +100,9 @@ def train(setting: Setting, method: str, config: EnvironmentsConfig) -> dict[str
     seeds = list(range(config.seeds))
     world = setting.world()
     agents = make_agents(setting, world, seeds)
-    starts = world.starts[torch.arange(config.eval_episodes) % len(world.starts)]
-    prompts = EnvironmentStarts(world, starts.expand(len(seeds), -1))
+    # seeds go on where the one before stopped, so that together they see all initial states equally often
+    order = torch.arange(len(seeds) * config.eval_episodes).reshape(len(seeds), -1) % len(world.starts)
+    prompts = EnvironmentStarts(world, world.starts[order])
     unseen = [EVALUATION + seed for seed in seeds]
 
     def success() -> np.ndarray:
@@ -128,6 +136,7 @@ Results = Mapping[tuple[str, str], Mapping[str, np.ndarray]]
 
 def run(config: EnvironmentsConfig) -> str:
     """Train everything, write the page; returns its table."""
+    folder = page_folder(config.output_dir, "environments")
     shared = {key: value for key, value in asdict(config).items() if key not in ("output_dir", "work_dir", "methods")}
     shared.pop("environments")
     cells = [(name, method) for name in config.environments for method in config.methods]
@@ -140,8 +149,6 @@ def run(config: EnvironmentsConfig) -> str:
         )
         for name, method in tqdm(cells, desc="environments", unit="run")
     }
-    folder = Path(config.output_dir)
-    (folder / "environments").mkdir(parents=True, exist_ok=True)
     plot_curves(results, config, folder / "environments" / "curves.png")
     write_csv(results, folder / "environments" / "environments.csv")
     table = results_table(results, config)
@@ -149,28 +156,37 @@ def run(config: EnvironmentsConfig) -> str:
     return table
 
 
+def comparisons(results: Results, config: EnvironmentsConfig) -> dict[tuple[str, str, int], str]:
+    """(environment, method, agent) -> its difference from the first method, marked after Holm's correction over all."""
+    reference, *others = config.methods
+    keys = list(product(config.environments, others, range(2)))
+    found = [
+        compare(results[name, method]["after"][k], results[name, reference]["after"][k]) for name, method, k in keys
+    ]
+    significant = holm([one.p_value for one in found])
+    return {key: difference(one, yes) for key, one, yes in zip(keys, found, significant, strict=True)}
+
+
 def results_table(results: Results, config: EnvironmentsConfig) -> str:
     """Success of each agent before and after training, and paired differences from the first method."""
     reference, *others = config.methods
     labels = [get_method(method).label for method in config.methods]
-    head = " | ".join(f"{label} − {labels[0]}" for label in labels[1:])
-    lines = [
-        f"| environment | agent | tokens | before | {labels[0]} | {head} | cross rollouts clipped |",
-        "|---|---|---|---|---|" + "---|" * len(others) + "---|",
-    ]
-    for name in config.environments:
+    sharing = [method for method in config.methods if get_method(method).shares]
+    columns = ["environment", "agent", "tokens", "before", labels[0], *(f"{one} − {labels[0]}" for one in labels[1:])]
+    columns += [f"clipped, {get_method(method).label}" for method in sharing]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    against = comparisons(results, config)
+    for name, (k, agent) in product(config.environments, enumerate(AGENTS)):
         base = results[name, reference]
-        for k, agent in enumerate(ENVIRONMENTS[name].agent_names):
-            gains = [mean_interval(results[name, method]["after"][k] - base["after"][k]) for method in others]
-            clipped = [float(np.nanmean(results[name, m]["clipped"][k])) for m in others if get_method(m).shares]
-            numbers = [
-                f"{base['length'][k].mean():.1f}",
-                f"{base['before'][k].mean():.2f}",
-                "{:.3f} ± {:.3f}".format(*mean_interval(base["after"][k])),
-                *(f"{mean:+.3f} ± {half:.3f}" for mean, half in gains),
-                ", ".join(f"{share:.0%}" for share in clipped) or "—",
-            ]
-            lines.append(f"| {name} | {agent} | {' | '.join(numbers)} |")
+        low, high = bootstrap_interval(base["after"][k])
+        numbers = [
+            f"{base['length'][k].mean():.1f}",
+            f"{base['before'][k].mean():.2f}",
+            f"{base['after'][k].mean():.3f} [{low:.3f}, {high:.3f}]",
+            *(against[name, method, k] for method in others),
+            *(f"{results[name, method]['clipped'][k].mean():.0%}" for method in sharing),
+        ]
+        lines.append(f"| {name} | {agent} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
@@ -179,14 +195,11 @@ def plot_curves(results: Results, config: EnvironmentsConfig, path: Path) -> Non
     figure = Figure(figsize=(1 + 3.1 * len(config.environments), 5.6), layout="constrained")
     panels = figure.subplots(2, len(config.environments), sharey=True, sharex="col", squeeze=False)
     for column, name in enumerate(config.environments):
-        for k, agent in enumerate(ENVIRONMENTS[name].agent_names):
+        for k, agent in enumerate(AGENTS):
             axes = panels[k][column]
-            for colour, method in zip(AGENT_COLOURS, config.methods, strict=False):
+            for colour, method in zip(cycle(AGENT_COLOURS), config.methods, strict=False):
                 curve = results[name, method]["curve"][:, k]  # (steps, S)
-                mean, half = np.array([mean_interval(values) for values in curve]).T
-                steps = np.arange(1, len(mean) + 1)
-                axes.plot(steps, mean, color=colour, label=get_method(method).label)
-                axes.fill_between(steps, mean - half, mean + half, color=colour, alpha=0.15, linewidth=0)
+                draw_band(axes, range(1, len(curve) + 1), curve, colour, get_method(method).label)
             axes.set(title=f"{name}: {agent}", ylim=(0, 1.02))
             axes.title.set_fontsize(10)
             axes.grid(alpha=0.25)
@@ -204,7 +217,7 @@ def write_csv(results: Results, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["environment", "method", "agent", "seed", "before", "after", "tokens", "clipped"])
         for (name, method), arrays in results.items():
-            for k, agent in enumerate(ENVIRONMENTS[name].agent_names):
+            for k, agent in enumerate(AGENTS):
                 for seed in range(arrays["after"].shape[-1]):
                     values = [f"{arrays[key][k, seed]:.6f}" for key in ("before", "after", "length", "clipped")]
                     writer.writerow([name, method, agent, seed, *values])
@@ -215,31 +228,9 @@ def page(table: str, config: EnvironmentsConfig) -> str:
     worlds = "\n".join(
         f"- **{name}** ({ENVIRONMENTS[name].steps} steps): {ENVIRONMENTS[name].about}" for name in config.environments
     )
-    return f"""# HACPO in Gymnasium environments
-
-*Written by `python experiments/environments.py`. {config.seeds} seeds, each with agents of its own; a step is
-{config.prompts_per_step} initial states × {config.group_size} episodes for each agent, under every method. Success is
-sampled in {config.eval_episodes} episodes for each seed and agent; 95 % intervals over seeds, differences paired.*
-
-A prompt is an initial state, a response an episode, and its verifiable reward whether it succeeded. The agents of a
-pair differ in kind: one acts in *single moves*, the other may also make *macro-moves* of two without looking in
-between, and sees the state in another way. Each cuts the other's episodes into its own tokens, so that the same episode
-has another length for it.
-
-{worlds}
-
-{table}
-
-*tokens*: mean length of the agent's own episodes in its own tokens (training with the first method). *cross rollouts
-clipped*: share of the other agent's episodes that the clip keeps from teaching, for each method that shares.
-
-![learning curves](environments/curves.png)
-
-Where an agent's tokens are longer than the other's, its importance ratio on the other's episodes is far from 1 by that
-alone ([theory.md](theory.md), retokenisation), and the clip keeps nearly all of them from teaching.
-
-All numbers by seed are in [environments.csv](environments/environments.csv).
-"""
+    values = {key: str(value) for key, value in asdict(config).items()}
+    texts = {"worlds": worlds, "table": table, "command": command("environments", config)}
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(values, **texts)
 
 
 if __name__ == "__main__":

@@ -20,15 +20,15 @@ from typing import Any, Literal
 
 import numpy as np
 from cells import cell
-from script import main
-from study.report import Study, write_page
+from script import check_methods, command, main, page_folder
+from study.report import REFERENCE, Study, page_name, write_page
 from study.teams import PAIRS, TEAMS, Team
 from study.training import StudyConfig, train
 from study.worlds import WORLDS
 from tqdm.auto import tqdm
 
 SEED_COUNTS: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
-TIMED_STEPS, REPEATS = 8, 3
+TIMED_METHOD, TIMED_STEPS, REPEATS = "hacpo", 8, 3
 World = Literal["chain", "bandit", "lake"]
 
 
@@ -38,7 +38,7 @@ class HeterogeneityConfig(StudyConfig):
 
     world: World = "chain"
     """The token chain, the contextual bandit or Gymnasium's FrozenLake."""
-    methods: tuple[str, ...] = ("grpo", "gspo", "gspo_x2", "naive", "hacpo", "hacpo_sound", "hacpo_pessimistic")
+    methods: tuple[str, ...] = ("grpo", "gspo", "gspo_x2", "naive", "hacpo", "hacpo_sound", "hacpo_open")
     """What to train with; gspo must be among them, the others are compared with it."""
     output_dir: str = "docs"
     """Folder for heterogeneity.md and the folder heterogeneity/; with another world heterogeneity_<world>."""
@@ -47,8 +47,9 @@ class HeterogeneityConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if "gspo" not in self.methods:
-            raise ValueError(f"methods must contain gspo, the reference, got {', '.join(self.methods)}")
+        check_methods(self.methods, self.training, least=2)
+        if REFERENCE not in self.methods:
+            raise ValueError(f"methods must contain {REFERENCE}, the reference, got {', '.join(self.methods)}")
 
 
 def time_of_seeds(config: HeterogeneityConfig) -> dict[str, np.ndarray]:
@@ -58,7 +59,7 @@ def time_of_seeds(config: HeterogeneityConfig) -> dict[str, np.ndarray]:
     for repeat in range(REPEATS):
         for column, count in enumerate(SEED_COUNTS):
             times[repeat, column] = float(
-                train(WORLDS[config.world], PAIRS[0], "hacpo", short, list(range(count)))["seconds"]
+                train(WORLDS[config.world], PAIRS[0], TIMED_METHOD, short, list(range(count)))["seconds"]
             )
     return {"seconds": np.median(times, axis=0)}
 
@@ -87,11 +88,14 @@ def train_teams(config: HeterogeneityConfig, teams: Sequence[Team]) -> dict[tupl
 def run(config: HeterogeneityConfig) -> str:
     """Compute every cell, write the page; returns its first table."""
     study, work = WORLDS[config.world], Path(config.work_dir)
+    folder = page_folder(config.output_dir, page_name(study))
     results = train_teams(config, [*PAIRS, *TEAMS[1:]])
-    times = cell(work, f"{study.name}-time_of_seeds", cell_settings(config), partial(time_of_seeds, config))
+    timed = {**cell_settings(config), "team": repr(PAIRS[0]), "method": TIMED_METHOD, "steps": TIMED_STEPS}
+    times = cell(work, f"{study.name}-time_of_seeds", timed, partial(time_of_seeds, config))
     seconds = dict(zip(SEED_COUNTS, times["seconds"].tolist(), strict=True))
-    settings = config.shared_settings()
-    return write_page(Study(study, results, seconds, config.methods, settings, Path(config.output_dir)))
+    settings = {**config.shared_settings(), "command": command("heterogeneity", config)}
+    timing = f"{TIMED_STEPS} steps of HACPO, {PAIRS[0].name}: median of {REPEATS} runs"
+    return write_page(Study(study, results, seconds, timing, config.methods, settings, folder))
 
 
 if __name__ == "__main__":

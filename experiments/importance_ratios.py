@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from string import Template
 
@@ -25,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from pair.config import LLMPairConfig
 from ratio_study.recording import MEASURES, record_chain, record_language_pair
-from script import main
+from script import check_methods, command, main, page_folder
 from study.statistics import bootstrap_interval
 from study.teams import PAIRS
 from study.training import StudyConfig
@@ -61,6 +62,7 @@ class ImportanceRatiosConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_methods([self.method], self.training)
         if not get_method(self.method).shares:
             raise ValueError(f"method must be one that shares rollouts, got {self.method}")
         if self.minibatches < 2 or self.language_steps < 2:
@@ -77,11 +79,11 @@ class ImportanceRatiosConfig(StudyConfig):
 
 def run(config: ImportanceRatiosConfig) -> str:
     """Record every pair, write the page; returns its table."""
+    folder = page_folder(config.output_dir, "importance_ratios")
     ratios = record_pairs(config)
-    folder = Path(config.output_dir)
-    (folder / "importance_ratios").mkdir(parents=True, exist_ok=True)
     plot_ratios(ratios, config, folder / "importance_ratios" / "ratios.png")
     write_csv(ratios, folder / "importance_ratios" / "importance_ratios.csv")
+    write_seeds_csv(ratios, folder / "importance_ratios" / "by_seed.csv")
     table = ratios_table(ratios)
     (folder / "importance_ratios.md").write_text(page(table, drift_table(ratios), config), encoding="utf-8")
     return table
@@ -163,25 +165,31 @@ def plot_ratios(ratios: Ratios, config: ImportanceRatiosConfig, path: Path) -> N
     """Per-step means against steps, and the change within a step."""
     figure = Figure(figsize=(13, 4.6), layout="constrained")
     by_step, own_drift, cross_drift = figure.subplots(1, 3)
-    for colour, (name, measures) in zip(AGENT_COLOURS, ratios.items(), strict=False):
+    for colour, (name, measures) in zip(cycle(AGENT_COLOURS), ratios.items(), strict=False):
         for own, style in ((True, "--"), (False, "-")):
             steps = of_kind(measures["ratio"], own).mean((1, 2))
             by_step.plot(range(1, len(steps) + 1), steps, style, color=colour, label=None if own else name)
         _plot_drift(own_drift, drift(measures, own=True), colour)
         _plot_drift(cross_drift, drift(measures, own=False), colour)
     by_step.axhline(1 - config.delta, color="black", linewidth=0.6, linestyle=":")
-    by_step.annotate("1 − δ", (1, 1 - config.delta), xycoords=("axes fraction", "data"), ha="right", va="bottom")
-    by_step.set(title="Cross (lines) and self (dashed)", xlabel="training step", ylabel="mean importance ratio s")
+    by_step.annotate("1 − δ", (0.98, 1 - config.delta), xycoords=("axes fraction", "data"), ha="right", va="bottom")
+    by_step.set(title="Means: cross (lines), self (dashed)", xlabel="training step", ylabel="mean importance ratio s")
     minibatches = np.arange(config.minibatches)
     cross_drift.plot(minibatches, minibatches * config.delta_step, ":", color="black", linewidth=1)
     cross_drift.annotate("the bound, m·δ_step", (1, config.delta_step), fontsize=8, va="bottom", ha="right")
     for axes, kind in ((own_drift, "Self"), (cross_drift, "Cross")):
-        axes.set(title=f"{kind}: drift within a step", xlabel="mini-batch updates made, m", ylabel="mean s − at m = 0")
+        axes.set(
+            title=f"{kind}: drift within a step",
+            xlabel="mini-batch updates made, m",
+            ylabel="mean s, minus its value at m = 0",
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (by_step, own_drift, cross_drift):
         axes.grid(alpha=0.25)
     figure.legend(*by_step.get_legend_handles_labels(), loc="outside lower center", ncols=4)
-    figure.suptitle(f"{get_method(config.method).label}, token chain: {config.seeds} seeds, 95 % intervals")
+    label, chain = get_method(config.method).label, f"token chain: {config.seeds} seeds"
+    language = f"; language models: one seed, {config.language_steps} steps" if config.language_pair else ""
+    figure.suptitle(f"{label}; {chain}{language}. Drift: 95 % t intervals over seeds (language models: over steps)")
     figure.savefig(path, dpi=110)
 
 
@@ -203,10 +211,25 @@ def write_csv(ratios: Ratios, path: Path) -> None:
                 writer.writerow([name, learner + 1, sampler + 1, step + 1, minibatch, *values])
 
 
+def write_seeds_csv(ratios: Ratios, path: Path) -> None:
+    """What the tables are made of: one line for each pair and seed, means over steps, mini-batches and learners."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        drifts = ("self_drift", "cross_drift")
+        writer.writerow(["pair", "seed", "self_ratio", "cross_ratio", "cross_below", "cross_above", *drifts])
+        for name, measures in ratios.items():
+            columns = [of_kind(measures["ratio"], own).mean((0, 1)) for own in (True, False)]
+            columns += [of_kind(measures[key], own=False).mean((0, 1)) for key in ("below", "above")]
+            by_minibatch = [of_kind(measures["ratio"], own).mean(0) for own in (True, False)]  # (M, S)
+            columns += [ratio[-1] - ratio[0] for ratio in by_minibatch]
+            for seed, values in enumerate(zip(*columns, strict=True)):
+                writer.writerow([name, seed, *(f"{value:.6f}" for value in values)])
+
+
 def page(table: str, drifts: str, config: ImportanceRatiosConfig) -> str:
     """The page in Markdown."""
     values = {key: str(value) for key, value in asdict(config).items()}
-    values["method"] = get_method(config.method).label
+    values |= {"method": get_method(config.method).label, "command": command("importance_ratios", config)}
     moved = f"{(config.minibatches - 1) * config.delta_step:.3f}"
     return Template(PAGE.read_text(encoding="utf-8")).substitute(values, table=table, drifts=drifts, moved=moved)
 

@@ -24,14 +24,15 @@ from cells import cell
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from paradigm_study.arms import ARMS, Arm, train
-from script import main
-from study.statistics import Comparison, bootstrap_interval, compare, holm
+from script import command, main, page_folder
+from study.statistics import Comparison, bootstrap_interval, compare, difference, holm
 from study.teams import PAIRS, Team
 from study.training import StudyConfig
 from study.worlds import CHAIN
 from tqdm.auto import tqdm
 
 from hacrl_lab.plotting import AGENT_COLOURS
+from hacrl_lab.trainer import objective_settings
 
 PAGE = Path(__file__).parent / "paradigm_study" / "page.md"
 REFERENCE = "gspo"
@@ -53,6 +54,7 @@ class ParadigmsConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        objective_settings(self.training(REFERENCE))
         if not self.pairs or not set(self.pairs) <= set(range(len(PAIRS))):
             raise ValueError(f"pairs must be some of 0 ... {len(PAIRS) - 1}, got {self.pairs}")
 
@@ -64,6 +66,7 @@ class ParadigmsConfig(StudyConfig):
 
 def run(config: ParadigmsConfig) -> str:
     """Train every pair in every way, write the page; returns its table."""
+    folder = page_folder(config.output_dir, "paradigms")
     settings, work = {**config.shared_settings(), "world": CHAIN.sizes()}, Path(config.work_dir)
     cells = [(team, arm) for team in config.teams for arm in ARMS]
     results = {
@@ -75,8 +78,6 @@ def run(config: ParadigmsConfig) -> str:
         )
         for team, arm in tqdm(cells, desc="pairs × ways to train", unit="cell")
     }
-    folder = Path(config.output_dir)
-    (folder / "paradigms").mkdir(parents=True, exist_ok=True)
     plot_results(results, config, folder / "paradigms" / "alone.png")
     write_csv(results, config, folder / "paradigms" / "paradigms.csv")
     table = results_table(results, config)
@@ -118,7 +119,7 @@ def results_table(results: Results, config: ParadigmsConfig) -> str:
             final, gain = alone(results, team, arm), ""
             if arm.name != REFERENCE:
                 one, significant = against[team.name, arm.name]
-                gain = f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]{' *' if significant else ''}"
+                gain = difference(one, significant)
             in_turns = results[team.name, arm.name]["team"][-1].mean()
             numbers = [_agents(final), f"{final.mean():.3f}", gain, f"{in_turns:.3f}", f"{rollouts(config, arm):,}"]
             lines.append(f"| | {arm.paradigm} | {arm.label} | {' | '.join(numbers)} |")
@@ -138,7 +139,7 @@ def plot_results(results: Results, config: ParadigmsConfig, path: Path) -> None:
         _plot_team(axes, results, team)
     panels[0].set_yticks(range(len(ARMS)), [f"{arm.label}\n({arm.paradigm})" for arm in ARMS], fontsize=8)
     panels[0].invert_yaxis()
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     figure.suptitle(f"What each agent can do alone after training, {config.seeds} seeds, 95 % bootstrap intervals")
     figure.savefig(path, dpi=110)
 
@@ -154,7 +155,8 @@ def _plot_team(axes: Axes, results: Results, team: Team) -> None:
             axes.errorbar(values.mean(), place, xerr=error, fmt=marker, color=colour, capsize=2, label=label)
         if k < 2:
             start = alone(results, team, REFERENCE, 0)[k].mean()
-            axes.axvline(start, color=colour, linewidth=0.8, linestyle=":", label="before training" if k == 0 else None)
+            before = f"{names[k]}, before training"
+            axes.axvline(start, color=colour, linewidth=0.8, linestyle=":", label=before)
     axes.set(title=f"{team.name} ({team.heterogeneity})", xlabel="exact success", xlim=(0.2, 1))
     axes.grid(axis="x", alpha=0.25)
 
@@ -178,7 +180,8 @@ def write_csv(results: Results, config: ParadigmsConfig, path: Path) -> None:
 def page(table: str, config: ParadigmsConfig) -> str:
     """The page in Markdown."""
     settings = {key: str(value) for key, value in config.shared_settings().items()}
-    return Template(PAGE.read_text(encoding="utf-8")).substitute(settings, table=table)
+    text = PAGE.read_text(encoding="utf-8")
+    return Template(text).substitute(settings, table=table, command=command("paradigms", config))
 
 
 if __name__ == "__main__":

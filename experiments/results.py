@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 from ablations import AblationsConfig, train_variants, variants
 from heterogeneity import HeterogeneityConfig, World, train_teams
-from script import main
+from script import command, main, page_folder
 from study.statistics import bootstrap_interval
 from study.teams import PAIRS
 from study.worlds import CHAIN, WORLDS
+
+from hacrl_lab.evaluation import mean_interval
 
 PAPER = Path(__file__).with_name("paper")
 PAPER_PAIRS = {
@@ -61,18 +63,28 @@ class Row:
 
     claim: str
     source: str
-    paper: float
-    """Difference in the paper, mean over pairs and agents."""
+    paper: np.ndarray
+    """Difference in the paper, of every agent: (agents,)."""
     ours: np.ndarray
     """The same difference of ours for each seed, mean over pairs and agents: (S,)."""
     world: str = CHAIN.title
     """Where ours was measured."""
 
-    def verdict(self, low: float, high: float) -> str:
-        """By the sign of the paper's difference and our interval."""
-        if low <= 0 <= high:
-            return "not resolved"
-        return "agrees" if (low > 0) == (self.paper > 0) else "**disagrees**"
+    @property
+    def paper_interval(self) -> tuple[float, float]:
+        """95 % t interval of the mean over the paper's agents."""
+        mean, half = mean_interval(self.paper)
+        return mean - half, mean + half
+
+    @property
+    def verdict(self) -> str:
+        """By sign, if both intervals exclude 0."""
+        (low, high), (ours_low, ours_high) = self.paper_interval, bootstrap_interval(self.ours)
+        paper_open, ours_open = low <= 0 <= high, ours_low <= 0 <= ours_high
+        if paper_open or ours_open:
+            whose = "both" if paper_open and ours_open else "paper's" if paper_open else "ours"
+            return f"not resolved ({whose})"
+        return "agrees" if (ours_low > 0) == (low > 0) else "**disagrees**"
 
 
 def read_paper(name: str) -> list[dict[str, str]]:
@@ -81,29 +93,30 @@ def read_paper(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def paper_difference(method: str, reference: str, kind: str | None = None) -> float:
-    """Mean over pairs and agents of a difference in Tables 1 and 7, average over the seven benchmarks."""
+def paper_difference(method: str, reference: str, kind: str | None = None) -> np.ndarray:
+    """A difference in Tables 1 and 7, average over the seven benchmarks, of every agent of every pair: (agents,)."""
     lines = [line for line in read_paper("paper_results.csv") if line["table"] in ("1", "7")]
     value = {(line["pair"], line["agent"], line["method"]): float(line["avg"]) for line in lines}
     pairs = [pair for pair, its_kind in PAPER_PAIRS.items() if kind in (None, its_kind)]
-    agents = {(pair, agent) for pair, agent, _ in value if pair in pairs}
-    return float(np.mean([value[*one, method] - value[*one, reference] for one in agents]))
+    agents = {(pair, agent): None for pair, agent, _ in value if pair in pairs}
+    return np.array([value[*one, method] - value[*one, reference] for one in agents])
 
 
-def ablation_difference(table: str, column: str = "avg") -> float:
-    """HACPO minus the ablation of Table 2 or 3, mean over the agents of its pair."""
+def ablation_difference(table: str) -> np.ndarray:
+    """HACPO minus the ablation of Table 2 or 3, of every agent of its pair: (agents,)."""
     lines = read_paper("paper_results.csv")
-    ablated = [float(line[column]) for line in lines if line["table"] == table]
-    pair = next(line["pair"] for line in lines if line["table"] == table)
-    whole = [line for line in lines if line["table"] == "1" and line["pair"] == pair and line["method"] == "HACPO"]
-    return float(np.mean([float(line[column]) for line in whole]) - np.mean(ablated))
+    ablated = {(line["pair"], line["agent"]): float(line["avg"]) for line in lines if line["table"] == table}
+    whole = [line for line in lines if line["table"] == "1" and line["method"] == "HACPO"]
+    values = {(line["pair"], line["agent"].removesuffix("-Base")): float(line["avg"]) for line in whole}
+    return np.array([values[one] - ablated[one] for one in ablated])
 
 
-def alpha_difference(alpha: str, reference: str) -> float:
-    """MATH-500 with one α minus with another, mean over the pairs and agents of Table 4."""
+def alpha_difference(alpha: str, reference: str) -> np.ndarray:
+    """MATH-500 with one α minus with another, of every agent of every pair of Table 4: (agents,)."""
     lines = read_paper("paper_alpha.csv")
-    values = {a: [float(line["math500"]) for line in lines if line["alpha"] == a] for a in (alpha, reference)}
-    return float(np.mean(values[alpha]) - np.mean(values[reference]))
+    values = {(line["pair"], line["agent"], line["alpha"]): float(line["math500"]) for line in lines}
+    agents = {(pair, agent): None for pair, agent, _ in values}
+    return np.array([values[*one, alpha] - values[*one, reference] for one in agents])
 
 
 def rows(config: ResultsConfig) -> list[Row]:
@@ -152,38 +165,47 @@ def _final(results: Mapping[Any, Mapping[str, np.ndarray]], key: object) -> np.n
 
 def results_table(found: list[Row]) -> str:
     """Markdown; a difference is named once for all worlds."""
-    lines = ["| difference | where | paper | world | ours [95 %] | verdict |", "|---|---|---|---|---|---|"]
+    lines = ["| difference | where | paper [95 %] | world | ours [95 %] | verdict |", "|---|---|---|---|---|---|"]
     named = ""
     for row in found:
-        low, high = bootstrap_interval(row.ours)
-        ours = f"{row.ours.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
-        head = f"{row.claim} | {row.source} | {row.paper:+.3f}" if row.claim != named else " | | "
-        lines.append(f"| {head} | {row.world} | {ours} | {row.verdict(low, high)} |")
+        paper = _with_interval(row.paper.mean(), *row.paper_interval)
+        ours = _with_interval(row.ours.mean(), *bootstrap_interval(row.ours))
+        head = f"{row.claim} | {row.source} | {paper}" if row.claim != named else " | | "
+        lines.append(f"| {head} | {row.world} | {ours} | {row.verdict} |")
         named = row.claim
     return "\n".join(lines)
 
 
-def verdicts(found: list[Row]) -> str:
-    """How many rows agree, disagree and are not resolved."""
-    words = [row.verdict(*bootstrap_interval(row.ours)).strip("*") for row in found]
-    return ", ".join(f"{word} {words.count(word)}" for word in ("agrees", "disagrees", "not resolved"))
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
-def page(found: list[Row]) -> str:
+def write_csv(found: list[Row], path: Path) -> None:
+    """One line for each difference and world."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        sides = ("paper", "paper_low", "paper_high", "ours", "ours_low", "ours_high")
+        writer.writerow(["difference", "source", "world", *sides, "verdict"])
+        for row in found:
+            numbers = [row.paper.mean(), *row.paper_interval, row.ours.mean(), *bootstrap_interval(row.ours)]
+            verdict = row.verdict.strip("*")
+            writer.writerow([row.claim, row.source, row.world, *(f"{number:.6f}" for number in numbers), verdict])
+
+
+def page(found: list[Row], config: ResultsConfig) -> str:
     """The page in Markdown."""
     text = PAGE.read_text(encoding="utf-8")
     seeds = str(len(found[0].ours))
-    return Template(text).substitute(table=results_table(found), seeds=seeds, rows=len(found), verdicts=verdicts(found))
+    return Template(text).substitute(table=results_table(found), seeds=seeds, command=command("results", config))
 
 
 def run(config: ResultsConfig) -> str:
     """Write the page; returns its table."""
+    folder = page_folder(config.output_dir, "results")
     found = rows(config)
-    table = results_table(found)
-    folder = Path(config.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "results.md").write_text(page(found), encoding="utf-8")
-    return table
+    write_csv(found, folder / "results" / "results.csv")
+    (folder / "results.md").write_text(page(found, config), encoding="utf-8")
+    return results_table(found)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,26 @@ twice as many. Cells that are not yet in the work folder are trained.
 
 from __future__ import annotations
 
+import csv
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
+from string import Template
 
 import numpy as np
 from heterogeneity import HeterogeneityConfig, train_teams
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from script import main
-from study.statistics import compare, holm
+from script import command, main, page_folder
+from study.statistics import compare, difference, holm
 from study.teams import PAIRS, Team
 
 from hacrl_lab.methods import get_method
-from hacrl_lab.plotting import AGENT_COLOURS
+from hacrl_lab.plotting import AGENT_COLOURS, draw_band
 
+PAGE = Path(__file__).parent / "study" / "page_sample_efficiency.md"
 REFERENCE, DOUBLE = "gspo", "gspo_x2"
 RESAMPLES = 1000
 ROUNDING = 1e-12
@@ -98,8 +102,7 @@ def efficiency_table(results: Results, config: HeterogeneityConfig) -> str:
             gain = ""
             if method != DOUBLE:
                 one = found[team.name, method]
-                mark = " *" if significant[team.name, method] else ""
-                gain = f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]{mark}"
+                gain = difference(one, significant[team.name, method])
             name = f"**{team.name}**, {final[team.name, REFERENCE].mean():.3f}" if index == 0 else ""
             numbers = [f"{rollouts(config, method)[-1]:,}", f"{ratio} [{low}, {high}]", gain]
             lines.append(f"| {name} | {get_method(method).label} | {' | '.join(numbers)} |")
@@ -121,25 +124,37 @@ def plot_efficiency(results: Results, config: HeterogeneityConfig, path: Path) -
     for row in panels:
         row[0].set_ylabel("exact success, mean of the agents")
     figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(config.methods))
-    figure.suptitle(f"Success for what it costs to generate, {config.seeds} seeds")
+    figure.suptitle(f"Success against its cost, {config.seeds} seeds; bands are 95 % intervals (not paired)")
     figure.savefig(path, dpi=110)
 
 
 def _plot_team(axes: Axes, results: Results, config: HeterogeneityConfig, team: Team) -> None:
-    for colour, method in zip(AGENT_COLOURS, config.methods, strict=False):
-        mean = results[team.name, method]["success"].mean((1, 2))
+    for colour, method in zip(cycle(AGENT_COLOURS), config.methods, strict=False):
+        curve = results[team.name, method]["success"].mean(1)
         style = "--" if method == DOUBLE else "-"
-        axes.plot(rollouts(config, method), mean, style, color=colour, label=get_method(method).label)
+        draw_band(axes, rollouts(config, method).tolist(), curve, colour, get_method(method).label, style)
     axes.set_title(f"{team.name} ({team.heterogeneity})")
     axes.grid(alpha=0.25)
 
 
+def write_csv(results: Results, config: HeterogeneityConfig, path: Path) -> None:
+    """The curves: one line for each team, method and step, one column for each seed."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["team", "method", "step", "rollouts", *(f"seed {seed}" for seed in range(config.seeds))])
+        for team in PAIRS:
+            for method in config.methods:
+                curve = results[team.name, method]["success"].mean(1)
+                for step, (generated, values) in enumerate(zip(rollouts(config, method), curve, strict=True)):
+                    writer.writerow([team.name, method, step, generated, *(f"{value:.5f}" for value in values)])
+
+
 def run(config: SampleEfficiencyConfig) -> str:
     """Write the page; returns its table."""
+    folder = page_folder(config.output_dir, "sample_efficiency")
     results = train_teams(config, PAIRS)
-    folder = Path(config.output_dir)
-    (folder / "sample_efficiency").mkdir(parents=True, exist_ok=True)
     plot_efficiency(results, config, folder / "sample_efficiency" / "rollouts.png")
+    write_csv(results, config, folder / "sample_efficiency" / "sample_efficiency.csv")
     table = efficiency_table(results, config)
     (folder / "sample_efficiency.md").write_text(page(table, config), encoding="utf-8")
     return table
@@ -147,27 +162,9 @@ def run(config: SampleEfficiencyConfig) -> str:
 
 def page(table: str, config: HeterogeneityConfig) -> str:
     """The page in Markdown."""
-    return f"""# What sharing saves
-
-*Written by `python experiments/sample_efficiency.py` from the runs of [heterogeneity.md](heterogeneity.md):
-{config.seeds} seeds, {config.steps} steps of {config.prompts_per_step} questions × {config.group_size} answers for each
-agent, GSPO×2 with twice as many answers and updates.*
-
-The paper's headline is that models that share are better than models that train alone with twice the rollouts.
-*Needed for GSPO's end*: rollouts that an agent generates until the pair's success, mean over seeds, reaches GSPO's
-final one (named with the pair), divided by all of GSPO's rollouts, with a 95 % bootstrap interval over seeds: below 1
-saves rollouts. *End − GSPO×2's end*: the headline, success after half of GSPO×2's rollouts minus GSPO×2's, paired by
-seed; * marks differences that remain significant at 5 % together (Wilcoxon, Holm).
-
-{table}
-
-![success against rollouts](sample_efficiency/rollouts.png)
-
-With the default settings the headline does not hold for HACPO on this world: it is below GSPO×2 everywhere. Plain
-pooling (Naive) reaches GSPO's end with 0.6 to 0.8 of the rollouts; with half of GSPO×2's rollouts it is significantly
-above it on one pair, below it on one and not told apart on four. HACPO with the pessimistic clip needs 0.7 to 0.8 of
-GSPO's rollouts and is below GSPO×2 on one pair, not told apart on five.
-"""
+    values = {"command": command("sample_efficiency", config), "table": table}
+    values |= {key: str(value) for key, value in config.shared_settings().items()}
+    return Template(PAGE.read_text(encoding="utf-8")).substitute(values)
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from scipy import stats
-from script import main
+from script import check_methods, command, main, page_folder
 from study.statistics import Comparison, compare, holm
 from study.training import StudyConfig, train_with
 from study.worlds import BANDIT
@@ -51,7 +51,7 @@ class SharingMapConfig(StudyConfig):
 
     seeds: int = 64
     """Independent bandits, each with agents of its own."""
-    methods: tuple[str, ...] = ("hacpo", "naive", "hacpo_sound", "hacpo_pessimistic")
+    methods: tuple[str, ...] = ("hacpo", "naive", "hacpo_sound", "hacpo_alpha0", "hacpo_pessimistic", "hacpo_open")
     """What to compare with GSPO."""
     knowledge: float = 2.0
     """How much larger the stronger agent's logits are along a right answer that it knows."""
@@ -64,6 +64,7 @@ class SharingMapConfig(StudyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_methods((REFERENCE, *self.methods), self.training, least=2)
         if unshared := [method for method in self.methods if not get_method(method).shares]:
             raise ValueError(f"methods must be ones that share rollouts, got {', '.join(unshared)}")
 
@@ -81,6 +82,7 @@ def train(place: Place, method: str, config: SharingMapConfig) -> dict[str, np.n
 
 def run(config: SharingMapConfig) -> str:
     """Train at every point, write the page; returns its first table."""
+    folder = page_folder(config.output_dir, "sharing_map")
     settings = {**config.shared_settings(), "world": BANDIT.sizes()}
     settings |= {"knowledge": config.knowledge, "learning_rate": config.learning_rate}
     points = list(product(PLACES, (REFERENCE, *config.methods)))
@@ -93,13 +95,11 @@ def run(config: SharingMapConfig) -> str:
         )
         for place, method in tqdm(points, desc="points × methods", unit="run")
     }
-    folder = Path(config.output_dir)
-    (folder / "sharing_map").mkdir(parents=True, exist_ok=True)
     found = gains(results, config)
     for method in config.methods:
         plot_map(found, results, method, config, folder / "sharing_map" / f"{method}.png")
-    write_csv(results, config, folder / "sharing_map" / "sharing_map.csv")
-    table = gains_table(found, results, config)
+    write_csv(results, folder / "sharing_map" / "sharing_map.csv")
+    table = gains_table(found, config)
     (folder / "sharing_map.md").write_text(page(table, trends_table(found, results, config), config), encoding="utf-8")
     return table
 
@@ -116,7 +116,7 @@ def gains(results: Results, config: SharingMapConfig) -> Gains:
     return {key: (one, yes) for key, one, yes in zip(keys, found, significant, strict=True)}
 
 
-def gains_table(found: Gains, results: Results, config: SharingMapConfig) -> str:
+def gains_table(found: Gains, config: SharingMapConfig) -> str:
     """How often each method helps and hurts each agent, and where most."""
     lines = [
         "| method | agent | helps | hurts | mean gain | most | least |",
@@ -154,7 +154,7 @@ def trends_table(found: Gains, results: Results, config: SharingMapConfig) -> st
 
 def plot_map(found: Gains, results: Results, method: str, config: SharingMapConfig, path: Path) -> None:
     """Gain over GSPO: one row an agent, one column a distance, gap against overlap inside."""
-    figure = Figure(figsize=(11.5, 6.6), layout="constrained")
+    figure = Figure(figsize=(13, 6.6), layout="constrained")
     panels = figure.subplots(len(NAMES), len(DISTANCES), sharex=True, sharey=True)
     limit = max(abs(found[place, one, k][0].mean) for place, one, k in found)
     images: list[AxesImage] = []
@@ -170,7 +170,8 @@ def plot_map(found: Gains, results: Results, method: str, config: SharingMapConf
         row[0].set_ylabel("capability gap")
     figure.colorbar(images[0], ax=panels, label="success after training − GSPO's")
     figure.suptitle(
-        f"{get_method(method).label}: gain over training alone, {config.seeds} seeds, * significant together"
+        f"{get_method(method).label}: gain over training alone [95 % bootstrap interval], {config.seeds} seeds, "
+        "* significant together"
     )
     figure.savefig(path, dpi=110)
 
@@ -182,13 +183,13 @@ def _plot_panel(axes: Axes, found: Gains, method: str, k: int, distance: float, 
         one, significant = found[Place(GAPS[row], OVERLAPS[column], distance), method, k]
         colour = "white" if abs(value) > 0.6 * limit else "black"
         text = f"{value:+.3f}{' *' if significant else ''}\n[{one.low:+.3f}, {one.high:+.3f}]"
-        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+        axes.text(column, row, text, ha="center", va="center", fontsize=7.5, color=colour)
     axes.set_xticks(range(len(OVERLAPS)), [str(value) for value in OVERLAPS])
     axes.set_yticks(range(len(GAPS)), [str(value) for value in GAPS])
     return image
 
 
-def write_csv(results: Results, config: SharingMapConfig, path: Path) -> None:
+def write_csv(results: Results, path: Path) -> None:
     """One line for each point, method, agent and seed."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -208,7 +209,8 @@ def page(table: str, trends: str, config: SharingMapConfig) -> str:
     settings = {key: str(value) for key, value in {**asdict(config), **BANDIT.sizes()}.items()}
     pictures = "\n\n".join(f"![{get_method(m).label}](sharing_map/{m}.png)" for m in config.methods)
     text = PAGE.read_text(encoding="utf-8")
-    return Template(text).substitute(settings, table=table, trends=trends, pictures=pictures)
+    texts = {"table": table, "trends": trends, "pictures": pictures, "command": command("sharing_map", config)}
+    return Template(text).substitute(settings, **texts)
 
 
 if __name__ == "__main__":

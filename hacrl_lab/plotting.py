@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hacrl_lab.evaluation import mean_interval
+
 AGENT_COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -18,6 +20,7 @@ AGENT_COLOURS = (
     "#E69F00",
     "#56B4E9",
     "#000000",
+    "#999999",
 )  # Okabe and Ito: colour-blind safe
 BAR_COLOURS = ("#BBBBBB", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
 
@@ -94,6 +97,13 @@ def plot_before_after(
     figure.legend(*panels[0][0].get_legend_handles_labels(), fontsize=8, loc="outside right center")
     figure.suptitle("Each agent alone, before training and after")
     figure.savefig(path, dpi=130)
+
+
+def draw_band(axes: Axes, x: Sequence[float], values: np.ndarray, colour: str, label: str, style: str = "-") -> None:
+    """A curve's mean over independent units and its 95 % interval; values (points, units)."""
+    mean, half = np.array([mean_interval(at_one_point) for at_one_point in values]).T
+    axes.plot(x, mean, style, color=colour, label=label)
+    axes.fill_between(x, mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
 
 
 def _draw(axes: Axes, curves: Curves, key: str, label: str, **look: str) -> None:

@@ -16,10 +16,11 @@ from envs.experts import demonstrate, optimal_policy
 from envs.views import View, as_it_is, card_sum_only, pole_signs, row_and_column, taxi_parts
 from hacrl_lab.agents.episodic import Episodes, EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import MLP, CausalNetwork, Linear
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.seeding import PURPOSES, RandomStream
 from hacrl_lab.teaching import teach
 
-WEIGHTS, LESSONS = 10, 11  # keys of random streams
+WEIGHTS, LESSONS = PURPOSES + 10, PURPOSES + 11  # keys of random streams
+AGENTS = ("single moves", "macro-moves")
 
 
 @dataclass(frozen=True)
@@ -47,28 +48,29 @@ class Setting:
     options: tuple[tuple[str, Any], ...] = ()
     """Of the environment."""
 
-    @property
-    def agent_names(self) -> tuple[str, str]:
-        """The agents."""
-        return "single moves", "macro-moves"
-
     def world(self) -> EpisodeWorld:
         """The world, made anew."""
         make = partial(gymnasium.make, self.environment, disable_env_checker=True, **dict(self.options))
         return EpisodeWorld(make, self.success, self.max_steps, self.starts)
 
     def description(self) -> dict[str, Any]:
-        """What results depend on, for the record."""
+        """What results depend on, for the record; functions by name and arguments."""
         plain = ("name", "environment", "about", "max_steps", "steps", "starts", "taught", "learning_rate", "options")
-        return {name: getattr(self, name) for name in plain}
+        code = {name: _named(getattr(self, name)) for name in ("success", "other_view")}
+        return {**{name: getattr(self, name) for name in plain}, **code}
+
+
+def _named(function: Callable[..., Any]) -> list[Any]:
+    """A function's name and the arguments that were filled in."""
+    if isinstance(function, partial):
+        return [function.func.__name__, *function.args, *sorted(function.keywords.items())]
+    return [function.__name__]
 
 
 def make_agents(setting: Setting, world: EpisodeWorld, seeds: Sequence[int]) -> list[EpisodicAgent]:
     """A linear policy in single moves and a multilayer one with macro-moves and another view, taught if need be."""
     agents = []
-    for k, (name, pairs, view) in enumerate(
-        zip(setting.agent_names, (False, True), (as_it_is, setting.other_view), strict=True)
-    ):
+    for k, (name, pairs, view) in enumerate(zip(AGENTS, (False, True), (as_it_is, setting.other_view), strict=True)):
         vocabulary = Vocabulary(world.moves, pairs)
         features = view(torch.zeros(1, world.observation_size, dtype=torch.float64)).shape[-1]
         network: CausalNetwork = MLP(features, vocabulary.size) if pairs else Linear(features, vocabulary.size)

@@ -13,9 +13,9 @@ from torch import Tensor
 from envs.bandit import BanditWorld
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.importance import sequence_importance_ratio
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.seeding import PURPOSES, RandomStream
 
-HABITS = 40  # key of random streams
+HABITS = PURPOSES + 40  # key of random streams
 NAMES = ("stronger", "weaker")
 
 

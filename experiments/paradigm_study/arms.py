@@ -17,12 +17,12 @@ from tqdm.auto import trange
 from envs.chain import ChainWorld
 from hacrl_lab.agents.neural import Critic, NeuralAgent
 from hacrl_lab.agents.turns import TurnTakingTeam
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.seeding import PURPOSES, RandomStream
 from hacrl_lab.trainer import Trainer
 from paradigm_study.distillation import OffPolicyDistillation, OnPolicyDistillation
 from paradigm_study.ppo import PPO
 
-CRITICS = 30  # key of random streams
+CRITICS = PURPOSES + 30  # key of random streams
 
 
 class Loop(Protocol):
@@ -105,7 +105,7 @@ ARMS = (
     Arm("team_x2", "one team, in turns, ×2", "joint", partial(together, method="gspo_x2"), 2),
     Arm("naive", "Naive", "HACRL", partial(alone, method="naive"), 2),
     Arm("hacpo", "HACPO", "HACRL", partial(alone, method="hacpo"), 2),
-    Arm("hacpo_pessimistic", "HACPO, pessimistic", "HACRL", partial(alone, method="hacpo_pessimistic"), 2),
+    Arm("hacpo_open", "HACPO, open", "HACRL", partial(alone, method="hacpo_open"), 2),
 )
 
 

@@ -9,9 +9,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from hacrl_lab.agents.base import Agent, World
+from hacrl_lab.seeding import PURPOSES
 from study.teams import Team
 
-WEIGHTS, LESSONS = 20, 21  # keys of random streams
+WEIGHTS, LESSONS = PURPOSES + 20, PURPOSES + 21  # keys of random streams
 
 WorldT = TypeVar("WorldT", bound=World)
 AgentT = TypeVar("AgentT", bound=Agent)

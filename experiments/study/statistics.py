@@ -1,8 +1,9 @@
 """How methods are compared: the same seeds under both, intervals by bootstrap, corrections for many comparisons.
 
 After Agarwal et al. (2021), "Deep Reinforcement Learning at the Edge of the Statistical Precipice": interquartile means
-and probability of improvement with bootstrap intervals rather than means of a few runs. Seeds are paired: a difference
-is taken within a seed, and whole seeds are resampled.
+with bootstrap intervals and probability of improvement rather than means of a few runs. Seeds are paired: a difference
+is taken within a seed, whole seeds are resampled, and improvement is counted within seeds (their P(X > Y) compares all
+runs with all; a pairing makes the difference of two methods on the same problem visible).
 """
 
 from __future__ import annotations
@@ -52,6 +53,11 @@ def compare(values: np.ndarray, reference: np.ndarray) -> Comparison:
     improved = ((difference > 0) + 0.5 * (difference == 0)).mean()
     p_value = float(np.asarray(stats.wilcoxon(difference))[1]) if np.any(difference) else 1.0
     return Comparison(float(difference.mean()), *bootstrap_interval(difference), float(improved), p_value)
+
+
+def difference(one: Comparison, significant: bool) -> str:
+    """As in the tables: mean difference, interval, and a star if it remains significant after correction."""
+    return f"{one.mean:+.3f} [{one.low:+.3f}, {one.high:+.3f}]{' *' if significant else ''}"
 
 
 def holm(p_values: Sequence[float], level: float = 1 - CONFIDENCE) -> list[bool]:

@@ -1,9 +1,9 @@
-"""Training a team, all seeds at once, with exact success after every step."""
+"""Training a team, all seeds at once, with success measured after every step."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
@@ -65,8 +65,9 @@ def train(
     """One cell.
 
     Returns:
-        ``success``, exact, before training and after every step, (steps + 1, agents, S); ``clipped``, share of cross
-        rollouts, (agents, S), nan for a method that does not share; ``seconds``, without making the agents, ().
+        ``success``, as its world measures it, before training and after every step, (steps + 1, agents, S);
+        ``clipped``, share of cross rollouts, (agents, S), nan for a method that does not share; ``seconds``, without
+        making the agents, ().
     """
     world = study.world(seeds)
     agents = study.make_agents(team, world, seeds)
@@ -94,6 +95,19 @@ def train_with(
         clipped.append(crossed_clip_fraction(metrics, trainer.names))
     seconds = time.perf_counter() - started
     return {"success": np.array(curve), "clipped": np.mean(clipped, axis=0), "seconds": np.array(seconds)}
+
+
+BY_SEED = ("agent", "seed", "initial", "final", "clipped")
+"""The columns of :func:`by_seed`."""
+
+
+def by_seed(arrays: Mapping[str, np.ndarray], team: Team) -> Iterator[list[str]]:
+    """For CSV files: one line for each agent and seed of what :func:`train` returns."""
+    success, clipped = arrays["success"], arrays["clipped"]
+    for k, spec in enumerate(team.agents):
+        for seed in range(success.shape[-1]):
+            values = success[0, k, seed], success[-1, k, seed], clipped[k, seed]
+            yield [f"{k + 1}: {spec.label}", str(seed), *(f"{value:.6f}" for value in values)]
 
 
 def crossed_clip_fraction(metrics: Metrics, names: list[str]) -> np.ndarray:

@@ -12,7 +12,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = {
     "heterogeneity_bandit": ("--world", "bandit", "--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
-    "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4"),
+    "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4", "--exchange-pairs", "0"),
     "importance_ratios": ("--seeds", "2", "--steps", "1", "--no-language-pair"),
     "sharing_map": ("--methods", "hacpo", "--seeds", "2", "--steps", "1"),
     "paradigms": ("--pairs", "0", "--seeds", "2", "--steps", "1"),
@@ -54,3 +54,28 @@ def test_impossible_settings_are_refused(study: str) -> None:
     done = run(study, "--seeds", "1")
     assert done.returncode == 2
     assert "seeds must be ≥ 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("study", "arguments", "message"),
+    [
+        ("heterogeneity", ("--methods", "gspo"), "at least 2 different ones"),
+        ("heterogeneity", ("--minibatches", "16"), "got 32 > 16 in a step of GSPO×2"),
+        ("ablations", ("--prompts-per-step", "3"), "got 4 > 3"),
+        ("environments", ("--methods", "gspo", "nonsense"), "unknown method 'nonsense'"),
+        ("bandit", ("--steps", "-2"), "steps ≥ 1"),
+        ("bandit", ("--seeds", "0"), "seeds must be ≥ 2"),
+        ("llm_pair", ("--seed", "-1"), "seed must be ≥ 0"),
+        ("llm_pair", ("--steps", "0"), "steps must be ≥ 1"),
+        ("benchmark_core", ("--agents", "0"), "agents must be ≥ 1"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once(
+    study: str, arguments: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    folder = () if study in ("llm_pair", "benchmark_core") else ("--output-dir", str(tmp_path))
+    done = run(study, *arguments, *folder)
+    assert done.returncode in (1, 2)
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*/cells"))

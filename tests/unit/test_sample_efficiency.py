@@ -26,7 +26,7 @@ def test_the_first_crossing_counts(target: float, expected: float) -> None:
 
 
 def test_gspo_x2_generates_twice_as_many() -> None:
-    config = HeterogeneityConfig(steps=2, prompts_per_step=3, group_size=4)
+    config = HeterogeneityConfig(steps=2, prompts_per_step=3, group_size=4, minibatches=1)
     assert rollouts(config, "gspo").tolist() == [0, 12, 24]
     assert rollouts(config, "gspo_x2").tolist() == [0, 24, 48]
 
