@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -23,11 +23,12 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from script import check_methods, main
+from study.training import LoopConfig
 from tqdm.auto import trange
 
 from envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
-from hacrl_lab.config import TrainingConfig, save_config
+from hacrl_lab.config import save_config
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS, draw_band
@@ -41,13 +42,15 @@ WEIGHTS = PURPOSES + 1  # key of the random stream of initial logits
 
 
 @dataclass(frozen=True)
-class BanditConfig:
+class BanditConfig(LoopConfig):
     """Train two tabular agents on contextual bandits with several methods, all seeds at once."""
 
-    methods: tuple[str, ...] = ("gspo", "gspo_x2", "naive", "hacpo")
-    """What to train with; later ones are compared with the first."""
     seeds: int = 256
     """Independent bandits with their agents, from seed 0 on."""
+    prompts_per_step: int = 8
+    """Prompts in a step."""
+    methods: tuple[str, ...] = ("gspo", "gspo_x2", "naive", "hacpo")
+    """What to train with; later ones are compared with the first."""
     steps: int = 60
     """Training steps."""
     contexts: int = 8
@@ -60,40 +63,18 @@ class BanditConfig:
     """Share of the responses that are right, at least one a context."""
     knowledge: float = 2.0
     """How much larger the logits along one right response are in the contexts that an agent knows."""
-    prompts_per_step: int = 8
-    """Prompts in a step."""
-    group_size: int = 8
-    """Rollouts of each agent for each prompt."""
-    minibatches: int = 2
-    """Updates in a step."""
     optimizer: Literal["sgd", "adam"] = "sgd"
     """Plain gradient ascent on the logits, or Adam."""
     learning_rate: float = 1.0
     """Step size."""
-    epsilon_low: float = 0.2
-    """Own rollouts: lower clip width."""
-    epsilon_high: float = 0.2
-    """Own rollouts: upper clip width."""
-    alpha: float = 1.0
-    """Cross rollouts: exponent of the exponential weight."""
-    delta: float = 0.2
-    """Cross rollouts: clip width."""
-    delta_step: float = 0.025
-    """Cross rollouts: tightening of the clip with each mini-batch."""
-    capability_window: int = 5
-    """Steps over which capabilities are averaged."""
     output_dir: str = "runs/bandit"
     """Folder for the table, the curves and the configuration; written over."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_methods(self.methods, self.training)
-        if self.seeds < 2 or self.steps < 1:
-            raise ValueError(f"seeds must be ≥ 2 and steps ≥ 1, got {self.seeds} and {self.steps}")
-
-    def training(self, method: str) -> TrainingConfig:
-        """The training settings of one method."""
-        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(BanditConfig)}
-        return TrainingConfig(method=method, **{name: getattr(self, name) for name in shared})
+        if self.steps < 1:
+            raise ValueError(f"steps must be ≥ 1, got {self.steps}")
 
 
 def knowing_agents(config: BanditConfig, world: BanditWorld, seeds: list[int]) -> list[TabularAgent]:

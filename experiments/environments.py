@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import cycle, product
 from pathlib import Path
@@ -27,10 +27,10 @@ from environment_study.agents import AGENTS, ENVIRONMENTS, Setting, make_agents
 from matplotlib.figure import Figure
 from script import check_methods, command, main, page_folder
 from study.statistics import bootstrap_interval, compare, difference, holm
+from study.training import LoopConfig
 from tqdm.auto import tqdm
 
 from envs.episodes import EnvironmentStarts
-from hacrl_lab.config import TrainingConfig
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS, draw_band
@@ -41,33 +41,17 @@ EVALUATION = 10**6  # added to a seed, so that evaluation draws other numbers th
 
 
 @dataclass(frozen=True)
-class EnvironmentsConfig:
+class EnvironmentsConfig(LoopConfig):
     """Train pairs of agents in Gymnasium environments with several methods."""
 
-    environments: tuple[str, ...] = tuple(ENVIRONMENTS)
-    """Which environments."""
-    methods: tuple[str, ...] = ("gspo", "hacpo", "hacpo_sound")
-    """What to train with; later ones are compared with the first."""
     seeds: int = 16
     """Independent pairs of agents."""
     prompts_per_step: int = 8
     """Initial states in a step."""
-    group_size: int = 8
-    """Episodes of each agent from each initial state."""
-    minibatches: int = 2
-    """Updates in a step."""
-    epsilon_low: float = 0.2
-    """Own rollouts: lower clip width."""
-    epsilon_high: float = 0.2
-    """Own rollouts: upper clip width."""
-    alpha: float = 1.0
-    """Cross rollouts: exponent of the exponential weight."""
-    delta: float = 0.2
-    """Cross rollouts: clip width."""
-    delta_step: float = 0.025
-    """Cross rollouts: tightening of the clip with each mini-batch."""
-    capability_window: int = 5
-    """Steps over which capabilities are averaged."""
+    environments: tuple[str, ...] = tuple(ENVIRONMENTS)
+    """Which environments."""
+    methods: tuple[str, ...] = ("gspo", "hacpo", "hacpo_sound")
+    """What to train with; later ones are compared with the first."""
     eval_episodes: int = 64
     """Episodes of each agent before and after training, for every seed."""
     output_dir: str = "docs"
@@ -76,18 +60,14 @@ class EnvironmentsConfig:
     """Folder for what has been computed."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if unknown := set(self.environments) - set(ENVIRONMENTS):
             raise ValueError(f"unknown environments {sorted(unknown)}; choose from {', '.join(ENVIRONMENTS)}")
         if not self.environments:
             raise ValueError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}")
         check_methods(self.methods, self.training, least=2)
-        if self.seeds < 2 or self.eval_episodes < 1:
-            raise ValueError(f"seeds must be ≥ 2 and eval_episodes ≥ 1, got {self.seeds} and {self.eval_episodes}")
-
-    def training(self, method: str) -> TrainingConfig:
-        """The training settings of one method."""
-        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(self)}
-        return TrainingConfig(method=method, **{name: getattr(self, name) for name in shared})
+        if self.eval_episodes < 1:
+            raise ValueError(f"eval_episodes must be ≥ 1, got {self.eval_episodes}")
 
 
 def train(setting: Setting, method: str, config: EnvironmentsConfig) -> dict[str, np.ndarray]:

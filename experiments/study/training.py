@@ -19,13 +19,11 @@ from study.teams import Team
 
 
 @dataclass(frozen=True)
-class StudyConfig:
-    """What the studies have in common."""
+class LoopConfig:
+    """What all experiments on small worlds have in common."""
 
     seeds: int = 32
     """Independent worlds, each with agents of its own."""
-    steps: int = 40
-    """Training steps."""
     prompts_per_step: int = 16
     """Questions in a step."""
     group_size: int = 8
@@ -46,13 +44,26 @@ class StudyConfig:
     """Steps over which capabilities are averaged."""
 
     def __post_init__(self) -> None:
-        if self.seeds < 2 or self.steps < 1:
-            raise ValueError(f"seeds must be ≥ 2 and steps ≥ 1, got {self.seeds} and {self.steps}")
+        if self.seeds < 2:
+            raise ValueError(f"seeds must be ≥ 2, got {self.seeds}")
 
     def training(self, method: str) -> TrainingConfig:
         """The training settings of one method."""
-        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(StudyConfig)}
+        shared = {field.name for field in fields(TrainingConfig)} & {field.name for field in fields(LoopConfig)}
         return TrainingConfig(method=method, **{name: getattr(self, name) for name in shared})
+
+
+@dataclass(frozen=True)
+class StudyConfig(LoopConfig):
+    """What the studies have in common."""
+
+    steps: int = 40
+    """Training steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.steps < 1:
+            raise ValueError(f"steps must be ≥ 1, got {self.steps}")
 
     def shared_settings(self) -> dict[str, Any]:
         """Everything of this class that results depend on."""

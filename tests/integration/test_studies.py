@@ -63,7 +63,7 @@ def test_impossible_settings_are_refused(study: str) -> None:
         ("heterogeneity", ("--minibatches", "16"), "got 32 > 16 in a step of GSPO×2"),
         ("ablations", ("--prompts-per-step", "3"), "got 4 > 3"),
         ("environments", ("--methods", "gspo", "nonsense"), "unknown method 'nonsense'"),
-        ("bandit", ("--steps", "-2"), "steps ≥ 1"),
+        ("bandit", ("--steps", "-2"), "steps must be ≥ 1"),
         ("bandit", ("--seeds", "0"), "seeds must be ≥ 2"),
         ("llm_pair", ("--seed", "-1"), "seed must be ≥ 0"),
         ("llm_pair", ("--steps", "0"), "steps must be ≥ 1"),
