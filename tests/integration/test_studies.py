@@ -12,6 +12,7 @@ EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 SMALL = {
     "heterogeneity_bandit": ("--world", "bandit", "--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
+    "sample_efficiency": ("--methods", "gspo", "gspo_x2", "hacpo", "--seeds", "2", "--steps", "1"),
     "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4", "--exchange-pairs", "0"),
     "importance_ratios": ("--seeds", "2", "--steps", "1", "--no-language-pair"),
     "sharing_map": ("--methods", "hacpo", "--seeds", "2", "--steps", "1"),
