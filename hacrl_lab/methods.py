@@ -21,7 +21,7 @@ hacpo_sound         lagged, leave-one-out and capped together
 Controls of this project, which exchange parts between HACPO and Naive (``docs/ablations.md``):
 
 hacpo_pessimistic   (iv) with GSPO's pessimistic minimum instead of a clip on both sides
-hacpo_open          (iii) dropped and (iv) with the pessimistic minimum: nothing weakens an unlikely right answer twice
+hacpo_open          (iii) dropped and (iv) with the pessimistic minimum: an unlikely right answer teaches with s itself
 hacpo_open_below    (iii) dropped and (iv) without its lower bound for A > 0: the half that frees right answers
 hacpo_open_above    (iii) dropped and (iv) without its upper bound for A < 0: the half that frees wrong ones
 naive_two_sided     plain pooling whose clip of the others' rollouts is on both sides
