@@ -1,4 +1,4 @@
-"""Two different language models teach each other: HACPO against GSPO from the same start.
+"""Two different language models learn from each other: HACPO against GSPO from the same start.
 
     python experiments/llm_pair.py                                     the lab's own small pair, on a CPU, in minutes
     python experiments/llm_pair.py --size base --device cuda           a larger pair, on a GPU
@@ -13,21 +13,21 @@ from __future__ import annotations
 import sys
 
 import tyro
-from pair.config import LLMPairConfig, resumed
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
+from language_pair.options import Options, resumed
 
 
 def main() -> int:
     """Run from the command line; returns the exit status."""
-    config = tyro.cli(LLMPairConfig, description=__doc__)
+    options = tyro.cli(Options, description=__doc__)
     try:
-        if config.resume is not None:
-            config = resumed(config)
-        from pair.run import run  # here, so that --help answers at once and verifier processes stay small
+        if options.resume is not None:
+            options = resumed(options)
+        from language_pair.run import run  # here, so that --help answers at once and verifier processes stay small
 
-        run(config)
+        run(options)
     except (LabError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,11 +10,12 @@ and returns an array that broadcasts against ``rewards``. All are plain array op
 gives the single-agent algorithms.
 
 A ``*_mean`` is a formula to the letter, and the theorems speak of it; the ``*_baseline`` of the same name trains and
-also guards against prompts whose rewards are all equal (D5), HACPO's own also against a mean above 1 (D4).
+also guards against prompts whose rewards are all equal (decision 5), HACPO's own also against a mean above 1
+(decision 4).
 
-Decisions: D2 (the learner's baseline is used for every sampler's rollouts; the sampler's is
-:func:`sampler_capability_aware_baseline`), D4 (binary rewards and a baseline above 1: the agent's own mean),
-D5 (equal rewards: the baseline is their value, the advantage exactly 0).
+Decisions: 2 (the learner's baseline is used for every sampler's rollouts; the sampler's is
+:func:`sampler_capability_aware_baseline`), 4 (binary rewards and a baseline above 1: the agent's own mean),
+5 (equal rewards: the baseline is their value, the advantage exactly 0).
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def capability_aware_mean(rewards: Tensor, capability_ratios: Tensor, learner: i
 
 
 def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
-    """HACPO's baseline: :func:`capability_aware_mean` (Eq. 7) with decisions D4 and D5.
+    """HACPO's baseline: :func:`capability_aware_mean` (Eq. 7) with decisions 4 and 5.
 
     Returns:
         Shape (..., 1, P, 1).
@@ -88,7 +89,7 @@ def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learne
 
 
 def sampler_capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
-    """Each rollout against the capability-aware baseline of the agent that *sampled* it, μ̂_j (Eq. 10's reading; D2).
+    """Each rollout against the capability-aware baseline of the agent that *sampled* it, μ̂_j (Eq. 10; decision 2).
 
     Returns:
         Shape (..., n, P, 1).
@@ -123,7 +124,7 @@ def leave_one_out_capability_mean(rewards: Tensor, capability_ratios: Tensor, le
 
 
 def leave_one_out_capability_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
-    """:func:`leave_one_out_capability_mean` with decision D5. Returns shape (..., 1, P, G).
+    """:func:`leave_one_out_capability_mean` with decision 5. Returns shape (..., 1, P, G).
 
     The guard looks at all rewards, the rollout's own included; the exact statement is of the mean without it.
     """
@@ -154,7 +155,7 @@ def calibrated_mean(rewards: Tensor, capability_ratios: Tensor, learner: int, ow
 
 
 def calibrated_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float = 0.5) -> Tensor:
-    """:func:`calibrated_mean` with decision D5. Returns shape (..., 1, P, 1)."""
+    """:func:`calibrated_mean` with decision 5. Returns shape (..., 1, P, 1)."""
     return _exact_when_equal(calibrated_mean(rewards, capability_ratios, learner, own_weight), rewards)
 
 
@@ -209,7 +210,7 @@ def _pooled(rewards: Tensor) -> Tensor:
 
 
 def _exact_when_equal(baseline: Tensor, rewards: Tensor) -> Tensor:
-    """Decision D5: where a prompt's n·G rewards are all equal, the baseline is that value, to the last bit."""
+    """Decision 5: where a prompt's n·G rewards are all equal, the baseline is that value, to the last bit."""
     pooled = _pooled(rewards)
     low, high = pooled.amin(-1)[..., None, :, None], pooled.amax(-1)[..., None, :, None]
     return torch.where(low == high, low, baseline)

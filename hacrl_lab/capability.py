@@ -1,12 +1,12 @@
 """How able each agent is now, and how able relative to the others (Eq. 8-9).
 
-Decision D6: a capability is floored at 1e-8 and a ratio clamped to [0.1, 10], so that every ratio is finite.
+Decision 6: a capability is floored at 1e-8 and a ratio clamped to [0.1, 10], so that every ratio is finite.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -79,14 +79,14 @@ class CapabilityTracker:
         self._recent.append(mean_rewards.detach().clone())
         return torch.stack(tuple(self._recent)).mean(0)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint must hold for the next steps to be the same."""
-        return {"recent": list(self._recent)}
+    def state(self) -> dict[str, Tensor]:
+        """What a checkpoint must hold for the next steps to be the same: the window, oldest step first."""
+        return {f"recent/{place}": value for place, value in enumerate(self._recent)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state of :meth:`state_dict`."""
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state of :meth:`state`."""
         self._recent.clear()
-        self._recent.extend(state["recent"])
+        self._recent.extend(state[f"recent/{place}"] for place in range(len(state)))
 
 
 class LaggedCapabilityTracker(CapabilityTracker):

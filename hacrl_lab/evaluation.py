@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from hacrl_lab.agents.base import Agent, World
+from hacrl_lab.agents.base import Agent
 from hacrl_lab.seeding import RandomStream, Seeds
+from hacrl_lab.worlds import World
 
 CONFIDENCE = 0.95
 

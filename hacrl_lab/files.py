@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whenever the process is killed."""
+"""Files and folders that are whole or not there, whenever the process is killed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 UNFINISHED = ".unfinished"
-"""Ending of a file that is being written; one that a killed process left behind may be deleted."""
+"""Ending of what is being written; one that a killed process left behind may be deleted."""
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write a file aside and move it into place, on disk, when the block ends without an error.
 
     Args:
@@ -28,3 +28,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+def flush_to_disk(path: Path) -> None:
+    """Make sure that a file's content, or a folder's list of names, is on disk and survives a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,7 +1,7 @@
 """Importance ratios between a learner and a sampler, their exponential weight and their clip bounds (Eq. 11-14).
 
-Log-probabilities are natural logarithms (nats). Decisions: D1 (δ is the width of the cross bound), D3 (a clipped ratio
-is a constant), D9 (the mini-batch index m is ``minibatch_index``).
+Log-probabilities are natural logarithms (nats). Decisions: 1 (δ is the width of the cross bound), 3 (a clipped ratio
+is a constant), 9 (the mini-batch index m is ``minibatch_index``).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def capped_weight(ratio: Tensor, alpha: float) -> Tensor:
     """The constant factor sg(min(s, 1)^α / max(s, 1)): a ratio above 1 counts as 1 and keeps its gradient.
 
     d(s·capped_weight(s))/d log s = min(s, 1)^(α+1), which is continuous and never falls as s grows; with a clip at 1
-    (decision D3) it jumps to 0 there. For s ≤ 1 it is :func:`exponential_weight`. This is the truncated importance
+    (decision 3) it jumps to 0 there. For s ≤ 1 it is :func:`exponential_weight`. This is the truncated importance
     weight of V-trace and CISPO.
 
     Args:
@@ -118,45 +118,46 @@ def clip_ratio(ratio: Tensor, low: float, high: float) -> Tensor:
     return ratio.clamp(low, high)
 
 
-def pessimistic_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """PPO's lower bound min(s·A, clip(s, low, high)·A), elementwise over broadcastable shapes."""
+def ppo_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """PPO's clipped surrogate min(s·A, clip(s, low, high)·A), elementwise over broadcastable shapes."""
     return torch.minimum(ratio * advantages, clip_ratio(ratio, low, high) * advantages)
 
 
-def pessimistic_clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """Where :func:`pessimistic_surrogate` is the constant branch, so that the rollout teaches nothing. Boolean."""
+def ppo_clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """Where :func:`ppo_surrogate` is constant, so that the rollout contributes no gradient. Boolean."""
     return ((ratio > high) & (advantages > 0)) | ((ratio < low) & (advantages < 0))
 
 
-def two_sided_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """The ratio that counts if both bounds hold whatever the advantage: clip(s, low, high) (D3)."""
+def hard_clip(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if both bounds hold whatever the advantage: clip(s, low, high) (decision 3)."""
     return clip_ratio(ratio, low, high)
 
 
-def pessimistic_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """The ratio that counts in :func:`pessimistic_surrogate`: c·A = min(s·A, clip(s, low, high)·A).
+def ppo_clip(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts in :func:`ppo_surrogate`: c·A = min(s·A, clip(s, low, high)·A).
 
-    A right answer below the bounds and a wrong one above them keep their s, and teach.
+    The lower bound holds for A < 0 only and the upper bound for A > 0 only: a right answer below the bounds and a wrong
+    one above them keep their s and contribute a gradient.
 
-    >>> pessimistic_ratio(torch.tensor([0.5, 0.5]), torch.tensor([1.0, -1.0]), 0.8, 1.0)
+    >>> ppo_clip(torch.tensor([0.5, 0.5]), torch.tensor([1.0, -1.0]), 0.8, 1.0)
     tensor([0.5000, 0.8000])
     """
-    return torch.where(pessimistic_clipped(ratio, advantages, low, high), clip_ratio(ratio, low, high), ratio)
+    return torch.where(ppo_clipped(ratio, advantages, low, high), clip_ratio(ratio, low, high), ratio)
 
 
-def free_below_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """The ratio that counts if the lower bound does not hold for A > 0: the first half of :func:`pessimistic_ratio`.
+def ppo_lower_hard_upper(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if the lower bound holds for A ≤ 0 only, as in PPO, and the upper one always.
 
-    >>> free_below_ratio(torch.tensor([0.5, 0.5, 2.0]), torch.tensor([1.0, -1.0, -1.0]), 0.8, 1.0)
+    >>> ppo_lower_hard_upper(torch.tensor([0.5, 0.5, 2.0]), torch.tensor([1.0, -1.0, -1.0]), 0.8, 1.0)
     tensor([0.5000, 0.8000, 1.0000])
     """
     return torch.where(advantages > 0, ratio.clamp_max(high), clip_ratio(ratio, low, high))
 
 
-def free_above_ratio(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """The ratio that counts if the upper bound does not hold for A < 0: the second half of :func:`pessimistic_ratio`.
+def hard_lower_ppo_upper(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
+    """The ratio that counts if the upper bound holds for A ≥ 0 only, as in PPO, and the lower one always.
 
-    >>> free_above_ratio(torch.tensor([2.0, 2.0, 0.5]), torch.tensor([1.0, -1.0, 1.0]), 0.8, 1.0)
+    >>> hard_lower_ppo_upper(torch.tensor([2.0, 2.0, 0.5]), torch.tensor([1.0, -1.0, 1.0]), 0.8, 1.0)
     tensor([1.0000, 2.0000, 0.8000])
     """
     return torch.where(advantages < 0, ratio.clamp_min(low), clip_ratio(ratio, low, high))

@@ -1,30 +1,8 @@
-"""A method = whose rollouts + which baseline + which objective, by name (the table of the paper's §5).
+"""A method = whose rollouts + which baseline + which objective + which schedule: one row of :data:`METHODS` each.
 
-grpo, gspo          single agent
-gspo_x2             single agent with twice the rollouts and updates a step
-naive               pooled rollouts, no mechanism
-hacpo               all four mechanisms
-hacpo_no_advantage  (i) replaced by the plain group mean              Table 2
-hacpo_no_omega      (ii) dropped from the update                      Table 3
-hacpo_alpha<α>      (iii) with another α, for instance hacpo_alpha2   Table 4
-hacpo_no_stepwise   (iv) with a constant bound                        Figure 4
-hacpo_no_clip       (iv) dropped                                      Figure 4
-
-Sound alternatives of this project; ``docs/theory.md`` has the statement that each satisfies exactly:
-
-hacpo_lagged        capability from a window that excludes the current batch
-hacpo_loo           no reward is part of its own capability-aware baseline
-hacpo_calibrated    a capability ratio of each prompt's own, shrunk towards the global one
-hacpo_capped        cross weights are capped at 1 instead of clipped there: no lost gradient
-hacpo_sound         lagged, leave-one-out and capped together
-
-Controls of this project, which exchange parts between HACPO and Naive (``docs/ablations.md``):
-
-hacpo_pessimistic   (iv) with GSPO's pessimistic minimum instead of a clip on both sides
-hacpo_open          (iii) dropped and (iv) with the pessimistic minimum: an unlikely right answer teaches with s itself
-hacpo_open_below    (iii) dropped and (iv) without its lower bound for A > 0: the half that frees right answers
-hacpo_open_above    (iii) dropped and (iv) without its upper bound for A < 0: the half that frees wrong ones
-naive_two_sided     plain pooling whose clip of the others' rollouts is on both sides
+The table is the only list of methods: names, ``--help``, ``docs/methods.md``, labels and looks in figures come from it.
+The roman numbers in the summaries are the paper's four mechanisms: (i) capability-aware advantage, (ii) capability
+coefficient ω, (iii) exponential importance sampling, (iv) stepwise clipping.
 """
 
 from __future__ import annotations
@@ -42,7 +20,7 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_baseline,
 )
 from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
-from hacrl_lab.importance import capped_weight, free_above_ratio, free_below_ratio, pessimistic_ratio
+from hacrl_lab.importance import capped_weight, hard_lower_ppo_upper, ppo_clip, ppo_lower_hard_upper
 from hacrl_lab.objectives import (
     Objective,
     ObjectiveSettings,
@@ -54,6 +32,7 @@ from hacrl_lab.objectives import (
     no_bounds,
     unit_coefficient,
 )
+from hacrl_lab.schedules import Schedule, mixed
 
 
 @dataclass(frozen=True)
@@ -64,6 +43,8 @@ class Method:
     """As written on the command line."""
     label: str
     """As written in tables and figures."""
+    summary: str
+    """What it is, in one line."""
     baseline: Baseline
     """What a reward is compared with."""
     objective: Objective
@@ -74,6 +55,8 @@ class Method:
     """Multiplies the group size and the number of mini-batches: rollouts and updates a step."""
     tracker: Callable[[int], CapabilityTracker] = CapabilityTracker
     """Makes what measures capabilities, from the window K."""
+    schedule: Schedule = mixed
+    """How a step's rollouts are cut into updates."""
     overrides: Mapping[str, float] = field(default_factory=dict)
     """Objective settings that the method fixes."""
 
@@ -86,90 +69,143 @@ class Method:
         return replace(settings, **self.overrides)
 
 
-HACPO = Method("hacpo", "HACPO", capability_aware_baseline, hacpo_objective, shares=True)
+_GSPO = Method("gspo", "GSPO", "single agent, sequence-level ratios", group_mean_baseline, gspo_objective)
+HACPO = Method(
+    "hacpo", "HACPO", "pooled rollouts, all four mechanisms", capability_aware_baseline, hacpo_objective, shares=True
+)
+_PPO_CLIP = partial(hacpo_objective, cross_clip=ppo_clip)
+_CAPPED = partial(hacpo_objective, cross_bounds=lower_bound_only, cross_weight=capped_weight)
+_NO_WEIGHT = {"alpha": 0.0}
 
-CAPPED = partial(hacpo_objective, cross_bounds=lower_bound_only, cross_weight=capped_weight)
 
-METHODS: Mapping[str, Method] = {
+def _hacpo(name: str, label: str, summary: str, **changes: object) -> Method:
+    """HACPO with some parts replaced."""
+    return replace(HACPO, name=f"hacpo_{name}", label=label, summary=summary, **changes)  # type: ignore[arg-type]
+
+
+METHODS: dict[str, Method] = {
     method.name: method
     for method in (
-        Method("grpo", "GRPO", group_mean_baseline, grpo_objective),
-        Method("gspo", "GSPO", group_mean_baseline, gspo_objective),
-        Method("gspo_x2", "GSPO×2", group_mean_baseline, gspo_objective, rollout_factor=2),
-        Method("naive", "Naive", group_mean_baseline, gspo_objective, shares=True),
+        _GSPO,
         HACPO,
-        replace(HACPO, name="hacpo_no_advantage", label="HACPO − advantage", baseline=group_mean_baseline),
         replace(
-            HACPO,
-            name="hacpo_no_omega",
-            label="HACPO − ω",
-            objective=partial(hacpo_objective, coefficient=unit_coefficient),
+            _GSPO,
+            name="gspo_x2",
+            label="GSPO×2",
+            summary="GSPO with twice the rollouts and updates in a step",
+            rollout_factor=2,
         ),
-        replace(HACPO, name="hacpo_no_stepwise", label="HACPO − stepwise", overrides={"delta_step": 0.0}),
-        replace(
-            HACPO,
-            name="hacpo_no_clip",
-            label="HACPO − clip",
-            objective=partial(hacpo_objective, cross_bounds=no_bounds),
-        ),
-        replace(HACPO, name="hacpo_lagged", label="HACPO, lagged ω", tracker=LaggedCapabilityTracker),
-        replace(HACPO, name="hacpo_loo", label="HACPO, leave-one-out", baseline=leave_one_out_capability_baseline),
-        replace(HACPO, name="hacpo_calibrated", label="HACPO, calibrated", baseline=calibrated_baseline),
-        replace(HACPO, name="hacpo_capped", label="HACPO, capped", objective=CAPPED),
-        replace(
-            HACPO,
-            name="hacpo_sound",
-            label="HACPO, sound",
+        replace(_GSPO, name="naive", label="Naive", summary="GSPO on pooled rollouts, no mechanism", shares=True),
+        Method("grpo", "GRPO", "single agent, token-level ratios", group_mean_baseline, grpo_objective),
+        _hacpo(
+            "lagged_loo_capped",
+            "HACPO, lagged + LOO + capped",
+            "the lagged ω, the leave-one-out baseline and the capped weight together",
             baseline=leave_one_out_capability_baseline,
-            objective=CAPPED,
+            objective=_CAPPED,
             tracker=LaggedCapabilityTracker,
         ),
-        replace(
-            HACPO,
-            name="hacpo_pessimistic",
-            label="HACPO, pessimistic",
-            objective=partial(hacpo_objective, cross_clip=pessimistic_ratio),
+        _hacpo(
+            "ppo_clip_alpha0",
+            "HACPO, PPO clip, α = 0",
+            "(iii) dropped, and (iv) with PPO's clip instead of a hard one",
+            objective=_PPO_CLIP,
+            overrides=_NO_WEIGHT,
+        ),
+        _hacpo("ppo_clip", "HACPO, PPO clip", "(iv) with PPO's clip instead of a hard one", objective=_PPO_CLIP),
+        _hacpo(
+            "no_advantage",
+            "HACPO − advantage",
+            "(i) replaced by the plain group mean (Table 2)",
+            baseline=group_mean_baseline,
+        ),
+        _hacpo(
+            "no_omega",
+            "HACPO − ω",
+            "(ii) dropped from the update, kept in the baseline (Table 3)",
+            objective=partial(hacpo_objective, coefficient=unit_coefficient),
+        ),
+        _hacpo(
+            "no_stepwise",
+            "HACPO − stepwise",
+            "(iv) with a constant bound (Figure 4)",
+            overrides={"delta_step": 0.0},
+        ),
+        _hacpo(
+            "no_clip",
+            "HACPO − clip",
+            "(iv) dropped (Figure 4)",
+            objective=partial(hacpo_objective, cross_bounds=no_bounds),
+        ),
+        _hacpo(
+            "lagged",
+            "HACPO, lagged ω",
+            "capability from a window that excludes the current batch",
+            tracker=LaggedCapabilityTracker,
+        ),
+        _hacpo(
+            "loo",
+            "HACPO, leave-one-out",
+            "no reward is part of its own capability-aware baseline",
+            baseline=leave_one_out_capability_baseline,
+        ),
+        _hacpo(
+            "calibrated",
+            "HACPO, calibrated",
+            "a capability ratio of each prompt's own, shrunk towards the global one",
+            baseline=calibrated_baseline,
+        ),
+        _hacpo(
+            "capped",
+            "HACPO, capped",
+            "cross weights above 1 are capped at 1 and keep their gradient",
+            objective=_CAPPED,
+        ),
+        _hacpo(
+            "ppo_lower_alpha0",
+            "HACPO, PPO lower bound, α = 0",
+            "(iii) dropped, and (iv) whose lower bound holds for A < 0 only",
+            objective=partial(hacpo_objective, cross_clip=ppo_lower_hard_upper),
+            overrides=_NO_WEIGHT,
+        ),
+        _hacpo(
+            "ppo_upper_alpha0",
+            "HACPO, PPO upper bound, α = 0",
+            "(iii) dropped, and (iv) whose upper bound holds for A > 0 only",
+            objective=partial(hacpo_objective, cross_clip=hard_lower_ppo_upper),
+            overrides=_NO_WEIGHT,
         ),
         replace(
             HACPO,
-            name="hacpo_open",
-            label="HACPO, open",
-            objective=partial(hacpo_objective, cross_clip=pessimistic_ratio),
-            overrides={"alpha": 0.0},
-        ),
-        replace(
-            HACPO,
-            name="hacpo_open_below",
-            label="HACPO, open below",
-            objective=partial(hacpo_objective, cross_clip=free_below_ratio),
-            overrides={"alpha": 0.0},
-        ),
-        replace(
-            HACPO,
-            name="hacpo_open_above",
-            label="HACPO, open above",
-            objective=partial(hacpo_objective, cross_clip=free_above_ratio),
-            overrides={"alpha": 0.0},
-        ),
-        replace(
-            HACPO,
-            name="naive_two_sided",
-            label="Naive, two-sided",
+            name="naive_hard_clip",
+            label="Naive, hard clip",
+            summary="Naive whose clip of the others' rollouts holds whatever the advantage",
             baseline=group_mean_baseline,
             objective=partial(hacpo_objective, coefficient=unit_coefficient, cross_bounds=epsilon_bounds),
-            overrides={"alpha": 0.0},
+            overrides=_NO_WEIGHT,
         ),
     )
 }
+"""By name, those of most figures first."""
 
+ALPHA_FAMILY = "hacpo_alpha<number>"
 _ALPHA_NAME = re.compile(r"hacpo_alpha(\d+(?:\.\d+)?)")
+_RENAMED = {
+    "hacpo_sound": "hacpo_lagged_loo_capped",
+    "hacpo_pessimistic": "hacpo_ppo_clip",
+    "hacpo_open": "hacpo_ppo_clip_alpha0",
+    "hacpo_open_below": "hacpo_ppo_lower_alpha0",
+    "hacpo_open_above": "hacpo_ppo_upper_alpha0",
+    "naive_two_sided": "naive_hard_clip",
+}
 
 
 def get_method(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        ValueError: an unknown name; the message lists the known ones.
+        ValueError: an unknown name, the message lists the known ones; or a name of earlier versions, the message says
+            what the method is called now.
 
     >>> get_method("hacpo_alpha2").overrides
     {'alpha': 2.0}
@@ -177,5 +213,25 @@ def get_method(name: str) -> Method:
     if name in METHODS:
         return METHODS[name]
     if match := _ALPHA_NAME.fullmatch(name):
-        return replace(HACPO, name=name, label=f"HACPO, α = {match[1]}", overrides={"alpha": float(match[1])})
-    raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or hacpo_alpha<number>")
+        label, summary = f"HACPO, α = {match[1]}", f"(iii) with α = {match[1]} (Table 4)"
+        return replace(HACPO, name=name, label=label, summary=summary, overrides={"alpha": float(match[1])})
+    if name in _RENAMED:
+        raise ValueError(f"method {name!r} is now called {_RENAMED[name]!r}")
+    raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or {ALPHA_FAMILY}")
+
+
+def method_rows() -> list[tuple[str, str, str]]:
+    """(name, label, summary) of every method and of the family of α, for help texts and pages."""
+    rows = [(method.name, method.label, method.summary) for method in METHODS.values()]
+    return [*rows, (ALPHA_FAMILY, "HACPO, α = …", "(iii) with another α, for instance hacpo_alpha2 (Table 4)")]
+
+
+def methods_help() -> str:
+    """The text of ``--help``: every method with what it is."""
+    return "\n".join(f"{name}: {summary}." for name, _, summary in method_rows())
+
+
+def methods_table() -> str:
+    """The table of ``docs/methods.md``."""
+    lines = ["| method | in figures | what it is |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{name}` | {label} | {summary} |" for name, label, summary in method_rows())])

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from hacrl_lab.files import replacing
-from hacrl_lab.objectives import ObjectiveValue
+from hacrl_lab.files import atomic_write
 from hacrl_lab.rollouts import SharedPool
+from hacrl_lab.update import UpdateResult
 
 METRICS: Mapping[str, str] = {
     "accuracy": "mean verified reward of the agent's own rollouts in this step, in [0, 1] for 0/1 rewards",
@@ -24,13 +24,15 @@ METRICS: Mapping[str, str] = {
     "capability_ratio": "ω[learner, sampler] = P̂_learner / P̂_sampler (Eq. 9)",
     "objective": "J of the learner, mean over the step's mini-batches (maximised)",
     "advantage_std": "sample std of the advantages in the learner's pool, in units of the group's std",
-    "zero_variance_share": "share of the learner's prompts whose advantages are all 0 (equal rewards teach nothing)",
+    "zero_variance_share": "share of the learner's prompts whose advantages are all 0 and contribute no gradient",
     "importance_ratio": "mean ratio s of the sampler's rollouts under the learner, mean over the step's mini-batches",
-    "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) that the clip keeps from teaching the learner",
+    "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) without a gradient because of a clip bound",
+    "initial_self_ratio_error": "largest |s − 1| of own rollouts before the step's first update; 0 if old "
+    "log-probabilities and updates compute alike",
     "gradient_norm": "L2 norm of the learner's gradient before clipping, mean over the step's mini-batches",
     "response_length": "mean |y| in the sampler's own tokens",
     "finished_share": "share of responses that end with a stop action rather than at the length limit",
-    "surprisal": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
+    "token_nll": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
     "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens and rollouts, nats",
     "rollouts": "rollouts that the agent has generated since the start of training",
 }
@@ -61,7 +63,7 @@ def pool_metrics(
             metrics[f"capability_ratio/{name}/{other}"] = capability_ratios[..., k, j]
         metrics[f"response_length/{name}"] = batch.lengths.double().mean((-2, -1))
         metrics[f"finished_share/{name}"] = batch.finished.double().mean((-2, -1))
-        metrics[f"surprisal/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
+        metrics[f"token_nll/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
         if (mismatch := pool.engine_mismatch[k]) is not None:
             metrics[f"engine_mismatch/{name}"] = mismatch
         metrics[f"rollouts/{name}"] = torch.tensor(steps_done * rollouts_a_step)
@@ -69,38 +71,36 @@ def pool_metrics(
 
 
 def learner_metrics(
-    names: Sequence[str],
-    learner: int,
-    samplers: Sequence[int],
-    advantages: Tensor,
-    results: Sequence[tuple[ObjectiveValue, float]],
-    gradient_norms: Sequence[Tensor],
+    names: Sequence[str], learner: int, samplers: Sequence[int], advantages: Tensor, result: UpdateResult
 ) -> Metrics:
-    """What a step's updates say of one learner.
+    """What a step's updates say of one learner; each update counts alike.
 
     Args:
         names: of the n agents.
         learner: index of the learner among them.
         samplers: indices of the agents in the learner's pool.
         advantages: (..., samplers, P, G).
-        results: the objective of every (micro-)batch with its share of the step; shares add up to 1.
-        gradient_norms: of every update.
+        result: of the learner's updates.
     """
-    name = names[learner]
-    objective, ratio, clip_fraction = (
-        torch.stack([getattr(result, field).detach() * share for result, share in results]).sum(0)
-        for field in ("value", "importance_ratio", "clip_fraction")
-    )
-    taught_nothing = (advantages == 0).all(-1).all(-2)  # (..., P)
+    name, updates = names[learner], result.updates
+    no_gradient = (advantages == 0).all(-1).all(-2)  # (..., P)
     metrics: Metrics = {
-        f"objective/{name}": objective,
+        f"objective/{name}": torch.stack([one.value.value for one in updates]).mean(0),
         f"advantage_std/{name}": advantages.flatten(-3).std(-1),
-        f"zero_variance_share/{name}": taught_nothing.double().mean(-1),
-        f"gradient_norm/{name}": torch.stack(tuple(gradient_norms)).mean(0),
+        f"zero_variance_share/{name}": no_gradient.double().mean(-1),
+        f"gradient_norm/{name}": torch.stack([one.gradient_norm for one in updates]).mean(0),
     }
     for position, j in enumerate(samplers):
-        metrics[f"importance_ratio/{name}/{names[j]}"] = ratio[..., position]
-        metrics[f"clip_fraction/{name}/{names[j]}"] = clip_fraction[..., position]
+        held = [one.value for one in updates if position in one.samplers]
+        for key, values in (
+            ("importance_ratio", [value.importance_ratio for value in held]),
+            ("clip_fraction", [value.clip_fraction for value in held]),
+        ):
+            metrics[f"{key}/{name}/{names[j]}"] = torch.stack(values)[..., position].mean(0)
+    own = list(samplers).index(learner)
+    if own in updates[0].samplers:
+        error = (updates[0].sequence_ratios[..., own, :, :] - 1).abs().amax((-2, -1))
+        metrics[f"initial_self_ratio_error/{name}"] = error
     return metrics
 
 
@@ -120,7 +120,7 @@ class MetricsWriter:
         for name in ("metrics.jsonl", "timings.jsonl"):
             path = folder / name
             lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 file.writelines(lines)
             self._files.append(path.open("a", encoding="utf-8"))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)

@@ -3,7 +3,7 @@
 An objective is *maximised*. It takes one learner's :class:`ObjectiveInputs` and the :class:`ObjectiveSettings` and
 returns an :class:`ObjectiveValue`. The pool has n samplers; a single-agent method is a pool of one.
 
-Decisions: D3 (no gradient outside the clip bounds), D8 (J is the sum over samplers of the mean over their group, not
+Decisions: 3 (no gradient outside the clip bounds), 8 (J is the sum over samplers of the mean over their group, not
 the mean over the pool: a factor n).
 """
 
@@ -17,31 +17,31 @@ from torch import Tensor
 
 from hacrl_lab.importance import (
     exponential_weight,
+    hard_clip,
     masked_mean,
     mean_log_prob,
-    pessimistic_clipped,
-    pessimistic_surrogate,
+    ppo_clipped,
+    ppo_surrogate,
     sequence_importance_ratio,
     stepwise_lower_bound,
     token_importance_ratio,
-    two_sided_ratio,
 )
 
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """The numbers that the objectives share; each objective reads those it needs."""
+    """The numbers of the objectives; each objective reads those that it needs."""
 
-    epsilon_low: float
-    """Self rollouts are clipped below at 1 − ε_low."""
-    epsilon_high: float
-    """Self rollouts are clipped above at 1 + ε_high."""
+    epsilon_low: float = 0.2
+    """Own rollouts: importance ratios are clipped below at 1 - epsilon_low (the paper at full scale: 3e-4)."""
+    epsilon_high: float = 0.2
+    """Own rollouts: importance ratios are clipped above at 1 + epsilon_high (the paper at full scale: 4e-4)."""
     alpha: float = 1.0
-    """α of the exponential weight sg(s)^α on cross rollouts."""
+    """Cross rollouts: exponent of the exponential weight sg(s)^alpha."""
     delta: float = 0.2
-    """δ: cross rollouts are clipped to [1 − δ + m·δ_step, 1]."""
+    """Cross rollouts: importance ratios are clipped to [1 - delta + m * delta_step, 1]."""
     delta_step: float = 0.025
-    """δ_step: how much each mini-batch update tightens the cross bound."""
+    """Cross rollouts: how much each mini-batch update m of a step tightens that bound."""
 
     def __post_init__(self) -> None:
         for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step"):
@@ -105,9 +105,9 @@ class ObjectiveValue:
     importance_ratio: Tensor
     """Mean ratio by sampler, without gradient: (..., n)."""
     clip_fraction: Tensor
-    """Share of each sampler's rollouts (GRPO: tokens) that a clip bound keeps from teaching: (..., n).
+    """Share of each sampler's rollouts (GRPO: tokens) that contribute no gradient because of a clip bound: (..., n).
 
-    A rollout whose advantage is 0 teaches nothing in any case and is not among them.
+    A rollout whose advantage is 0 contributes none in any case and is not among them.
     """
 
 
@@ -135,8 +135,8 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
     low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
     ratio = token_importance_ratio(inputs.log_probs, inputs.old_log_probs.unsqueeze(-4), inputs.mask)
     advantages = inputs.advantages.unsqueeze(-1)
-    per_rollout = masked_mean(pessimistic_surrogate(ratio, advantages, low, high), inputs.mask)
-    clipped = pessimistic_clipped(ratio, advantages, low, high)
+    per_rollout = masked_mean(ppo_surrogate(ratio, advantages, low, high), inputs.mask)
+    clipped = ppo_clipped(ratio, advantages, low, high)
     return ObjectiveValue(
         _over_prompts(per_rollout),
         importance_ratio=_masked_mean(ratio.detach(), inputs.mask),
@@ -145,7 +145,7 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
 
 
 def gspo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> ObjectiveValue:
-    """GSPO: sequence-level ratios with the symmetric or asymmetric pessimistic clip, over every sampler of the pool.
+    """GSPO: sequence-level ratios with PPO's clip, over every sampler of the pool.
 
     J = mean_p Σ_j 1/G Σ_i min(s·A, clip(s, 1−ε_low, 1+ε_high)·A)
 
@@ -153,13 +153,13 @@ def gspo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
     """
     low, high = 1 - settings.epsilon_low, 1 + settings.epsilon_high
     ratio = inputs.sequence_ratio
-    value = _over_prompts(pessimistic_surrogate(ratio, inputs.advantages, low, high))
-    clipped = pessimistic_clipped(ratio, inputs.advantages, low, high)
+    value = _over_prompts(ppo_surrogate(ratio, inputs.advantages, low, high))
+    clipped = ppo_clipped(ratio, inputs.advantages, low, high)
     return ObjectiveValue(value, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
 
 
 def capability_coefficient(inputs: ObjectiveInputs) -> Tensor:
-    """ω[j, k] for every sampler j and the learner k: learn harder from stronger samplers (Eq. 10). Shape (..., n)."""
+    """ω[j, k] for every sampler j and the learner k: above 1 for stronger samplers (Eq. 10). Shape (..., n)."""
     return inputs.capability_ratios[..., :, inputs.learner]
 
 
@@ -174,7 +174,7 @@ def stepwise_bounds(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tup
 
 
 def lower_bound_only(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> tuple[float, float]:
-    """Cross rollouts' lower bound 1 − δ + m·δ_step; whatever the learner likes more than the sampler may teach."""
+    """Cross rollouts' lower bound 1 − δ + m·δ_step and no upper one: ratios above 1 keep their gradient."""
     return stepwise_bounds(inputs, settings)[0], float("inf")
 
 
@@ -195,9 +195,9 @@ def hacpo_objective(
     coefficient: Callable[[ObjectiveInputs], Tensor] = capability_coefficient,
     cross_bounds: Callable[[ObjectiveInputs, ObjectiveSettings], tuple[float, float]] = stepwise_bounds,
     cross_weight: Callable[[Tensor, float], Tensor] = exponential_weight,
-    cross_clip: Callable[[Tensor, Tensor, float, float], Tensor] = two_sided_ratio,
+    cross_clip: Callable[[Tensor, Tensor, float, float], Tensor] = hard_clip,
 ) -> ObjectiveValue:
-    """HACPO: GSPO on the learner's own rollouts plus weighted, one-sidedly clipped cross rollouts (Eq. 47-53).
+    """HACPO: GSPO on the learner's own rollouts plus weighted cross rollouts with a hard clip (Eq. 47-53).
 
     J_homo = mean_p 1/G Σ_i min(s·A, clip(s, 1−ε_low, 1+ε_high)·A)                        own rollouts
     J_hete = mean_p Σ_{j≠k} 1/G Σ_i c·sg(c)^α · ω[j,k] · A,   c = clip(s, 1−δ+m·δ_step, 1)  the others'
@@ -217,7 +217,7 @@ def hacpo_objective(
 
     own_bounds = epsilon_bounds(inputs, settings)
     own_ratio, own_advantages = ratio[..., [k], :, :], inputs.advantages[..., [k], :, :]
-    j_homo = _over_prompts(pessimistic_surrogate(own_ratio, own_advantages, *own_bounds))
+    j_homo = _over_prompts(ppo_surrogate(own_ratio, own_advantages, *own_bounds))
 
     low, high = cross_bounds(inputs, settings)
     cross_ratio, cross_advantages = ratio[..., others, :, :], inputs.advantages[..., others, :, :]
@@ -227,7 +227,7 @@ def hacpo_objective(
     j_hete = _over_prompts(counted * weight * cross_advantages)
 
     clipped = torch.empty_like(ratio, dtype=torch.bool)
-    clipped[..., [k], :, :] = pessimistic_clipped(own_ratio, own_advantages, *own_bounds)
+    clipped[..., [k], :, :] = ppo_clipped(own_ratio, own_advantages, *own_bounds)
     clipped[..., others, :, :] = (counted != cross_ratio) & (cross_advantages != 0)
     return ObjectiveValue(j_homo + j_hete, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
 

@@ -14,7 +14,7 @@ class ResponseSpace:
     """Every response that ``symbols`` letters and, if ``stops``, a stop action can make in at most ``length`` actions.
 
     Without a stop action all responses have ``length`` letters: symbols^length of them. With one, a response is either
-    finished, some letters and then the stop action, or cut off after ``length`` letters without it (decision D7). These
+    finished, some letters and then the stop action, or cut off after ``length`` letters without it (decision 7). These
     are all strings of 0 ... ``length`` letters, Σ_{t≤length} symbols^t.
 
     A response is numbered by its letters: shorter strings first, then the first letter most significant. Actions

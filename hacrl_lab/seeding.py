@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -12,8 +13,36 @@ Seeds = int | Sequence[int]
 """One run's seed, or the seeds of several runs that advance together along a leading axis."""
 
 
-PURPOSES = 2**31
-"""Keys of the training loop begin with the step; those of any other purpose begin with a number from this one on."""
+class StepStream(IntEnum):
+    """Second part of the keys of the training loop, after the number of the step; the third is the agent, if any."""
+
+    PROMPTS = 0
+    """The step's prompts."""
+    GENERATION = 1
+    """One agent's sampling."""
+    MINIBATCHES = 2
+    """The order in which one learner takes the prompts."""
+
+
+class Stream(IntEnum):
+    """First part of all other keys: numbers that no training step has. Worlds draw from streams without a key."""
+
+    EXAMPLES = 2**31
+    """Initial weights in the documentation's examples and in tests."""
+    BANDIT_WEIGHTS = 2**31 + 1
+    """Initial logits in the bandit study."""
+    ENVIRONMENT_WEIGHTS = 2**31 + 10
+    """Initial weights in the study of Gymnasium environments."""
+    ENVIRONMENT_DEMONSTRATIONS = 2**31 + 11
+    """Demonstrations in the study of Gymnasium environments."""
+    STUDY_WEIGHTS = 2**31 + 20
+    """Initial weights of the teams of the other studies."""
+    STUDY_DEMONSTRATIONS = 2**31 + 21
+    """Demonstrations to the teams of the other studies."""
+    CRITIC_WEIGHTS = 2**31 + 30
+    """Initial weights of PPO's critics."""
+    HABITS = 2**31 + 40
+    """Preferences that have nothing to do with reward, in the map of when sharing helps."""
 
 
 class RandomStream:
@@ -24,7 +53,8 @@ class RandomStream:
 
     Args:
         seeds: run seed or seeds, ≥ 0.
-        key: integers ≥ 0 that name the purpose (see :data:`PURPOSES`); different keys give independent streams.
+        key: integers ≥ 0 that name the purpose (see :class:`Stream` and :class:`StepStream`); different keys give
+            independent streams.
 
     Raises:
         ValueError: no seeds, or a negative one.
@@ -40,7 +70,9 @@ class RandomStream:
         if not all_seeds or min(all_seeds) < 0:
             raise ValueError(f"seeds must be at least one and ≥ 0, got {seeds}")
         # a spawn key, unlike appended entropy, tells (0,) from () and (1, 0) from (1,)
-        self._generators = [np.random.default_rng(np.random.SeedSequence(s, spawn_key=key)) for s in all_seeds]
+        self._generators = [
+            np.random.default_rng(np.random.SeedSequence(s, spawn_key=tuple(map(int, key)))) for s in all_seeds
+        ]
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), float64, shape (S?, *shape)."""

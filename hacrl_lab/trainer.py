@@ -1,10 +1,12 @@
 """The training loop: one for every world, every agent and every method.
 
-    prompts → every agent answers → verified rewards → capability → for each learner: everyone's rollouts in its own
-    token space → advantages → mini-batch updates → metrics → checkpoint
+    prompts → every agent answers → verified rewards → capability → for each learner: advantages and everyone's rollouts
+    → its agent's updates → metrics → checkpoint
 
-Decisions: D7 (stop tokens, in the agents), D10 (temperature 1, in the agents), D11 (samplers' log-probabilities are
-recomputed by the training model before the first update; the engine's are an option and their mismatch is logged).
+An agent's parameters are touched by its own ``generate``, ``score`` and ``update`` only, so that agents may live in
+other processes. Decisions: 7 (stop tokens, in the agents), 10 (temperature 1, in the agents), 11 (samplers'
+log-probabilities are recomputed by the training model before the first update; the engine's are an option and their
+mismatch is logged), 12 (schedules).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +23,22 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from hacrl_lab.advantages import group_advantages
-from hacrl_lab.agents.base import Agent, World
+from hacrl_lab.agents.base import Agent
 from hacrl_lab.capability import capability_ratio_matrix
-from hacrl_lab.checkpoint import Checkpoints
+from hacrl_lab.checkpoint import Checkpoints, agent_folder, load_part, save_part
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.errors import CheckpointError, NonFiniteError
+from hacrl_lab.engines.base import Engine
+from hacrl_lab.engines.local import InProcess
+from hacrl_lab.errors import CheckpointError
 from hacrl_lab.importance import masked_mean, mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
-from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings, ObjectiveValue
-from hacrl_lab.rollouts import RolloutBatch, SharedPool, take_prompts
-from hacrl_lab.seeding import RandomStream, Seeds
-
-PROMPTS, GENERATION, MINIBATCHES = 0, 1, 2  # purposes of random streams
-
-
-def objective_settings(config: TrainingConfig) -> ObjectiveSettings:
-    """The objective's settings under the configured method.
-
-    Raises:
-        ValueError: an unknown method or an impossible setting.
-    """
-    settings = ObjectiveSettings(config.epsilon_low, config.epsilon_high, config.alpha, config.delta, config.delta_step)
-    return get_method(config.method).settings(settings)
+from hacrl_lab.rollouts import SharedPool
+from hacrl_lab.schedules import UpdatePlan
+from hacrl_lab.seeding import RandomStream, Seeds, StepStream
+from hacrl_lab.update import LearnerBatch, UpdateResult
+from hacrl_lab.worlds import World
 
 
 class Trainer:
@@ -52,144 +47,154 @@ class Trainer:
     Args:
         agents: the policies, with unique names.
         world: prompts and verification.
+        method: name of :mod:`hacrl_lab.methods`.
         config: see :class:`TrainingConfig`.
         seeds: the run's seed, or several seeds that advance together along a leading axis of every array.
+        engine: runs the agents' calls; by default in this process, one after the other.
 
     Raises:
         ValueError: no agents, names that are not unique, an unknown method or an impossible setting.
     """
 
-    def __init__(self, agents: Sequence[Agent], world: World, config: TrainingConfig, seeds: Seeds) -> None:
+    def __init__(
+        self,
+        agents: Sequence[Agent],
+        world: World,
+        method: str,
+        config: TrainingConfig,
+        seeds: Seeds,
+        engine: Engine | None = None,
+    ) -> None:
         self.names = [agent.name for agent in agents]
         if not agents or len(set(self.names)) < len(agents):
             raise ValueError(f"agents must be at least one and have unique names, got {self.names}")
+        config.check(method)
         self.agents = list(agents)
         self.world = world
         self.config = config
         self.seeds = seeds
-        self.method = get_method(config.method)
-        self.settings = objective_settings(config)
+        self.engine = InProcess() if engine is None else engine
+        self.method = get_method(method)
+        self.settings = self.method.settings(config.objective)
         self.group_size = config.group_size * self.method.rollout_factor
         self.minibatches = config.minibatches * self.method.rollout_factor
         self.tracker = self.method.tracker(config.capability_window)
         self.steps_done = 0
+        self.last_updates: list[UpdateResult] = []
 
     def step(self) -> Metrics:
-        """One step of the loop.
+        """One step of the loop; what each learner's updates said stays in ``last_updates``.
 
         Returns:
             The metrics of :data:`hacrl_lab.metrics.METRICS`.
 
         Raises:
-            NonFiniteError: a loss or gradient is not finite; that update was not applied.
+            NonFiniteError: an objective or gradient is not finite; that update was not applied.
         """
-        prompts = self.world.sample_prompts(self.config.prompts_per_step, self._stream(PROMPTS))
-        pool = self._collect(prompts)
+        prompts = self.world.sample_prompts(self.config.prompts_per_step, self._stream(StepStream.PROMPTS))
+        plans = [self._plan(k) for k in range(len(self.agents))]
+        pool = self._collect(prompts, plans)
         accuracy = pool.rewards.mean((-2, -1))  # (..., n)
         capability = self.tracker.update(accuracy)
         ratios = capability_ratio_matrix(capability)
-        metrics = pool_metrics(self.names, pool, capability, ratios, self.steps_done + 1)
-        for k in range(len(self.agents)):
-            metrics |= self._update(k, pool, ratios)
+        batches = [self._learner_batch(k, pool, ratios, plan) for k, plan in enumerate(plans)]
+        self.last_updates = self.engine.together(
+            [partial(agent.update, batch) for agent, batch in zip(self.agents, batches, strict=True)]
+        )
         self.steps_done += 1
+        metrics = pool_metrics(self.names, pool, capability, ratios, self.steps_done)
+        for k, (batch, result) in enumerate(zip(batches, self.last_updates, strict=True)):
+            metrics |= learner_metrics(self.names, k, self._samplers(k), batch.advantages, result)
         return metrics
 
-    def _collect(self, prompts: Any) -> SharedPool:
+    def _samplers(self, k: int) -> list[int]:
+        """Whose rollouts learner k learns from, as agent indices."""
+        return self.method.pool(k, len(self.agents))
+
+    def _plan(self, k: int) -> UpdatePlan:
+        """Learner k's updates of this step."""
+        order = self._stream(StepStream.MINIBATCHES, k).permutation(self.config.prompts_per_step)
+        samplers = self._samplers(k)
+        return self.method.schedule(order, self.minibatches, len(samplers), samplers.index(k))
+
+    def _collect(self, prompts: Any, plans: Sequence[UpdatePlan]) -> SharedPool:
         """Every agent answers every prompt; the world verifies; every sampler scores its own rollouts."""
-        batches = [
-            agent.generate(prompts, self.group_size, self._stream(GENERATION, k)) for k, agent in enumerate(self.agents)
-        ]
+        batches = self.engine.together(
+            [
+                partial(agent.generate, prompts, self.group_size, self._stream(StepStream.GENERATION, k))
+                for k, agent in enumerate(self.agents)
+            ]
+        )
         rewards = torch.stack([self.world.verify(prompts, batch) for batch in batches], dim=-3)
-        recomputed = [self._score(agent, prompts, batch) for agent, batch in zip(self.agents, batches, strict=True)]
+        recomputed = self.engine.together(
+            [
+                partial(agent.score, prompts, batch, plan, self._samplers(k).index(k))
+                for k, (agent, batch, plan) in enumerate(zip(self.agents, batches, plans, strict=True))
+            ]
+        )
         old, means, mismatch = [], [], []
         for batch, scores in zip(batches, recomputed, strict=True):
-            engine = batch.engine_log_probs
+            engine, (_, mask) = batch.engine_log_probs, batch.own_tokens
             old.append(engine if self.config.old_log_probs == "engine" and engine is not None else scores)
-            means.append(mean_log_prob(old[-1], batch.mask))
-            mismatch.append(None if engine is None else masked_mean((engine - scores).abs(), batch.mask).mean((-2, -1)))
+            means.append(mean_log_prob(old[-1], mask))
+            mismatch.append(None if engine is None else masked_mean((engine - scores).abs(), mask).mean((-2, -1)))
         return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
 
-    @torch.no_grad()
-    def _score(self, agent: Agent, prompts: Any, batch: RolloutBatch) -> Tensor:
-        """The training model's own token log-probabilities of what it sampled: (..., P, G, T)."""
-        encoded = agent.encode(prompts, [(agent.name, batch)])
-        order = torch.arange(encoded.contexts.shape[-2])
-        parts = [agent.token_log_probs(encoded.select(some)) for some in order.split(self._microbatch(len(order)))]
-        return torch.cat(parts, dim=-3).squeeze(-4).cpu()
-
-    def _update(self, k: int, pool: SharedPool, all_ratios: Tensor) -> Metrics:
-        """Learner k's mini-batch updates."""
-        agent, samplers = self.agents[k], self.method.pool(k, len(self.agents))
+    def _learner_batch(self, k: int, pool: SharedPool, all_ratios: Tensor, plan: UpdatePlan) -> LearnerBatch:
+        """What learner k learns from."""
+        samplers = self._samplers(k)
         learner = samplers.index(k)
         rewards = pool.rewards[..., samplers, :, :]
         ratios = all_ratios[..., samplers, :][..., :, samplers]
-        advantages = group_advantages(rewards, self.method.baseline(rewards, ratios, learner))
-        sampler_means = pool.mean_log_probs[..., samplers, :, :]
-        encoded = agent.encode(pool.prompts, [(self.names[j], pool.batches[j]) for j in samplers])
-        order = self._stream(MINIBATCHES, k).permutation(rewards.shape[-2])
-
-        results: list[tuple[ObjectiveValue, float]] = []
-        norms: list[Tensor] = []
-        for m, minibatch in enumerate(order.tensor_split(self.minibatches, dim=-1)):
-            for some in minibatch.split(self._microbatch(minibatch.shape[-1]), dim=-1):
-                part = encoded.select(some)
-                inputs = ObjectiveInputs(
-                    log_probs=agent.token_log_probs(part),
-                    mask=part.mask,
-                    old_log_probs=take_prompts(pool.old_log_probs[k], some, -3).to(part.mask.device),
-                    sampler_mean_log_probs=take_prompts(sampler_means, some, -2).to(part.mask.device),
-                    advantages=take_prompts(advantages, some, -2).to(part.mask.device),
-                    capability_ratios=ratios.to(part.mask.device),
-                    learner=learner,
-                    minibatch_index=m,
-                )
-                result = self.method.objective(inputs, self.settings)
-                share = some.shape[-1] / minibatch.shape[-1]
-                loss = -(result.value * share).sum()
-                self._check_finite(loss, agent, m)
-                loss.backward()
-                results.append((result, share / self.minibatches))
-            norms.append(agent.apply_gradients())
-        return learner_metrics(self.names, k, samplers, advantages, results, norms)
+        return LearnerBatch(
+            prompts=pool.prompts,
+            pool=[pool.batches[j] if j == k else pool.batches[j].shared() for j in samplers],
+            learner=learner,
+            old_log_probs=pool.old_log_probs[k],
+            sampler_mean_log_probs=pool.mean_log_probs[..., samplers, :, :],
+            advantages=group_advantages(rewards, self.method.baseline(rewards, ratios, learner)),
+            capability_ratios=ratios,
+            plan=plan,
+            method=self.method.name,
+            settings=self.settings,
+            step=self.steps_done + 1,
+        )
 
     def _stream(self, *key: int) -> RandomStream:
         return RandomStream(self.seeds, self.steps_done, *key)
 
-    def _microbatch(self, prompts: int) -> int:
-        return self.config.microbatch_prompts or prompts
+    def save(self, folder: Path) -> None:
+        """Write everything that the next steps depend on into an empty folder, each agent into its own."""
+        for agent in self.agents:
+            its_folder = agent_folder(folder, agent.name)
+            its_folder.mkdir(parents=True)
+            agent.save(its_folder)
+        save_part(folder / "trainer", self.tracker.state(), self._record())
 
-    def _check_finite(self, loss: Tensor, agent: Agent, minibatch_index: int) -> None:
-        if not bool(torch.isfinite(loss)):
-            raise NonFiniteError(
-                f"the loss of agent {agent.name!r} became {loss.item()} in step {self.steps_done + 1}, mini-batch "
-                f"{minibatch_index}; the update was not applied and earlier checkpoints are intact"
-            )
+    def load(self, folder: Path) -> None:
+        """Continue from :meth:`save`.
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything that the next steps depend on."""
+        Raises:
+            CheckpointError: files that cannot be read, or a run with other settings, agents or seeds.
+        """
+        tensors, record = load_part(folder / "trainer")
+        mine = self._record()
+        for part in ("method", "config", "names", "seeds"):
+            if record.get(part) != mine[part]:
+                raise CheckpointError(f"the checkpoint has {part} {record.get(part)}, this run has {mine[part]}")
+        for agent in self.agents:
+            agent.load(agent_folder(folder, agent.name))
+        self.tracker.load_state(tensors)
+        self.steps_done = record["steps_done"]
+
+    def _record(self) -> dict[str, Any]:
         return {
+            "method": self.method.name,
             "config": asdict(self.config),
             "names": self.names,
             "seeds": self.seeds if isinstance(self.seeds, int) else list(self.seeds),
             "steps_done": self.steps_done,
-            "tracker": self.tracker.state_dict(),
-            "agents": [agent.state_dict() for agent in self.agents],
         }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`.
-
-        Raises:
-            CheckpointError: the state is of a run with other settings, agents or seeds.
-        """
-        mine = self.state_dict()
-        for part in ("config", "names", "seeds"):
-            if state[part] != mine[part]:
-                raise CheckpointError(f"the checkpoint has {part} {state[part]}, this run has {mine[part]}")
-        self.steps_done = state["steps_done"]
-        self.tracker.load_state_dict(state["tracker"])
-        for agent, agent_state in zip(self.agents, state["agents"], strict=True):
-            agent.load_state_dict(agent_state)
 
 
 def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -> None:
@@ -211,8 +216,8 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
     if checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
     checkpoints = Checkpoints(folder / "checkpoints")
-    if (state := checkpoints.load_latest()) is not None:
-        trainer.load_state_dict(state)
+    if (latest := checkpoints.latest()) is not None:
+        trainer.load(latest)
     writer = MetricsWriter(folder, trainer.steps_done)
     label = trainer.method.label
     try:
@@ -228,7 +233,7 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
                 bar.set_postfix({name: f"{float(metrics[f'accuracy/{name}'].mean()):.2f}" for name in trainer.names})
                 bar.update()
                 if done == steps or done % checkpoint_every == 0 or interrupted():
-                    checkpoints.save(done, trainer.state_dict())
+                    checkpoints.save(done, trainer.save)
                 if interrupted() and done < steps:
                     raise Interrupted(f"{label} training stopped after step {done} of {steps}")
     finally:

@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from pair.tokenizers import NumberSplit, train_tokenizer
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -18,6 +17,8 @@ from transformers import (
     Qwen3Config,
     Qwen3ForCausalLM,
 )
+
+from language_pair.tokenizers import NumberSplit, train_tokenizer
 
 CONTEXT = 48
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from hacrl_lab.agents.base import LocalAgent
+from hacrl_lab.agents.state import load_policy, save_policy
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
@@ -24,34 +26,35 @@ def plain_ascent(parameters: list[Tensor]) -> Optimizer:
     return torch.optim.SGD(parameters, lr=1.0)
 
 
-class ParameterAgent(ABC):
-    """What is left of an agent without its way to act: named parameters, an optimiser, one copy for every seed.
+class Parameters:
+    """Named parameters with their optimiser, one copy for every seed.
 
     Args:
-        name: unique name.
+        name: of the agent or critic that they belong to.
         parameters: by name, leading axes (...) are seeds; copied.
         optimizer: see :data:`MakeOptimizer`.
+        leading: number of leading axes.
     """
 
-    def __init__(self, name: str, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer) -> None:
+    def __init__(self, name: str, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer, leading: int) -> None:
         self.name = name
+        self.leading = leading
         self.parameters = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
         self._optimizer = optimizer(list(self.parameters.values()))
-
-    @property
-    @abstractmethod
-    def leading(self) -> int:
-        """The number of leading axes of the parameters."""
 
     def gradient_norm(self) -> Tensor:
         """The L2 norm of the gradients gathered since the last update, each seed's own: (...).
 
+        Parameters through which no backward pass went have gradient 0.
+
         Raises:
             NonFiniteError: it is inf or nan.
         """
-        gradients = [value.grad for value in self.parameters.values()]
-        assert all(one is not None for one in gradients), "an update needs a backward pass first"
-        squares = [one.square().flatten(self.leading).sum(-1) for one in gradients if one is not None]
+        squares = []
+        for value in self.parameters.values():
+            if value.grad is None:
+                value.grad = torch.zeros_like(value)
+            squares.append(value.grad.square().flatten(self.leading).sum(-1))
         norm = torch.stack(squares).sum(0).sqrt()
         if not bool(torch.isfinite(norm).all()):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
@@ -64,24 +67,18 @@ class ParameterAgent(ABC):
         self._optimizer.zero_grad()
         return norm
 
-    def state_dict(self) -> dict[str, Any]:
-        """Parameters and the optimiser's state."""
-        parameters = {key: value.detach() for key, value in self.parameters.items()}
-        return {"parameters": parameters, "optimizer": self._optimizer.state_dict()}
+    def save(self, folder: Path) -> None:
+        """Write parameters and the optimiser's state."""
+        save_policy(folder, self.parameters, self._optimizer)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
-        with torch.no_grad():
-            for key, value in self.parameters.items():
-                value.copy_(state["parameters"][key])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def load(self, folder: Path) -> None:
+        """Continue from :meth:`save`."""
+        load_policy(folder, self.parameters, self._optimizer)
 
 
-class ActionPolicy(ABC):
+class ActionPolicy(LocalAgent):
     """How to answer in actions of a :class:`ResponseSpace`, given the logits of the next action."""
 
-    name: str
-    """Unique among the agents of a run."""
     space: ResponseSpace
     """What can be said."""
 
@@ -90,53 +87,65 @@ class ActionPolicy(ABC):
         """Logits of every action at every position, given the actions before it.
 
         Args:
-            prompts: (..., P).
-            tokens: (..., n, P, G, T).
+            prompts: question or context numbers, (..., R).
+            tokens: (..., R, T).
 
         Returns:
-            (..., n, P, G, T, actions); position t does not depend on tokens t and later.
+            (..., R, T, actions); position t does not depend on tokens t and later.
         """
 
     @torch.no_grad()
     def generate(self, prompts: Tensor, group_size: int, stream: RandomStream) -> RolloutBatch:
         """Sample by inverse transform; prompts are question or context numbers (..., P)."""
-        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length)  # (..., P, G, T)
+        rows = prompts.repeat_interleave(group_size, -1)  # (..., P·G)
+        uniforms = stream.uniform(prompts.shape[-1], group_size, self.space.length).flatten(-3, -2)  # (..., P·G, T)
         actions = torch.zeros(uniforms.shape, dtype=torch.int64)
         for t in range(self.space.length):
-            so_far = actions[..., None, :, :, : t + 1]
-            logits = self.action_logits(prompts, so_far)[..., 0, :, :, t, :]  # (..., P, G, A)
+            logits = self.action_logits(rows, actions[..., : t + 1])[..., t, :]  # (..., P·G, A)
             actions[..., t] = sample(logits, uniforms[..., t])
+        actions = actions.unflatten(-2, (-1, group_size))
         mask = self.space.mask_of(actions)
         stopped = (actions == self.space.symbols).any(-1)
         finished = stopped if self.space.stops else torch.ones_like(stopped)
-        return RolloutBatch(actions * mask, finished, actions * mask, mask)
+        return RolloutBatch(self.name, actions * mask, finished, actions * mask, mask)
 
-    def encode(self, prompts: Tensor, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
+    def encode(self, prompts: Tensor, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
         """Actions are their own tokens: responses are taken as they are."""
-        tokens = pad_stack([batch.responses for _, batch in pool], 0)
-        mask = pad_stack([batch.mask for _, batch in pool], False)
+        tokens = pad_stack([batch.responses for batch in pool], 0)
+        mask = pad_stack([self.space.mask_of(batch.responses) for batch in pool], False)
         contexts = prompts.unsqueeze(-1)
         return EncodedRollouts(contexts, torch.ones_like(contexts, dtype=torch.bool), tokens, mask)
 
-    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Log π of every action, (..., n, P, G, T)."""
-        logits = self.action_logits(encoded.contexts.squeeze(-1), encoded.tokens)
-        return logits.log_softmax(-1).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
+    def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+        """Log π of every action, (..., R, T)."""
+        taken = encoded.take(rows)
+        logits = self.action_logits(taken.contexts.squeeze(-1), taken.tokens)
+        return gathered_log_probs(logits, taken.tokens)
 
 
-class ActionAgent(ActionPolicy, ParameterAgent):
+class ActionAgent(Parameters, ActionPolicy):
     """An agent with parameters of its own that answers in actions.
 
     Args:
-        name, parameters, optimizer: see :class:`ParameterAgent`.
+        name, parameters, optimizer, leading: see :class:`Parameters`.
         space: what the agent can say.
     """
 
     def __init__(
-        self, name: str, space: ResponseSpace, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer
+        self,
+        name: str,
+        space: ResponseSpace,
+        parameters: Mapping[str, Tensor],
+        optimizer: MakeOptimizer,
+        leading: int,
     ) -> None:
-        super().__init__(name, parameters, optimizer)
+        super().__init__(name, parameters, optimizer, leading)
         self.space = space
+
+
+def gathered_log_probs(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Log-probabilities of given tokens: (..., T, A) and (..., T) -> (..., T)."""
+    return logits.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
 def sample(logits: Tensor, uniforms: Tensor) -> Tensor:

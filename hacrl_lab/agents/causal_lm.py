@@ -9,12 +9,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
+from hacrl_lab.agents.base import LocalAgent
+from hacrl_lab.agents.state import load_policy, save_policy
 from hacrl_lab.errors import LabError, ModelLoadError, NonFiniteError
 from hacrl_lab.generation.hf import sample
-from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, TextPrompts, pad_stack
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,11 @@ class CausalLMSettings:
     """Where the model lives, as torch names it."""
     dtype: str
     """Parameter type, as torch names it."""
+    tokens_per_pass: int
+    """Tokens of prompts and responses in one forward and backward pass; 0 for no bound."""
 
 
-class CausalLMAgent:
+class CausalLMAgent(LocalAgent):
     """A pre-trained causal language model with its own tokenizer.
 
     Args:
@@ -54,6 +60,7 @@ class CausalLMAgent:
             raise ModelLoadError(f"the tokenizer of agent {name!r} has no end token, so its answers could never end")
         self.name = name
         self.settings = settings
+        self.tokens_per_pass = settings.tokens_per_pass
         self.model = model
         self.tokenizer = tokenizer
         tokenizer.padding_side = "left"
@@ -116,6 +123,7 @@ class CausalLMAgent:
         shape = (len(prompts.questions), group_size)
         grouped = [texts[start : start + group_size] for start in range(0, len(texts), group_size)]
         return RolloutBatch(
+            self.name,
             grouped,
             out.finished.reshape(shape).cpu(),
             out.tokens.reshape(*shape, -1).cpu(),
@@ -123,11 +131,11 @@ class CausalLMAgent:
             out.log_probs.reshape(*shape, -1).cpu(),
         )
 
-    def encode(self, prompts: TextPrompts, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
+    def encode(self, prompts: TextPrompts, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
         """Own rollouts keep their sampled tokens; the others' texts are encoded with this agent's tokenizer."""
         contexts, context_mask = self._encode_prompts(prompts)
         own_or_encoded = [
-            (batch.tokens, batch.mask) if sampler == self.name else self._encode_texts(batch) for sampler, batch in pool
+            batch.own_tokens if batch.sampler == self.name else self._encode_texts(batch) for batch in pool
         ]
         tokens = pad_stack([tokens for tokens, _ in own_or_encoded], cast(int, self.tokenizer.pad_token_id))
         mask = pad_stack([mask for _, mask in own_or_encoded], False)
@@ -139,46 +147,56 @@ class CausalLMAgent:
             )
         return EncodedRollouts(contexts, context_mask, tokens.to(contexts.device), mask.to(contexts.device))
 
-    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Two forward passes: the prompts once, then all their responses on the prompts' keys and values.
+    def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:
+        """A pass is of one sampler also without a bound: in float32 a row's last bits depend on the rows beside it."""
+        if self.tokens_per_pass > 0:
+            return super().passes(encoded, by_sampler)
+        sizes = [rows.shape[-1] for rows in by_sampler]
+        return list(torch.arange(sum(sizes)).split(sizes))
 
-        The n·G responses of a prompt share its first C − 1 tokens; the last prompt token and the responses but for
-        their last tokens are what predicts the responses. float32 log-softmax over the vocabulary.
+    def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+        """Two forward passes: the rows' prompts once each, then all rows on their prompts' keys and values.
+
+        The last prompt token and the responses but for their last tokens are what predicts the responses. float32
+        log-softmax over the vocabulary.
         """
-        n, prompts, group, length = encoded.tokens.shape
-        tokens = encoded.tokens.movedim(0, 1).flatten(0, 2)  # (P·n·G, T)
-        mask = encoded.mask.movedim(0, 1).flatten(0, 2)
-        last = encoded.contexts[:, -1:].repeat_interleave(n * group, 0)
-        whole_mask = torch.cat(
-            [encoded.context_mask.repeat_interleave(n * group, 0), mask[:, :-1]], -1
-        )  # (P·n·G, C+T−1)
+        taken = encoded.take(rows)
+        length = max(1, int(taken.mask.sum(-1).max()))  # no further than the longest response of the pass
+        tokens, mask = taken.tokens[:, :length], taken.mask[:, :length]
+        prompts, place = taken.prompts.unique(return_inverse=True)
+        context_mask = encoded.context_mask[prompts]
+        width = int(context_mask.sum(-1).max())
+        contexts, context_mask = encoded.contexts[prompts, -width:], context_mask[:, -width:]  # (U, C)
+        whole_mask = torch.cat([context_mask[place], mask[:, :-1]], -1)  # (R, C+T−1)
         positions = (whole_mask.cumsum(-1) - 1).clamp_min(0)
         logits = self.model(
-            input_ids=torch.cat([last, tokens[:, :-1]], -1),
+            input_ids=torch.cat([contexts[place, -1:], tokens[:, :-1]], -1),
             attention_mask=whole_mask.long(),
             position_ids=positions[:, -length:],
-            past_key_values=self._read_prompts(encoded, copies=n * group),
-        ).logits  # (P·n·G, T, V)
-        log_probs = -torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
-        return log_probs.reshape(prompts, n, group, length).movedim(1, 0)
+            past_key_values=self._read_prompts(contexts[:, :-1], context_mask[:, :-1], place),
+        ).logits  # (R, T, V)
+        log_probs = -cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
+        return pad(log_probs.unflatten(0, (-1, length)), (0, encoded.tokens.shape[-1] - length))
 
-    def _read_prompts(self, encoded: EncodedRollouts, copies: int) -> DynamicCache:
-        """Keys and values of all prompt tokens but the last, each prompt's repeated for its ``copies`` responses."""
+    def _read_prompts(self, contexts: Tensor, mask: Tensor, place: Tensor) -> DynamicCache:
+        """Keys and values of prompt tokens (U, C), each prompt's for all of its rows: (R,) positions of prompts."""
         cache = DynamicCache(config=self.model.config)
-        mask = encoded.context_mask[:, :-1]
-        if mask.shape[1] > 0:
+        if contexts.shape[1] > 0:
             self.model(
-                input_ids=encoded.contexts[:, :-1],
+                input_ids=contexts,
                 attention_mask=mask.long(),
                 position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
                 past_key_values=cache,
                 logits_to_keep=1,
             )
-            cache.batch_repeat_interleave(copies)
+            cache.batch_select_indices(place)
         return cache
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""
+        for parameter in self.model.parameters():
+            if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
+                parameter.grad = torch.zeros_like(parameter)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_grad_norm)
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
@@ -186,14 +204,13 @@ class CausalLMAgent:
         self._optimizer.zero_grad()
         return norm.detach().cpu()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Model and optimiser state."""
-        return {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+    def save(self, folder: Path) -> None:
+        """Write parameters and AdamW's state."""
+        save_policy(folder, dict(self.model.named_parameters()), self._optimizer)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from :meth:`state_dict`."""
-        self.model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+    def load(self, folder: Path) -> None:
+        """Continue from :meth:`save`."""
+        load_policy(folder, dict(self.model.named_parameters()), self._optimizer)
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer as an ordinary transformers checkpoint."""

@@ -1,58 +1,25 @@
-"""Agents that act in an environment: a response is an episode, and every agent has its own eyes and its own moves.
+"""Agents that act in an environment: a response is an episode.
 
-What agents exchange is the episode in the environment's own terms: what could be seen and which single moves were made.
-Each agent views the observations in its own way and cuts the moves into the tokens of its own vocabulary, so that the
-same episode has another length for another agent: tokenizers in miniature.
+What agents exchange is the episode in the environment's own terms: its observations and its single moves. Each agent
+has its own view of the observations and cuts the moves into the tokens of its own vocabulary, so that the same episode
+may have another length for another agent, as a text has for another tokenizer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.func import functional_call, vmap
 
-from hacrl_lab.agents.actions import MakeOptimizer, ParameterAgent, sample
+from hacrl_lab.agents.actions import MakeOptimizer, Parameters, gathered_log_probs, sample
+from hacrl_lab.agents.base import LocalAgent
 from hacrl_lab.agents.networks import CausalNetwork
-from hacrl_lab.agents.neural import initial_parameters
+from hacrl_lab.agents.neural import batched_forward, initial_parameters
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
-
-
-@dataclass(frozen=True)
-class Episodes:
-    """G episodes from each of P starts, in the environment's own terms."""
-
-    observations: Tensor
-    """What was seen before each move, flattened: (..., P, G, T, D)."""
-    moves: Tensor
-    """Single moves: (..., P, G, T)."""
-    mask: Tensor
-    """True on the moves that were made: (..., P, G, T)."""
-    returns: Tensor
-    """Sum of the environment's rewards: (..., P, G)."""
-    terminated: Tensor
-    """True where the environment ended the episode, false where time ran out: (..., P, G)."""
-
-
-Act = Callable[[Tensor, Tensor], Tensor]
-"""(observations (..., P, G, D), which episodes go on (..., P, G)) -> the next single moves (..., P, G)."""
-
-
-class Starts(Protocol):
-    """The prompts of an episodic world: initial states that can be played from."""
-
-    def play(self, act: Act, group_size: int, stream: RandomStream) -> Episodes:
-        """Play G episodes from every start; the stream gives the environment's own randomness."""
-        ...
-
-    @property
-    def numbers(self) -> Tensor:
-        """A number for each start: (..., P)."""
-        ...
+from hacrl_lab.worlds import Starts
 
 
 @dataclass(frozen=True)
@@ -99,8 +66,8 @@ class Vocabulary:
         return torch.where(whole, self.moves + self.moves * first + second, first), here
 
 
-class EpisodicAgent(ParameterAgent):
-    """A causal network from what the agent sees to logits over its own vocabulary.
+class EpisodicAgent(Parameters, LocalAgent):
+    """A causal network from the agent's view of the observations to logits over its own vocabulary.
 
     Args:
         name: unique name.
@@ -120,16 +87,10 @@ class EpisodicAgent(ParameterAgent):
         stream: RandomStream,
         optimizer: MakeOptimizer,
     ) -> None:
-        super().__init__(name, initial_parameters(network, stream), optimizer)
+        super().__init__(name, initial_parameters(network, stream), optimizer, leading=int(stream.batched))
         self.network = network
         self.view = view
         self.vocabulary = vocabulary
-        self._batched = stream.batched
-
-    @property
-    def leading(self) -> int:
-        """1 with several seeds, else 0."""
-        return int(self._batched)
 
     @torch.no_grad()
     def generate(self, prompts: Starts, group_size: int, stream: RandomStream) -> RolloutBatch:
@@ -152,7 +113,8 @@ class EpisodicAgent(ParameterAgent):
         episodes = prompts.play(act, group_size, stream)
         starts = torch.stack(begins, dim=-1)
         mask = _packed(starts, starts)
-        return RolloutBatch(episodes, episodes.terminated, _packed(torch.stack(tokens, dim=-1), starts) * mask, mask)
+        own_tokens = _packed(torch.stack(tokens, dim=-1), starts) * mask
+        return RolloutBatch(self.name, episodes, episodes.terminated, own_tokens, mask)
 
     def _next_logits(self, seen: list[Tensor], begins: list[Tensor]) -> Tensor:
         """Logits of a token that would begin now: (..., P, G, tokens). Memory is of what earlier tokens began with."""
@@ -163,41 +125,35 @@ class EpisodicAgent(ParameterAgent):
         last = (starts.sum(-1) - 1)[..., None, None]
         return torch.take_along_dim(self._logits(observations), last, dim=-2).squeeze(-2)
 
-    def encode(self, prompts: Starts, pool: Sequence[tuple[str, RolloutBatch]]) -> EncodedRollouts:
-        """Cut other agents' episodes into own tokens, and see at each what could be seen where it begins."""
+    def encode(self, prompts: Starts, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
+        """Cut other agents' episodes into own tokens, each with the observation from which it begins."""
         cut = [
-            (batch.tokens, batch.mask)
-            if name == self.name
+            batch.own_tokens
+            if batch.sampler == self.name
             else self.vocabulary.cut(batch.responses.moves, batch.responses.mask)
-            for name, batch in pool
+            for batch in pool
         ]
         longest = max(tokens.shape[-1] for tokens, _ in cut)
         padded = [[torch.nn.functional.pad(part, (0, longest - part.shape[-1])) for part in parts] for parts in cut]
         tokens, mask = (torch.stack(parts, dim=-4) for parts in zip(*padded, strict=True))
         observations = [
             _observed(batch.responses.observations, self.vocabulary.lengths(parts[0]))
-            for (_, batch), parts in zip(pool, padded, strict=True)
+            for batch, parts in zip(pool, padded, strict=True)
         ]
         contexts = prompts.numbers.unsqueeze(-1)
         return EncodedRollouts(
             contexts, torch.ones_like(contexts, dtype=torch.bool), tokens, mask, torch.stack(observations, dim=-5)
         )
 
-    def token_log_probs(self, encoded: EncodedRollouts) -> Tensor:
-        """Log π of every token, (..., n, P, G, T)."""
-        assert encoded.observations is not None, "token_log_probs needs rollouts that were encoded by an EpisodicAgent"
-        logits = self._logits(encoded.observations)
-        return logits.log_softmax(-1).gather(-1, encoded.tokens.unsqueeze(-1)).squeeze(-1)
+    def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+        """Log π of every token, (..., R, T)."""
+        taken = encoded.take(rows)
+        assert taken.observations is not None, "token_log_probs needs rollouts that were encoded by an EpisodicAgent"
+        return gathered_log_probs(self._logits(taken.observations), taken.tokens)
 
     def _logits(self, observations: Tensor) -> Tensor:
         """(..., T, D) -> (..., T, tokens)."""
-        inputs = self.view(observations)
-        flat = inputs.flatten(self.leading, -3)
-        logits = vmap(self._forward)(self.parameters, flat) if self._batched else self._forward(self.parameters, flat)
-        return logits.reshape(*inputs.shape[:-1], self.vocabulary.size)
-
-    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return functional_call(self.network, parameters, (inputs,))
+        return batched_forward(self.network, self.parameters, self.view(observations), self.leading)
 
 
 def _packed(values: Tensor, begins: Tensor) -> Tensor:
@@ -209,6 +165,6 @@ def _packed(values: Tensor, begins: Tensor) -> Tensor:
 
 
 def _observed(observations: Tensor, lengths: Tensor) -> Tensor:
-    """What is seen where each token begins: (..., T, D) and (..., T') -> (..., T', D)."""
+    """The observation from which each token begins: (..., T, D) and (..., T') -> (..., T', D)."""
     begins = (lengths.cumsum(-1) - lengths).clamp_max(observations.shape[-2] - 1)
     return torch.take_along_dim(observations, begins.unsqueeze(-1), dim=-2)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from hacrl_lab.agents.actions import ActionPolicy, MakeOptimizer, ParameterAgent
+from hacrl_lab.agents.actions import ActionPolicy, MakeOptimizer, Parameters
 from hacrl_lab.agents.networks import CausalNetwork
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.seeding import RandomStream
 
 
 class Features(Protocol):
-    """How an agent sees a prompt and its own actions so far; agents may see the same world differently."""
+    """An agent's observation of a prompt and its own actions so far; agents may observe the same world differently."""
 
     @property
     def size(self) -> int:
@@ -26,11 +26,11 @@ class Features(Protocol):
         """Features of every position, from the prompt and the actions *before* it.
 
         Args:
-            prompts: (..., P).
-            tokens: (..., n, P, G, T).
+            prompts: question or context numbers, (..., R).
+            tokens: (..., R, T).
 
         Returns:
-            (..., n, P, G, T, F), float64.
+            (..., R, T, F), float64.
         """
         ...
 
@@ -51,13 +51,13 @@ def initial_parameters(network: nn.Module, stream: RandomStream, scale: float = 
     return parameters
 
 
-class SequenceNetwork(ParameterAgent):
+class SequenceNetwork(Parameters):
     """A causal network over features of prompts and the tokens so far, whatever its outputs are used for.
 
     Args:
         name: unique name.
         network: (B, T, F) -> (B, T, outputs), for instance of :mod:`hacrl_lab.agents.networks`; only its shape is used.
-        features: how prompts and actions are seen.
+        features: the observation of prompts and actions.
         stream: of the initial parameters; its seeds are the leading axis.
         optimizer: see :data:`hacrl_lab.agents.actions.MakeOptimizer`.
         scale: of the initial weights.
@@ -72,28 +72,37 @@ class SequenceNetwork(ParameterAgent):
         optimizer: MakeOptimizer,
         scale: float = 1.0,
     ) -> None:
-        super().__init__(name, initial_parameters(network, stream, scale), optimizer)
+        super().__init__(name, initial_parameters(network, stream, scale), optimizer, leading=int(stream.batched))
         self.network = network
         self.features = features
-        self._batched = stream.batched
-
-    @property
-    def leading(self) -> int:
-        """1 with several seeds, else 0."""
-        return int(self._batched)
 
     def outputs(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """One forward pass, (..., P) and (..., n, P, G, T) -> (..., n, P, G, T, outputs)."""
-        inputs = self.features(prompts, tokens)
-        flat = inputs.flatten(self.leading, -3)  # (S?, n·P·G, T, F)
-        outputs = vmap(self._forward)(self.parameters, flat) if self._batched else self._forward(self.parameters, flat)
-        return outputs.reshape(*inputs.shape[:-1], outputs.shape[-1])
-
-    def _forward(self, parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
-        return functional_call(self.network, parameters, (inputs,))
+        """One forward pass, (..., R) and (..., R, T) -> (..., R, T, outputs)."""
+        return batched_forward(self.network, self.parameters, self.features(prompts, tokens), self.leading)
 
 
-class NeuralAgent(ActionPolicy, SequenceNetwork):
+def batched_forward(network: nn.Module, parameters: dict[str, Tensor], inputs: Tensor, leading: int) -> Tensor:
+    """A network's outputs, with parameters of its own for every index of the leading axis.
+
+    Args:
+        network: (B, T, F) -> (B, T, outputs).
+        parameters: by name, (S?, ...).
+        inputs: (S?, ..., T, F).
+        leading: 1 if there is a leading axis S, else 0.
+
+    Returns:
+        (S?, ..., T, outputs).
+    """
+
+    def forward(parameters: dict[str, Tensor], inputs: Tensor) -> Tensor:
+        return functional_call(network, parameters, (inputs,))
+
+    flat = inputs.flatten(leading, -3)
+    outputs = vmap(forward)(parameters, flat) if leading else forward(parameters, flat)
+    return outputs.reshape(*inputs.shape[:-1], outputs.shape[-1])
+
+
+class NeuralAgent(SequenceNetwork, ActionPolicy):
     """A causal network that turns features into logits.
 
     Args:
@@ -116,7 +125,7 @@ class NeuralAgent(ActionPolicy, SequenceNetwork):
         self.space = space
 
     def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """One forward pass, (..., n, P, G, T, actions)."""
+        """One forward pass, (..., R, T, actions)."""
         return self.outputs(prompts, tokens)
 
 
@@ -128,7 +137,7 @@ class Critic(SequenceNetwork):
     """
 
     def values(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """V *before* each action, differentiable: (..., n, P, G, T)."""
+        """V *before* each action, differentiable: (..., R) and (..., R, T) -> (..., R, T)."""
         return self.outputs(prompts, tokens).squeeze(-1)
 
 

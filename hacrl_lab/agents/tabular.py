@@ -27,23 +27,17 @@ class TabularAgent(ActionAgent):
         self, name: str, logits: Tensor, space: ResponseSpace, optimizer: MakeOptimizer = plain_ascent
     ) -> None:
         _check_table(logits, space)
-        super().__init__(name, space, {"logits": logits}, optimizer)
+        super().__init__(name, space, {"logits": logits}, optimizer, leading=logits.ndim - 3)
 
     @property
     def logits(self) -> Tensor:
         """The table, (..., contexts, rows, actions)."""
         return self.parameters["logits"]
 
-    @property
-    def leading(self) -> int:
-        """The number of leading axes of the table."""
-        return self.logits.ndim - 3
-
     def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
-        """Table look-ups, (..., n, P, G, T, actions)."""
+        """Table look-ups, (..., R, T, actions)."""
         rows = self.logits.shape[-2]
-        contexts = prompts[..., None, :, None, None]  # (..., 1, P, 1, 1)
-        row = contexts * rows + table_rows(self.space, rows, tokens)
+        row = prompts.unsqueeze(-1) * rows + table_rows(self.space, rows, tokens)
         return _gather_rows(self.logits.flatten(-3, -2), row)
 
     @torch.no_grad()

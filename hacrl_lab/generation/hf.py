@@ -1,4 +1,4 @@
-"""Sampling with transformers' own ``generate``: temperature 1, no truncation, from an explicit seed (decision D10)."""
+"""Sampling with transformers' own ``generate``: temperature 1, no truncation, from an explicit seed (decision 10)."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def homo_gradient(
     epsilon_high: float = float("inf"),
     current: Tensor | None = None,
 ) -> Tensor:
-    """∇J_homo = E_{y~π_old}[ s·Â·(1/|y|)·Σ_t ∇ log π(y_t) ] (Proposition D.5), where the pessimistic clip lets it pass.
+    """∇J_homo = E_{y~π_old}[ s·Â·(1/|y|)·Σ_t ∇ log π(y_t) ] (Proposition D.5), where PPO's clip lets it pass.
 
     Args:
         problem: its table of the learner is the old policy, which sampled.

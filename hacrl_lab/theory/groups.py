@@ -99,7 +99,7 @@ def expected_advantage(groups: RewardGroups, advantage: Rule, ratios: Tensor, le
 class ConditionalAdvantages:
     """E[A⁺ | R, sampler] and E[A⁻ | R, sampler]: what a rollout's advantage is on average, given its own reward.
 
-    The two signs are kept apart because PPO's pessimistic clip treats them differently, each linearly.
+    The two signs are kept apart because PPO's clip treats them differently, each linearly.
     """
 
     positive: Tensor

@@ -61,7 +61,7 @@ def opposed_coins() -> Problem:
     """The smallest counterexample to Theorem 4.3 without conditions: two coins, two tosses, wanted one of each.
 
     The learner (agent 0) tosses heads with probability 3/7, the sampler (agent 1) with 3/4. The learner would do better
-    with more heads; at α = 0 the sampler's right answers, weighed with s, teach it to toss fewer.
+    with more heads; at α = 0 the gradient of the sampler's right answers, weighed with s, is towards fewer.
     """
     learner, sampler = (torch.tensor([[odds]], dtype=torch.float64).log() for odds in ([3.0, 4.0], [3.0, 1.0]))
     wanted = torch.tensor([[0.0, 1.0, 1.0, 0.0]], dtype=torch.float64)  # of HH, HT, TH, TT

@@ -58,10 +58,10 @@ def enumerated_gradients(problem: Problem, update: Update, advantages: Condition
     """
     space, prompts = problem.space, torch.arange(problem.rewards.shape[-2])
     tokens, mask = (both.repeat(2, 1).expand(len(prompts), -1, -1) for both in (space.tokens, space.mask))
-    everything = RolloutBatch(tokens, torch.ones_like(mask[..., 0]), tokens, mask)
+    batches = [RolloutBatch(str(j), tokens, torch.ones_like(mask[..., 0]), tokens, mask) for j in range(problem.agents)]
     probabilities = torch.stack([problem.log_probs(j).exp() for j in range(problem.agents)])
     parts = torch.cat([probabilities * advantages.positive, -probabilities * advantages.negative], dim=-1)
-    return _gradients(problem, update, prompts, [everything] * problem.agents, parts * parts.shape[-1])
+    return _gradients(problem, update, prompts, batches, parts * parts.shape[-1])
 
 
 def sampled_gradients(
@@ -99,20 +99,19 @@ def _sample(problem: Problem, group_size: int, steps: int, seed: int) -> tuple[T
 
 def _rewards(problem: Problem, prompts: Tensor, batches: Sequence[RolloutBatch]) -> Tensor:
     table = problem.rewards.expand(*prompts.shape[:-1], *problem.rewards.shape)
-    return torch.stack([problem.space.look_up(table, prompts, batch.tokens) for batch in batches], dim=-3)
+    return torch.stack([problem.space.look_up(table, prompts, batch.responses) for batch in batches], dim=-3)
 
 
 def _gradients(
     problem: Problem, update: Update, prompts: Tensor, batches: Sequence[RolloutBatch], advantages: Tensor
 ) -> Tensor:
-    """Score the rollouts, form the objective and go back through it, as ``Trainer`` does."""
+    """Score the rollouts, form the objective and go back through it, as :mod:`hacrl_lab.update` does."""
     leading = prompts.shape[:-1]
-    pool = [(str(j), batch) for j, batch in enumerate(batches)]
 
     def scores(j: int, table: Tensor) -> tuple[TabularAgent, Tensor, Tensor]:
         agent = _agent(problem, j, table.expand(*leading, *table.shape))
-        encoded = agent.encode(prompts, pool)
-        return agent, agent.token_log_probs(encoded), encoded.mask
+        encoded = agent.encode(prompts, batches)
+        return agent, agent.token_log_probs(encoded, encoded.rows()).reshape(encoded.mask.shape), encoded.mask
 
     k = update.learner
     learner, log_probs, mask = scores(k, problem.logits[k] if update.current is None else update.current)
@@ -123,7 +122,7 @@ def _gradients(
         mask=mask,
         old_log_probs=old[k],
         sampler_mean_log_probs=torch.stack(
-            [mean_log_prob(o, batch.mask) for o, batch in zip(old, batches, strict=True)], dim=-3
+            [mean_log_prob(o, mask[..., j, :, :, :]) for j, o in enumerate(old)], dim=-3
         ),
         advantages=advantages * counts[:, None, None],
         capability_ratios=update.ratios,

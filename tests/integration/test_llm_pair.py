@@ -8,15 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import llm_pair
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import llm_pair
 from hacrl_lab.metrics import METRICS, read_metrics
+from language_pair.recipes import PAIRS
 
 ROOT = Path(__file__).parents[2]
 STEPS = 5
@@ -34,7 +35,7 @@ def command(adders: list[str], sums: str, folder: Path) -> list[str]:
 def start(*arguments: str) -> subprocess.Popen:
     """The main job in a process group of its own, as a terminal would run it."""
     script = [sys.executable, str(ROOT / "experiments" / "llm_pair.py"), *arguments]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         script, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -55,13 +56,22 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen, seconds
         assert time.monotonic() < deadline
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """In this process as in those that :func:`start` starts: the same sums in the same order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(adders: list[str], sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two models that nothing disturbs."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    process = start(*command(adders[:2], sums, folder))
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["llm_pair.py", *command(adders[:2], sums, folder)])
+        assert llm_pair.main() == 0
     return folder
 
 
@@ -75,6 +85,11 @@ def resume(folder: Path) -> None:
     process = start("--resume", str(folder))
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
+
+
+def test_models_that_earlier_versions_built_are_still_found() -> None:
+    fingerprints = [recipe.fingerprint() for recipe in PAIRS["tiny"].values()]
+    assert fingerprints == ["5d5ccb03a9", "0de4cd4585"]
 
 
 def test_a_run_leaves_everything_that_the_readme_promises(uninterrupted: Path) -> None:
@@ -97,6 +112,7 @@ def test_both_methods_start_from_the_same_models_and_problems(uninterrupted: Pat
     assert gspo["objective/qwen3"] != hacpo["objective/qwen3"]
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -111,11 +127,12 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
     assert b"Traceback" not in errors
     done = metrics.read_bytes().count(b"\n")
     assert done < STEPS
-    assert (folder / "gspo" / "checkpoints" / f"step-{done:06d}.pt").exists()
+    assert (folder / "gspo" / "checkpoints" / f"step-{done:06d}" / "complete.json").exists()
     resume(folder)
     assert same_numbers(folder, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_checkpoints_resumes_to_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -125,11 +142,12 @@ def test_a_run_killed_between_checkpoints_resumes_to_the_same_numbers(
     wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 3, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert not (folder / "hacpo" / "checkpoints" / "step-000003.pt").exists()
+    assert not (folder / "hacpo" / "checkpoints" / "step-000003").exists()
     resume(folder)
     assert same_numbers(folder, uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_writing_a_checkpoint_resumes_to_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -137,7 +155,7 @@ def test_a_run_killed_while_writing_a_checkpoint_resumes_to_the_same_numbers(
         folder = tmp_path / f"run{attempt}"
         process = start(*command(adders[:2], sums, folder))
         unfinished = folder / "gspo" / "checkpoints" / "step-000003.unfinished"
-        finished = unfinished.with_suffix(".pt")
+        finished = unfinished.with_suffix("")
         wait_until(lambda u=unfinished, f=finished: u.exists() or f.exists(), process)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -198,7 +216,6 @@ ERRORS = [
     (["--agents", "./only-one"], "--agents takes two or more models"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must not exceed prompts_per_step"),
-    (["--delta", "1.5"], "delta"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
     (["--resume", "runs/none", "--seed", "3"], "only --steps may be given beside it"),
 ]
@@ -222,12 +239,50 @@ def test_impossible_settings_end_in_one_clear_sentence(
     assert not (tmp_path / "run" / "initial").exists()
 
 
-def test_an_unknown_option_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", "--metod", "hacpo"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metod", "hacpo"], "--metod"),
+        (["--delta", "1.5"], "delta and epsilon_low must be"),
+        (["--steps", "0"], "steps must be"),
+    ],
+)
+def test_what_cannot_be_an_option_is_shown_beside_the_usage(
+    arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments])
     with pytest.raises(SystemExit) as stopped:
         llm_pair.main()
     assert stopped.value.code != 0
-    assert "--metod" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_of_the_format_before_is_refused_in_one_sentence(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    (folder / "gspo").mkdir(parents=True)
+    (folder / "config.json").write_text('{"method": "hacpo", "prompts_per_step": 32, "microbatch_prompts": 0}')
+    for arguments in (["--resume", str(folder)], command(adders[:2], sums, folder)):
+        status, error = call(monkeypatch, capsys, *arguments)
+        assert status == 1
+        assert f"{str(folder)!r} is a run of an earlier version" in error
+        assert error.count("\n") == 0
+
+
+def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    curves = {}
+    for budget in ("0", "1", "100"):  # everything in one pass, one rollout a pass, a few
+        arguments = [*command(adders[:2], sums, tmp_path / budget), "--compare", "none", "--steps", "1"]
+        status, errors = call(monkeypatch, capsys, *arguments, "--tokens-per-pass", budget)
+        assert (status, errors) == (0, "")
+        curves[budget] = read_metrics(tmp_path / budget / "hacpo")
+        assert curves[budget]["initial_self_ratio_error/qwen3"] == [0]
+    for key, value in curves["0"].items():
+        assert curves["1"][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+        assert curves["100"][key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
 
 
 @pytest.mark.parametrize(
@@ -270,13 +325,14 @@ def test_an_unreadable_checkpoint_is_named_and_nothing_is_lost(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(uninterrupted, folder)
-    latest = folder / "hacpo" / "checkpoints" / f"step-{STEPS:06d}.pt"
-    latest.write_bytes(latest.read_bytes()[:1000])
+    latest = folder / "hacpo" / "checkpoints" / f"step-{STEPS:06d}"
+    tensors = next(latest.glob("agents/llama/*.safetensors"))
+    tensors.write_bytes(tensors.read_bytes()[:1000])
     (folder / "hacpo" / "evaluation.json").unlink()
     status, error = call(monkeypatch, capsys, "--resume", str(folder))
     assert status == 1
     assert f"checkpoint {str(latest)!r} cannot be read" in error
-    latest.unlink()  # as the message says
+    shutil.rmtree(latest)  # as the message says
     status, error = call(monkeypatch, capsys, "--resume", str(folder))
     assert (status, error) == (0, "")
     assert same_numbers(folder, uninterrupted)

@@ -1,4 +1,4 @@
-"""The lab's own pair, built from nothing: what makes it a pair, and that its agents teach each other as text."""
+"""The lab's own pair, built from nothing: what makes it a pair, and that its agents learn from each other's texts."""
 
 from __future__ import annotations
 
@@ -6,31 +6,32 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from pair.config import LLMPairConfig
-from pair.recipes import PAIRS
-from pair.run import load_agents, resolve, sources_of
 
-from envs.arithmetic import ArithmeticWorld
+from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_lab.agents.causal_lm import CausalLMAgent
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.verifiers import MathVerifier
+from language_pair.models import load_agents, sources_of
+from language_pair.options import Options
+from language_pair.recipes import PAIRS
+from language_pair.run import resolve
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def config() -> LLMPairConfig:
-    return resolve(LLMPairConfig(device="cpu"))
+def options() -> Options:
+    return resolve(Options(device="cpu"))
 
 
 @pytest.fixture(scope="module")
-def agents(config: LLMPairConfig, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
+def agents(options: Options, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
     """Pre-trained here and now."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HACRL_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return load_agents(config, sources_of(config))
+        return load_agents(options, sources_of(options))
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +64,9 @@ def test_each_starts_a_third_right_and_knows_what_the_other_does_not(
 
 
 def test_cross_importance_ratios_lie_below_self_ratios(
-    agents: list[CausalLMAgent], world: ArithmeticWorld, config: LLMPairConfig
+    agents: list[CausalLMAgent], world: ArithmeticWorld, options: Options
 ) -> None:
-    metrics = Trainer(agents, world, config.training("hacpo"), 0).step()
+    metrics = Trainer(agents, world, "hacpo", options.training, 0).step()
     first, second = (agent.name for agent in agents)
     for learner, sampler in ((first, second), (second, first)):
         own = float(metrics[f"importance_ratio/{learner}/{learner}"])

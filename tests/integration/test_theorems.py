@@ -1,43 +1,47 @@
-"""The theorem experiment from the command line, small."""
+"""The theorem study, small: its page, its tables and its figures."""
 
 from __future__ import annotations
 
+import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "theorems.py"
+import run
+from theorems.analysis import counterexample
+from theorems.study import FINDINGS, Options
+
 SMALL = ("--problems", "3", "--seeds", "2", "--sweep-seeds", "2", "--steps", "1")
 NUMBER = r"\d(?:\.\d+)?(?:e[+-]\d+)?"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True, check=False)
-
-
 @pytest.mark.slow
-def test_the_page_is_written_whole(tmp_path: Path) -> None:
-    done = run(*SMALL, "--output-dir", str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    page = (tmp_path / "theory.md").read_text(encoding="utf-8")
+def test_the_page_is_written_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = ("--output-dir", str(tmp_path / "theorems"), "--cache-dir", str(tmp_path / "cells"))
+    assert run.main(["theorems", *SMALL, *folders]) == 0
+    page = (tmp_path / "theorems" / "README.md").read_text(encoding="utf-8")
     assert "$" not in page
-    pictures = re.findall(r"\]\((theory/\w+\.png)\)", page)
-    assert len(pictures) == 6
-    assert all((tmp_path / picture).read_bytes()[:4] == b"\x89PNG" for picture in pictures)
+    pictures = re.findall(r"^!\[.*\]\((\w+\.png)\)$", page, flags=re.MULTILINE)
+    assert len(pictures) == 7
+    assert all((tmp_path / "theorems" / picture).read_bytes()[:4] == b"\x89PNG" for picture in pictures)
+    assert "Calibrated** is worse" not in page  # was written for other settings
     # every result holds to rounding where it is given what it needs
     rows = re.findall(rf"^\| \*\*[^|]*\|[^|]*\| ({NUMBER}) \(\d+\) \|", page, flags=re.MULTILINE)
-    assert len(rows) == 12
+    assert len(rows) == len(FINDINGS) == 12
     assert all(float(error) < 1e-11 for error in rows)
+    score = json.loads((tmp_path / "theorems" / "score.json").read_text(encoding="utf-8"))
+    assert max(score[f"error/{name}"] for name in FINDINGS) < 1e-11
     # the counterexample, in three lines, on the screen and on the page
-    lines = done.stdout.splitlines()[:3]
-    assert "inner product -0.003104" in lines[2]  # 2·(12/343)·(−213/4802)
+    lines = capsys.readouterr().out.splitlines()[:3]
+    assert [line.strip() for line in lines] == counterexample().splitlines()
     assert all(line in page for line in lines)
 
 
+def test_the_counterexample_is_the_one_that_was_worked_out() -> None:
+    assert f"inner product {2 * 12 / 343 * -213 / 4802:.6f}" in counterexample()  # two log-odds, one each way
+
+
 def test_impossible_settings_are_refused() -> None:
-    done = run("--problems", "1")
-    assert done.returncode == 2
-    assert "problems must be at least 2, got 1" in done.stderr
+    with pytest.raises(ValueError, match="problems must be ≥ 2, got 1"):
+        Options(problems=1)

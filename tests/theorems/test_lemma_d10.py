@@ -5,6 +5,7 @@ import math
 import torch
 from drawing import assert_close, assert_mean_is, f64, find, many, problems, spaces
 from hypothesis import given
+from pools import pool_log_probs
 from torch import Tensor
 
 from hacrl_lab.agents.tabular import TabularAgent
@@ -19,12 +20,12 @@ one_prompt = problems(agents=(2,), prompts=(1,))
 
 def normalised_ratio(problem: Problem, tokens: Tensor, mask: Tensor) -> Tensor:
     """S of agent 0 to agent 1 by the functions that train, for responses (P = 1, G, T)."""
-    batch = RolloutBatch(tokens, mask[..., 0], tokens, mask)
+    batch = RolloutBatch("sampler", tokens, mask[..., 0])
     means = []
     for j in range(2):
         agent = TabularAgent("learner", problem.logits[j], problem.space)
-        encoded = agent.encode(torch.tensor([0]), [("sampler", batch)])
-        means.append(mean_log_prob(agent.token_log_probs(encoded), encoded.mask).detach()[0, 0])
+        encoded = agent.encode(torch.tensor([0]), [batch])
+        means.append(mean_log_prob(pool_log_probs(agent, encoded), encoded.mask).detach()[0, 0])
     return sequence_importance_ratio(means[0], means[1])
 
 
@@ -53,8 +54,8 @@ def test_the_sampled_mean_agrees() -> None:
     problem = draw_problems(1, ResponseSpace(2, 3, stops=True), correlation=0.5, seed=4)[0]
     sampler = TabularAgent("sampler", problem.logits[1], problem.space)
     batch = sampler.generate(torch.tensor([0]), 8192, RandomStream(0))
-    ratio = normalised_ratio(problem, batch.tokens, batch.mask)
-    rewards = problem.space.look_up(problem.rewards, torch.tensor([0]), batch.tokens)[0]
+    ratio = normalised_ratio(problem, *batch.own_tokens)
+    rewards = problem.space.look_up(problem.rewards, torch.tensor([0]), batch.responses)[0]
     assert_mean_is(ratio ** batch.lengths[0] * rewards, expectations(problem, 1.0)[1])
 
 
@@ -65,9 +66,9 @@ def test_what_the_sampler_never_says_is_missing() -> None:
     # learner 1/2 and 1/2, sampler always says 0; R = 1 for 1 only: E_P[R] = 1/2, but no rollout ever shows a 1
     problem = Problem(ResponseSpace(2, 1), (f64([[[0, 0]]]), f64([[[0, -math.inf]]])), f64([[0, 1]]))
     batch = TabularAgent("sampler", problem.logits[1], problem.space).generate(torch.tensor([0]), 100, RandomStream(0))
-    assert (batch.tokens == 0).all()
-    ratio = normalised_ratio(problem, batch.tokens, batch.mask)
-    assert_close((ratio * problem.space.look_up(problem.rewards, torch.tensor([0]), batch.tokens)[0]).mean(), 0.0)
+    assert (batch.responses == 0).all()
+    ratio = normalised_ratio(problem, *batch.own_tokens)
+    assert_close((ratio * problem.space.look_up(problem.rewards, torch.tensor([0]), batch.responses)[0]).mean(), 0.0)
     assert float(problem.expected_rewards()[0]) == 0.5
 
 

@@ -106,7 +106,7 @@ def test_without_the_stop_gradient_the_gradient_is_alpha_plus_one_times_as_large
     assert_close(moving, (alpha + 1) * constant, 1e-11)
 
 
-def test_a_sampler_that_the_learner_agrees_with_too_much_teaches_nothing() -> None:
+def test_a_sampler_that_the_learner_agrees_with_too_much_contributes_no_gradient() -> None:
     # learner 3/4 and 1/4, sampler 1/2 each: s = 3/2 on the right response (above 1), 1/2 on the wrong one (below 0.8).
     # HACPO's gradient is 0. Without the clip (α = 0, Â = ±1): Σ Q·s·Â·∇ log P = (3/4)(1/4) + (1/4)(3/4) = 3/8.
     # Capped at 1: (1/2)·1·(1/4) = 1/8, the right response alone

@@ -51,7 +51,7 @@ def test_the_ratio_of_equal_text_policies_depends_on_the_token_counts(log_prob: 
     assert_close(torch.exp(means[0] - means[1]).log(), log_prob * (1 / ours - 1 / theirs), 1e-11)
 
 
-def test_with_the_same_tokens_equal_policies_teach_each_other() -> None:
+def test_with_the_same_tokens_equal_policies_learn_from_each_other() -> None:
     pool = inputs(2, 2)
     assert_close(pool.sequence_ratio.detach(), 1.0)
     result = hacpo_objective(pool, SETTINGS)
@@ -60,7 +60,7 @@ def test_with_the_same_tokens_equal_policies_teach_each_other() -> None:
     assert_close(gradient[1, 0, 0], f64([1.5, 1.5]) / 2 / TEXTS)
 
 
-def test_with_other_tokens_equal_policies_teach_each_other_nothing() -> None:
+def test_with_other_tokens_equal_policies_get_no_gradient_from_each_other() -> None:
     # P = 1/4 in one token, (1/2)(1/2) in two: s = (1/4)/(1/2) = 1/2 for the learner with whole words, below 0.8, and 2
     # for the learner with letters, above 1. Either way every cross rollout is clipped
     for ours, theirs, ratio in ((1, 2, 0.5), (2, 1, 2.0)):

@@ -7,10 +7,11 @@ import torch
 from drawing import assert_mean_is
 from torch import Tensor
 
-from envs.bandit import BanditWorld
+from hacrl_envs.bandit import BanditWorld
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.methods import get_method
+from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import CrossWeight, hete_gradient, homo_gradient
 from hacrl_lab.theory.groups import response_advantages, standardised
@@ -31,19 +32,14 @@ def first_moves(problem: Problem, method: str) -> list[Tensor]:
         for j, table in enumerate(problem.logits)
     ]
     config = TrainingConfig(
-        method=method,
         prompts_per_step=2,
         group_size=GROUP,
         minibatches=1,
-        epsilon_low=0.2,
-        epsilon_high=0.2,
-        alpha=1.0,
-        delta=0.4,
-        delta_step=0.1,
         capability_window=3,
+        objective=ObjectiveSettings(delta=0.4, delta_step=0.1),
     )
     world = BanditWorld(problem.rewards.expand(STEPS, *problem.rewards.shape), problem.space)
-    Trainer(agents, world, config, range(STEPS)).step()
+    Trainer(agents, world, method, config, range(STEPS)).step()
     return [agent.logits.detach() - table for agent, table in zip(agents, problem.logits, strict=True)]
 
 

@@ -88,7 +88,7 @@ def test_the_guards_of_the_trained_baseline_cost_a_little_of_it() -> None:
     #   (0, 0) 3/8  0    0
     #   (1, 0) 3/8  1/2  1/2
     #   (0, 1) 1/8  1    1
-    #   (1, 1) 1/8  3/2  1     all equal: D5
+    #   (1, 1) 1/8  3/2  1     all equal: decision 5
     # Eq. 7: 3/16 + 1/8 + 3/16 = 1/2 = E[R_0]. Trained: 3/16 + 1/8 + 1/8 = 7/16
     groups = reward_groups((0, 1), f64([[1 / 2, 1 / 2], [3 / 4, 1 / 4]]), group_size=1)
     ratios = f64([[[1, 2], [0.5, 1]]])

@@ -12,6 +12,7 @@ import torch
 from drawing import assert_close, assert_mean_is, f64, find, many, problems, some, spaces
 from hypothesis import given
 from hypothesis import strategies as st
+from pools import pool_log_probs
 
 from hacrl_lab.advantages import capability_aware_mean, leave_one_out_capability_mean
 from hacrl_lab.agents.tabular import TabularAgent
@@ -104,12 +105,10 @@ def test_the_sampled_terms_agree() -> None:
     assert_mean_is((sampled_gradients(problem, update, rule, 4, 4096) * v).sum((-3, -2, -1)), exact.norm_squared)
 
     learner, sampler = (TabularAgent(str(j), problem.logits[j], problem.space) for j in (0, 1))
-    prompts, mask = torch.tensor([0]), problem.space.mask_of
+    prompts = torch.tensor([0])
     batch = sampler.generate(prompts, 8192, RandomStream(0))
-    means = [
-        mean_log_prob(agent.token_log_probs(agent.encode(prompts, [("1", batch)])), mask(batch.tokens)).detach()
-        for agent in (learner, sampler)
-    ]
+    pools = [(agent, agent.encode(prompts, [batch])) for agent in (learner, sampler)]
+    means = [mean_log_prob(pool_log_probs(agent, pool), pool.mask).detach() for agent, pool in pools]
     s = sequence_importance_ratio(*means)[0, 0]
     assert_mean_is(ratios[1, 0] * s * exponential_weight(s, 1.0), exact.mean_c)
 
@@ -155,7 +154,7 @@ def test_without_d12_the_gradients_can_oppose_each_other() -> None:
     # ∇ log P(y) = (heads − 6/7)·(1, −1), which is 8/7, 1/7, −6/7 for two, one, no heads; |y| = 2.
     # P = 9/49, 2·12/49, 16/49:  v = ½·(9·(−24)·8 + 24·25·1 + 16·(−24)·(−6))/(49·49·7) = ½·1176/16807 = 12/343
     # Q·s = √(PQ) = 9/28, 2·6/28, 4/28:  ½·(9·(−24)·8 + 12·25·1 + 4·(−24)·(−6))/(28·49·7) = ½·(−852)/9604 = −213/4802
-    # The learner should toss more heads; the sampler, who tosses too many, teaches it to toss fewer.
+    # The learner should toss more heads; the sampler's rollouts, with too many, make it toss fewer.
     result = align(COINS, CrossWeight(alpha=0))
     advantages = same_for_all(COINS, oracle_advantages(COINS, 0))
     homo = homo_gradient(COINS, 0, advantages)

@@ -167,7 +167,7 @@ def test_binary_baseline_above_one_becomes_the_learners_own_mean() -> None:
 
 
 def test_the_other_means_of_binary_rewards_may_be_above_one() -> None:
-    # the learner 1 of the test above, without decision D4: member by member (4·1 + 1)/2 and (4·1 + 0)/2
+    # the learner 1 of the test above, without decision 4: member by member (4·1 + 1)/2 and (4·1 + 0)/2
     rewards, ratios = f64([[[1, 1]], [[1, 0]]]), f64([[1, 0.25], [4, 1]])
     assert capability_aware_mean(rewards, ratios, 1).tolist() == [[[2.25]]]
     for loo in (leave_one_out_capability_mean, leave_one_out_capability_baseline):
@@ -195,14 +195,14 @@ def test_one_reward_that_is_not_binary_makes_the_prompt_not_binary() -> None:
 
 
 def test_capability_invents_no_signal_where_all_rewards_are_equal() -> None:
-    # without decision D5 the baseline would be (1 + 1 + 1/2 + 1/2)/4 = 3/4
+    # without decision 5 the baseline would be (1 + 1 + 1/2 + 1/2)/4 = 3/4
     assert capability_aware_baseline(torch.ones(2, 1, 2), RATIOS.float(), 0).tolist() == [[[1]]]
     assert leave_one_out_capability_baseline(torch.ones(2, 1, 2), RATIOS.float(), 0).tolist() == [[[1, 1]]]
     assert calibrated_baseline(torch.ones(2, 1, 2), RATIOS.float(), 0).tolist() == [[[1]]]
 
 
 def test_means_of_equal_rewards_are_those_of_any_rewards() -> None:
-    # without decision D5: member by member (1 + 1/2)/2 = 3/4; calibrated (1 + 3/4)/2
+    # without decision 5: member by member (1 + 1/2)/2 = 3/4; calibrated (1 + 3/4)/2
     rewards = torch.ones(2, 1, 2)
     assert capability_aware_mean(rewards, RATIOS.float(), 0).tolist() == [[[0.75]]]
     assert leave_one_out_capability_mean(rewards, RATIOS.float(), 0).tolist() == [[[0.75, 0.75]]]

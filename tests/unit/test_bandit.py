@@ -8,8 +8,8 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-import envs  # noqa: F401 - registers the environment
-from envs.bandit import BanditWorld, ContextFeatures, ContextualBanditEnv, bandit_world, draw_answers
+import hacrl_envs  # noqa: F401 - registers the environment
+from hacrl_envs.bandit import BanditWorld, ContextFeatures, ContextualBanditEnv, bandit_world, draw_answers
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -19,7 +19,7 @@ ID = "hacrl_lab/ContextualBandit-v0"
 
 def answers_to(actions: torch.Tensor) -> RolloutBatch:
     mask = torch.ones_like(actions).bool()
-    return RolloutBatch(actions, mask[..., 0], actions, mask)
+    return RolloutBatch("somebody", actions, mask[..., 0])
 
 
 def bare_env(**settings: Any) -> ContextualBanditEnv:
@@ -130,11 +130,11 @@ def test_environments_run_side_by_side() -> None:
 
 def test_features_are_the_context_the_position_and_the_action_before() -> None:
     # 3 contexts, 2 positions, 2 actions and a place for none; the second of two actions follows action 1
-    seen = ContextFeatures(3, ResponseSpace(2, 2))(torch.tensor([2]), torch.tensor([[[[1, 0]]]]))[0, 0, 0]
+    seen = ContextFeatures(3, ResponseSpace(2, 2))(torch.tensor([2]), torch.tensor([[1, 0]]))[0]
     assert seen.tolist() == [[0, 0, 1, 1, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 1, 0]]
     blind = ContextFeatures(3, ResponseSpace(2, 2), remembers=False)
     assert blind.size == 5
-    assert blind(torch.tensor([2]), torch.tensor([[[[1, 0]]]]))[0, 0, 0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 0, 1]]
+    assert blind(torch.tensor([2]), torch.tensor([[1, 0]]))[0].tolist() == [[0, 0, 1, 1, 0], [0, 0, 1, 0, 1]]
 
 
 def test_observation_shows_the_context_and_the_actions_so_far() -> None:

@@ -111,7 +111,7 @@ def test_tracker_continues_from_its_state() -> None:
     first, second = CapabilityTracker(window=3), CapabilityTracker(window=3)
     first.update(f64([0.25]))
     second.update(f64([0.0]))  # replaced, not kept beside the loaded history
-    second.load_state_dict(first.state_dict())
+    second.load_state(first.state())
     assert second.update(f64([0.75])).item() == 0.5  # (1/4 + 3/4)/2
 
 
@@ -175,7 +175,7 @@ def test_lagged_tracker_continues_from_its_state() -> None:
     for reward in (1.0, 0.25, 0.75):
         first.update(f64([reward]))
     second.update(f64([0.0]))  # replaced, not kept beside the loaded history
-    second.load_state_dict(first.state_dict())
+    second.load_state(first.state())
     # (1/4 + 3/4)/2; (3/4 + 0)/2; (0 + 1/2)/2: the loaded steps leave the window in their turn
     for tracker in (first, second):
         assert [tracker.update(f64([reward])).item() for reward in (0, 0.5, 1)] == [0.5, 0.375, 0.25]
@@ -184,7 +184,7 @@ def test_lagged_tracker_continues_from_its_state() -> None:
 def test_lagged_tracker_without_a_past_continues_without_one() -> None:
     tracker = LaggedCapabilityTracker(window=2)
     tracker.update(f64([0.25]))
-    tracker.load_state_dict(LaggedCapabilityTracker(window=2).state_dict())
+    tracker.load_state(LaggedCapabilityTracker(window=2).state())
     assert tracker.update(f64([0.5])).item() == 1
 
 

@@ -7,8 +7,16 @@ import pytest
 import torch
 from gymnasium.utils.env_checker import check_env
 
-import envs  # noqa: F401 - registers the environment
-from envs.chain import ChainFeatures, ChainTask, ChainWorld, QuestionFeatures, TokenChainEnv, chain_answers, chain_world
+import hacrl_envs  # noqa: F401 - registers the environment
+from hacrl_envs.chain import (
+    ChainFeatures,
+    ChainTask,
+    ChainWorld,
+    QuestionFeatures,
+    TokenChainEnv,
+    chain_answers,
+    chain_world,
+)
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -68,9 +76,17 @@ def test_only_the_whole_right_answer_with_its_stop_is_rewarded() -> None:
     world = ChainWorld(TASK, RULES)
     answers = torch.tensor([[[1, 2, 3], [1, 3, 0], [1, 2, 0], [1, 1, 3], [2, 2, 3]]])
     finished = (answers == 3).any(-1)
-    batch = RolloutBatch(answers, finished, answers, world.space.mask_of(answers))
+    batch = RolloutBatch("somebody", answers, finished)
     assert world.verify(torch.tensor([1]), batch).tolist() == [[1, 0, 0, 0, 0]]
     assert world.verify(torch.tensor([0]), batch).tolist() == [[0, 1, 0, 0, 0]]
+
+
+def test_an_answer_that_was_cut_off_is_wrong() -> None:
+    # whatever stands in the array: the sampler says that it did not stop by itself
+    world = ChainWorld(TASK, RULES)
+    answers = torch.tensor([[[1, 2, 3], [1, 2, 3]]])
+    batch = RolloutBatch("somebody", answers, torch.tensor([[True, False]]))
+    assert world.verify(torch.tensor([1]), batch).tolist() == [[1, 0]]
 
 
 def test_each_seed_has_rules_of_its_own_the_same_as_alone() -> None:
@@ -109,7 +125,7 @@ def test_environment_and_world_give_the_same_rewards() -> None:
                 assert not ended
                 assert reward == 0
                 _, reward, ended, _, _ = env.step(np.int64(action))
-            batch = RolloutBatch(tokens[None, None], (tokens == 2).any()[None, None], tokens, mask)
+            batch = RolloutBatch("somebody", tokens[None, None], (tokens == 2).any()[None, None])
             assert ended
             assert world.verify(torch.tensor([question]), batch).item() == reward
             seen.add((question, reward))
@@ -132,9 +148,9 @@ def test_observation_shows_the_question_and_the_actions_so_far() -> None:
 @pytest.mark.parametrize("make", [ChainFeatures, QuestionFeatures, lambda task: ChainFeatures(task, jointly=True)])
 def test_features_know_the_past_and_not_the_future(make: Any) -> None:
     features = make(TASK)
-    prompts, tokens = torch.tensor([1, 8]), torch.tensor([[[[0, 1, 2]], [[2, 2, 2]]]])
+    prompts, tokens = torch.tensor([1, 8]), torch.tensor([[0, 1, 2], [2, 2, 2]])
     seen = features(prompts, tokens)
-    assert seen.shape == (1, 2, 1, 3, features.size)
+    assert seen.shape == (2, 3, features.size)
     for t in range(3):
         changed = tokens.clone()
         changed[..., t:] = 3
@@ -143,7 +159,7 @@ def test_features_know_the_past_and_not_the_future(make: Any) -> None:
 
 def test_chain_features_say_skill_last_letter_and_letters_to_come() -> None:
     # question 8: skill 1, first letter 1, length 1; then the actions 2 and stop
-    seen = ChainFeatures(TASK)(torch.tensor([8]), torch.tensor([[[[2, 3, 0]]]]))[0, 0, 0]
+    seen = ChainFeatures(TASK)(torch.tensor([8]), torch.tensor([[2, 3, 0]]))[0]
     skill, last, to_come = seen.split([2, 4, 4], dim=-1)
     assert skill.argmax(-1).tolist() == [1, 1, 1]
     assert last.argmax(-1).tolist() == [1, 2, 3]

@@ -1,24 +1,30 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+import tyro
 
 from hacrl_lab.config import TrainingConfig, load_config, save_config
 from hacrl_lab.errors import LabError
+from hacrl_lab.objectives import ObjectiveSettings
 
 CONFIG = TrainingConfig(
-    method="hacpo",
     prompts_per_step=8,
     group_size=4,
     minibatches=2,
-    epsilon_low=3e-4,
-    epsilon_high=4e-4,
-    alpha=1.0,
-    delta=0.2,
-    delta_step=0.025,
     capability_window=5,
+    objective=ObjectiveSettings(epsilon_low=3e-4, epsilon_high=4e-4),
 )
+
+
+@dataclass(frozen=True)
+class Command:
+    """As a study's options nest the algorithm's settings."""
+
+    steps: int = 5
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=8)
 
 
 @dataclass(frozen=True)
@@ -34,15 +40,49 @@ def test_counts_below_one_are_refused(name: str) -> None:
 
 
 def test_minibatches_without_prompts_are_refused() -> None:
-    assert replace(CONFIG, minibatches=8).minibatches == 8
-    with pytest.raises(ValueError, match="minibatches must not exceed prompts_per_step, got 9 > 8"):
-        replace(CONFIG, minibatches=9)
+    replace(CONFIG, minibatches=8).check("hacpo")
+    with pytest.raises(ValueError, match="minibatches must not exceed prompts_per_step, got 9 > 8 in a step of HACPO"):
+        replace(CONFIG, minibatches=9).check("hacpo")
 
 
-def test_negative_microbatch_is_refused() -> None:
-    assert CONFIG.microbatch_prompts == 0
-    with pytest.raises(ValueError, match="microbatch_prompts must be ≥ 0, got -1"):
-        replace(CONFIG, microbatch_prompts=-1)
+def test_a_method_counts_its_own_updates() -> None:
+    replace(CONFIG, minibatches=4).check("gspo_x2")
+    with pytest.raises(
+        ValueError, match="minibatches must not exceed prompts_per_step, got 10 > 8 in a step of GSPO×2"
+    ):
+        replace(CONFIG, minibatches=5).check("gspo_x2")
+
+
+def test_an_unknown_method_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(ValueError, match="unknown method 'hacpoo'; choose one of grpo, "):
+        CONFIG.check("hacpoo")
+
+
+def test_flags_of_nested_settings_are_flat() -> None:
+    arguments = ["--steps", "2", "--group-size", "3", "--delta", "0.5", "--epsilon-low", "0.1"]
+    expected = TrainingConfig(prompts_per_step=8, group_size=3, objective=ObjectiveSettings(delta=0.5, epsilon_low=0.1))
+    assert tyro.cli(Command, args=arguments) == Command(2, expected)
+
+
+def test_a_nested_configuration_is_read_back(tmp_path: Path) -> None:
+    path, command = tmp_path / "config.json", Command(3, CONFIG)
+    save_config(command, path)
+    assert load_config(Command, path) == command
+
+
+@pytest.mark.parametrize(
+    ("nested", "message"),
+    [
+        ({"group": 4}, "unknown keys: group"),
+        ({"objective": {"gamma": 1}}, "unknown keys: gamma"),
+        ({"objective": {"alpha": -1}}, "not a valid ObjectiveSettings: alpha must be ≥ 0, got -1"),
+    ],
+)
+def test_wrong_nested_keys_are_refused_by_name(tmp_path: Path, nested: dict[str, object], message: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"training": nested}))
+    with pytest.raises(LabError, match=rf"config\.json (has|is) {message}"):
+        load_config(Command, path)
 
 
 def test_source_of_old_log_probs_is_one_of_two() -> None:

@@ -1,23 +1,25 @@
 from functools import partial
-from typing import Any
 
 import gymnasium
 import pytest
 import torch
+from pools import pool_log_probs
 from torch import Tensor
 
-from envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end, return_above
-from envs.experts import demonstrate, optimal_policy
+from hacrl_envs.episodes import EnvironmentStarts, EpisodeWorld, reached_the_end, return_above
+from hacrl_envs.experts import demonstrate, optimal_policy
 from hacrl_lab.agents import episodic
-from hacrl_lab.agents.episodic import Episodes, EpisodicAgent, Vocabulary
+from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork
+from hacrl_lab.demonstrations import fit_demonstrations
+from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
-from hacrl_lab.teaching import teach
+from hacrl_lab.worlds import Episodes
 
 SINGLE, PAIRS = Vocabulary(4), Vocabulary(4, pairs=True)
 
 
-def lake(slippery: bool = False, max_steps: int = 12) -> EpisodeWorld:
+def frozen_lake(slippery: bool = False, max_steps: int = 12) -> EpisodeWorld:
     make = partial(gymnasium.make, "FrozenLake-v1", is_slippery=slippery, disable_env_checker=True)
     return EpisodeWorld(make, return_above(0.5), max_steps)
 
@@ -32,7 +34,7 @@ def walker(
 
 
 def first_starts(world: EpisodeWorld, count: int = 3) -> EnvironmentStarts:
-    return EnvironmentStarts(world, torch.zeros(count, dtype=torch.int64))
+    return world.starts_at(torch.zeros(count, dtype=torch.int64))
 
 
 # ----- Vocabulary
@@ -68,7 +70,7 @@ def test_an_odd_number_of_moves_leaves_a_single_one() -> None:
 
 def test_a_group_shares_its_start_and_not_what_comes_after() -> None:
     world = EpisodeWorld(partial(gymnasium.make, "Blackjack-v1"), return_above(0.5), 5, starts=50)
-    starts = EnvironmentStarts(world, torch.tensor([3, 7]))
+    starts = world.starts_at(torch.tensor([3, 7]))
     episodes = starts.play(lambda seen, live: torch.ones(live.shape, dtype=torch.int64), 30, RandomStream(0))
     first = episodes.observations[:, :, 0]
     assert (first == first[:, :1]).all()
@@ -79,7 +81,7 @@ def test_a_group_shares_its_start_and_not_what_comes_after() -> None:
 
 def test_an_episode_is_cut_off_when_time_runs_out() -> None:
     # left against the wall for ever
-    episodes = first_starts(lake(max_steps=5)).play(
+    episodes = first_starts(frozen_lake(max_steps=5)).play(
         lambda seen, live: torch.zeros(live.shape, dtype=torch.int64), 2, RandomStream(0)
     )
     assert episodes.mask.shape == (3, 2, 5)
@@ -89,19 +91,46 @@ def test_an_episode_is_cut_off_when_time_runs_out() -> None:
     assert not reached_the_end(episodes).any()
 
 
+def test_starts_are_drawn_from_those_given() -> None:
+    make = partial(gymnasium.make, "Blackjack-v1")
+    numbers = EpisodeWorld(make, reached_the_end, 5, starts=[7, 30]).sample_prompts(200, RandomStream(0)).numbers
+    assert numbers.unique().tolist() == [7, 30]
+    counted = EpisodeWorld(make, reached_the_end, 5, starts=3).sample_prompts(200, RandomStream(0)).numbers
+    assert counted.unique().tolist() == [0, 1, 2]
+
+
+def test_a_return_at_the_bar_is_not_above_it() -> None:
+    ones = torch.ones(1, 1)
+    episodes = Episodes(ones, ones, ones, returns=torch.tensor([[0.5, 0.75, 0.25]]), terminated=ones)
+    assert return_above(0.5)(episodes).tolist() == [[False, True, False]]
+
+
+def test_no_move_is_recorded_after_the_end() -> None:
+    # down for ever: a hole after a few moves of some episodes, on slippery ice after more of others
+    episodes = first_starts(frozen_lake(slippery=True)).play(
+        lambda seen, live: torch.ones(live.shape, dtype=torch.int64), 20, RandomStream(0)
+    )
+    assert not episodes.mask.all()
+    assert (episodes.moves[~episodes.mask] == 0).all()
+    assert (episodes.moves[episodes.mask] == 1).all()
+    assert torch.equal(episodes.mask, torch.arange(episodes.mask.shape[-1]) < episodes.mask.sum(-1, keepdim=True))
+
+
 def test_an_episode_that_ends_makes_no_more_moves() -> None:
     # (0, 0) down to (2, 0), right to (2, 2), down to (3, 2), right to the goal (3, 3)
     way = [1, 1, 2, 2, 1, 2]
     clock = iter(way + [0] * 10)
-    episodes = first_starts(lake()).play(lambda seen, live: torch.full(live.shape, next(clock)), 1, RandomStream(0))
+    episodes = first_starts(frozen_lake()).play(
+        lambda seen, live: torch.full(live.shape, next(clock)), 1, RandomStream(0)
+    )
     assert episodes.moves.tolist() == [[way]] * 3
     assert episodes.terminated.all()
     assert (episodes.returns == 1).all()
-    assert lake().verify(first_starts(lake()), as_batch(episodes)).tolist() == [[1]] * 3
+    assert frozen_lake().verify(first_starts(frozen_lake()), as_batch(episodes)).tolist() == [[1]] * 3
 
 
-def as_batch(episodes: Episodes) -> Any:
-    return episodic.RolloutBatch(episodes, episodes.terminated, episodes.moves, episodes.mask)
+def as_batch(episodes: Episodes) -> RolloutBatch:
+    return RolloutBatch("somebody", episodes, episodes.terminated)
 
 
 def test_continuous_moves_are_refused() -> None:
@@ -115,10 +144,10 @@ def test_continuous_moves_are_refused() -> None:
 @pytest.mark.parametrize("vocabulary", [SINGLE, PAIRS])
 @pytest.mark.parametrize("slippery", [False, True])
 def test_own_tokens_spell_the_moves_that_were_made(vocabulary: Vocabulary, slippery: bool) -> None:
-    batch = walker(vocabulary).generate(first_starts(lake(slippery)), 20, RandomStream(1))
+    batch = walker(vocabulary).generate(first_starts(frozen_lake(slippery)), 20, RandomStream(1))
     moves, made = batch.responses.moves, batch.responses.mask
     for tokens, mask, steps, done in zip(
-        *(part.flatten(0, 1) for part in (batch.tokens, batch.mask, moves, made)), strict=True
+        *(part.flatten(0, 1) for part in (*batch.own_tokens, moves, made)), strict=True
     ):
         spelled: list[int] = []
         for token in tokens[mask]:
@@ -131,16 +160,16 @@ def test_own_tokens_spell_the_moves_that_were_made(vocabulary: Vocabulary, slipp
 
 
 def test_the_same_episode_has_another_length_in_another_vocabulary() -> None:
-    world = lake()
+    world = frozen_lake()
     batch = walker(SINGLE).generate(first_starts(world), 4, RandomStream(1))
-    encoded = walker(PAIRS, name="other").encode(first_starts(world), [("walker", batch)])
+    encoded = walker(PAIRS, name="other").encode(first_starts(world), [batch.shared()])
     assert torch.equal(encoded.mask[0].sum(-1), (batch.lengths + 1) // 2)
 
 
 def test_a_token_sees_the_state_in_which_it_begins() -> None:
-    world = lake()
+    world = frozen_lake()
     batch = walker(SINGLE).generate(first_starts(world), 4, RandomStream(1))
-    encoded = walker(PAIRS, name="other").encode(first_starts(world), [("walker", batch)])
+    encoded = walker(PAIRS, name="other").encode(first_starts(world), [batch.shared()])
     assert encoded.observations is not None
     seen = batch.responses.observations
     for t in range(encoded.mask.shape[-1]):
@@ -160,25 +189,27 @@ def test_tokens_are_drawn_from_the_distribution_that_scores_them(
         return (uniforms.unsqueeze(-1) >= logits.softmax(-1).cumsum(-1)[..., :-1]).sum(-1)
 
     monkeypatch.setattr(episodic, "sample", record)
-    agent, starts = walker(vocabulary, kind=kind), first_starts(lake())
+    agent, starts = walker(vocabulary, kind=kind), first_starts(frozen_lake())
     batch = agent.generate(starts, 5, RandomStream(1))
-    scores = agent.token_log_probs(agent.encode(starts, [("walker", batch)]))[0]
-    begins = (vocabulary.lengths(batch.tokens).cumsum(-1) - vocabulary.lengths(batch.tokens)).clamp_max(len(used) - 1)
+    scores = pool_log_probs(agent, agent.encode(starts, [batch]))[0]
+    tokens, mask = batch.own_tokens
+    begins = (vocabulary.lengths(tokens).cumsum(-1) - vocabulary.lengths(tokens)).clamp_max(len(used) - 1)
     logits = torch.stack(used, dim=-2).take_along_dim(begins.unsqueeze(-1), dim=-2)
-    drawn = logits.log_softmax(-1).gather(-1, batch.tokens.unsqueeze(-1)).squeeze(-1)
-    torch.testing.assert_close(scores[batch.mask], drawn[batch.mask], rtol=0, atol=1e-12)
+    drawn = logits.log_softmax(-1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(scores[mask], drawn[mask], rtol=0, atol=1e-12)
 
 
 def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
-    world, seeds = lake(slippery=True), [4, 9]
+    world, seeds = frozen_lake(slippery=True), [4, 9]
     numbers = torch.zeros(2, 3, dtype=torch.int64)
-    together = walker(PAIRS, seeds).generate(EnvironmentStarts(world, numbers), 6, RandomStream(seeds, 1))
+    together = walker(PAIRS, seeds).generate(world.starts_at(numbers), 6, RandomStream(seeds, 1))
     for row, seed in enumerate(seeds):
-        alone = walker(PAIRS, seed).generate(EnvironmentStarts(world, numbers[row]), 6, RandomStream(seed, 1))
-        length = alone.mask.shape[-1]
-        assert torch.equal(together.mask[row, ..., :length], alone.mask)
-        assert not together.mask[row, ..., length:].any()
-        assert torch.equal(together.tokens[row, ..., :length], alone.tokens)
+        alone = walker(PAIRS, seed).generate(world.starts_at(numbers[row]), 6, RandomStream(seed, 1))
+        (tokens, mask), (own_tokens, own_mask) = together.own_tokens, alone.own_tokens
+        length = own_mask.shape[-1]
+        assert torch.equal(mask[row, ..., :length], own_mask)
+        assert not mask[row, ..., length:].any()
+        assert torch.equal(tokens[row, ..., :length], own_tokens)
         assert torch.equal(together.responses.returns[row], alone.responses.returns)
 
 
@@ -186,10 +217,11 @@ def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
 
 
 def test_the_optimal_policy_walks_the_shortest_way() -> None:
-    world = lake()
+    world = frozen_lake()
     batch = demonstrate(first_starts(world), optimal_policy(world.env), 2, 0.0, RandomStream(0))
     assert (batch.responses.returns == 1).all()
-    assert (batch.lengths == 6).all()
+    assert (batch.responses.mask.sum(-1) == 6).all()
+    assert batch.tokens is None
 
 
 def test_an_environment_without_a_table_has_no_optimal_policy() -> None:
@@ -198,7 +230,7 @@ def test_an_environment_without_a_table_has_no_optimal_policy() -> None:
 
 
 def test_mistakes_are_made_as_often_as_said() -> None:
-    world, policy = lake(), optimal_policy(lake().env)
+    world, policy = frozen_lake(), optimal_policy(frozen_lake().env)
     batch = demonstrate(first_starts(world, 1), policy, 4000, 0.4, RandomStream(0))
     first = batch.responses.moves[0, :, 0]
     right = int(policy(batch.responses.observations[0, :1, 0])[0])
@@ -207,19 +239,21 @@ def test_mistakes_are_made_as_often_as_said() -> None:
 
 
 @pytest.mark.parametrize("vocabulary", [SINGLE, PAIRS])
-def test_teaching_gives_a_skill(vocabulary: Vocabulary) -> None:
-    world, agent = lake(), walker(vocabulary)
+def test_fitting_demonstrations_gives_a_skill(vocabulary: Vocabulary) -> None:
+    world, agent = frozen_lake(), walker(vocabulary)
     starts = first_starts(world, 2)
-    lesson = demonstrate(starts, optimal_policy(world.env), 4, 0.0, RandomStream(0))
+    demonstrations = demonstrate(starts, optimal_policy(world.env), 4, 0.0, RandomStream(0))
     before = world.verify(starts, agent.generate(starts, 50, RandomStream(2))).mean()
-    teach(agent, starts, lesson, 100)
+    fit_demonstrations(agent, starts, demonstrations, 100)
     after = world.verify(starts, agent.generate(starts, 50, RandomStream(2))).mean()
     assert float(before) < 0.2
     assert float(after) > 0.9
 
 
-def test_teaching_needs_an_agent_of_another_name() -> None:
-    world = lake()
-    lesson = demonstrate(first_starts(world), optimal_policy(world.env), 1, 0.0, RandomStream(0))
-    with pytest.raises(ValueError, match="must not be called 'teacher'"):
-        teach(walker(SINGLE, name="teacher"), first_starts(world), lesson, 1)
+def test_demonstrations_need_an_agent_of_another_name() -> None:
+    world = frozen_lake()
+    demonstrations = demonstrate(first_starts(world), optimal_policy(world.env), 1, 0.0, RandomStream(0))
+    with pytest.raises(ValueError, match="not be called 'demonstrations'"):
+        fit_demonstrations(walker(SINGLE, name="demonstrations"), first_starts(world), demonstrations, 1)
+    with pytest.raises(ValueError, match=r"updates must be ≥ 0 .* got -1"):
+        fit_demonstrations(walker(SINGLE), first_starts(world), demonstrations, -1)

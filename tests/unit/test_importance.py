@@ -9,8 +9,8 @@ from hacrl_lab.importance import (
     clip_ratio,
     exponential_weight,
     mean_log_prob,
-    pessimistic_clipped,
-    pessimistic_surrogate,
+    ppo_clipped,
+    ppo_surrogate,
     sequence_importance_ratio,
     stepwise_lower_bound,
     token_importance_ratio,
@@ -106,7 +106,7 @@ def test_lower_bound_tightens_with_every_minibatch_and_stops_at_one() -> None:
 
 
 def test_delta_is_the_width_of_the_bound() -> None:
-    # decision D1: the published lower bound 0.9 is δ = 0.1
+    # decision 1: the published lower bound 0.9 is δ = 0.1
     assert stepwise_lower_bound(0.1, 0, 7) == 0.9
     assert stepwise_lower_bound(1, 0, 0) == 0
 
@@ -118,20 +118,20 @@ def test_clip_is_constant_outside_and_the_identity_inside() -> None:
     assert gradient(clipped, ratio) == [0, 1, 1, 1, 0]  # the ends belong to the inside
 
 
-def test_pessimistic_surrogate_is_the_smaller_of_both_products() -> None:
+def test_ppos_surrogate_is_the_smaller_of_both_products() -> None:
     # bounds [3/4, 3/2]. A = 2: min(1, 1.5), min(2, 2), min(4, 3). A = −2: min(−1, −1.5), min(−2, −2), min(−4, −3)
     ratio = f64([[0.5, 1, 2], [0.5, 1, 2]]).requires_grad_()
-    surrogate = pessimistic_surrogate(ratio, f64([[2], [-2]]), 0.75, 1.5)
+    surrogate = ppo_surrogate(ratio, f64([[2], [-2]]), 0.75, 1.5)
     assert surrogate.tolist() == [[1, 2, 3], [-1.5, -2, -4]]
     # only the constant branches lose their gradient A: too high a ratio of a good one, too low a ratio of a bad one
     assert gradient(surrogate, ratio) == [[2, 2, 0], [0, -2, -2]]
 
 
-def test_clipped_says_where_the_pessimistic_surrogate_is_constant() -> None:
+def test_clipped_says_where_ppos_surrogate_is_constant() -> None:
     ratio = f64([0.5, 0.75, 1, 1.5, 2])
-    assert pessimistic_clipped(ratio, f64(2), 0.75, 1.5).tolist() == [False, False, False, False, True]
-    assert pessimistic_clipped(ratio, f64(-2), 0.75, 1.5).tolist() == [True, False, False, False, False]
-    assert pessimistic_clipped(ratio, f64(0), 0.75, 1.5).tolist() == [False] * 5
+    assert ppo_clipped(ratio, f64(2), 0.75, 1.5).tolist() == [False, False, False, False, True]
+    assert ppo_clipped(ratio, f64(-2), 0.75, 1.5).tolist() == [True, False, False, False, False]
+    assert ppo_clipped(ratio, f64(0), 0.75, 1.5).tolist() == [False] * 5
 
 
 def test_impossible_settings_are_refused() -> None:

@@ -5,7 +5,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hacrl_lab.metrics import METRICS, MetricsWriter, read_metrics
+from hacrl_lab.metrics import METRICS, MetricsWriter, learner_metrics, pool_metrics, read_metrics
+from hacrl_lab.objectives import ObjectiveValue
+from hacrl_lab.rollouts import RolloutBatch, SharedPool
+from hacrl_lab.update import UpdateRecord, UpdateResult
 
 
 def write_steps(folder: Path, steps: range, steps_done: int = 0, offset: float = 0) -> None:
@@ -23,6 +26,81 @@ def test_every_metric_has_a_description() -> None:
     assert METRICS
     assert all(len(description.split()) >= 3 for description in METRICS.values())
     assert all("/" not in name and name == name.strip().lower() for name in METRICS)
+
+
+def f64(values: object) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def test_what_the_pool_says_of_each_agent() -> None:
+    # one prompt, two rollouts each: a is right once and b never; a says 1 and 3 tokens, b 2 and 2
+    masks = [torch.arange(3) < torch.tensor([[[1], [3]]]), torch.arange(3) < torch.tensor([[[2], [2]]])]
+    finished = [torch.tensor([[True, True]]), torch.tensor([[False, True]])]
+    batches = [
+        RolloutBatch(name, None, done, mask.long(), mask)
+        for name, done, mask in zip("ab", finished, masks, strict=True)
+    ]
+    pool = SharedPool(
+        prompts=None,
+        batches=batches,
+        rewards=f64([[[1, 0]], [[0, 0]]]),
+        old_log_probs=[],
+        mean_log_probs=f64([[[-1, -2]], [[-0.5, -0.25]]]),
+        engine_mismatch=[f64(0.125), None],
+    )
+    metrics = pool_metrics(["a", "b"], pool, f64([0.5, 0.25]), f64([[1, 2], [0.5, 1]]), steps_done=3)
+    assert {key: float(value) for key, value in metrics.items()} == {
+        "accuracy/a": 0.5,
+        "capability/a": 0.5,
+        "capability_ratio/a/a": 1,
+        "capability_ratio/a/b": 2,
+        "response_length/a": 2,
+        "finished_share/a": 1,
+        "token_nll/a": 1.5,
+        "engine_mismatch/a": 0.125,
+        "rollouts/a": 6,
+        "accuracy/b": 0,
+        "capability/b": 0.25,
+        "capability_ratio/b/a": 0.5,
+        "capability_ratio/b/b": 1,
+        "response_length/b": 2,
+        "finished_share/b": 0.5,
+        "token_nll/b": 0.375,
+        "rollouts/b": 6,
+    }
+
+
+def record(samplers: tuple[int, ...], value: float, ratios: object, clipped: object, norm: float) -> UpdateRecord:
+    """Of a pool of two with one prompt in a mini-batch and two rollouts each."""
+    s = f64(ratios)
+    return UpdateRecord(samplers, ObjectiveValue(f64(value), s.mean((-2, -1)), f64(clipped)), s, f64(norm))
+
+
+def test_what_a_steps_updates_say_of_a_learner() -> None:
+    # learner b of a pool (a, b); the second update holds b's own rollouts only, so that a's numbers are the first's
+    updates = [
+        record((0, 1), 0.5, [[[0.5, 1.5]], [[1, 1.25]]], [0.5, 0], 3),
+        record((1,), 1.5, [[[1, 1]], [[2, 4]]], [0, 1], 5),
+    ]
+    advantages = f64([[[1, -1], [0, 0]], [[1, -1], [0, 0]]])  # two prompts, the second without a gradient
+    metrics = learner_metrics(["a", "b"], 1, [0, 1], advantages, UpdateResult(updates))
+    assert {key: float(value) for key, value in metrics.items()} == {
+        "objective/b": 1,
+        "advantage_std/b": pytest.approx((4 / 7) ** 0.5),  # four squares of 1, sample std of eight
+        "zero_variance_share/b": 0.5,
+        "gradient_norm/b": 4,
+        "importance_ratio/b/a": 1,
+        "clip_fraction/b/a": 0.5,
+        "importance_ratio/b/b": (1.125 + 3) / 2,
+        "clip_fraction/b/b": 0.5,
+        "initial_self_ratio_error/b": 0.25,
+    }
+
+
+def test_the_first_updates_self_ratio_error_needs_own_rollouts_in_it() -> None:
+    updates = [record((0,), 0, [[[1, 1]], [[1, 1]]], [0, 0], 1), record((1,), 0, [[[1, 1]], [[1, 2]]], [0, 0], 1)]
+    metrics = learner_metrics(["a", "b"], 1, [0, 1], torch.zeros(2, 1, 2), UpdateResult(updates))
+    assert "initial_self_ratio_error/b" not in metrics
 
 
 def test_metrics_are_read_back_as_curves(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@ from functools import partial
 
 import pytest
 import torch
+from pools import pool_log_probs
 from torch import nn
 
-from envs.chain import ChainFeatures, ChainTask, chain_world
+from hacrl_envs.chain import ChainFeatures, ChainTask, chain_world
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent, initial_parameters, one_hot
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.trainer import Trainer
 
@@ -79,22 +81,22 @@ def test_seeds_that_advance_together_do_what_each_does_alone(kind: Callable[[int
     prompts = torch.tensor([[0, 3, 5], [1, 2, 2]])
     together = agent(kind, [4, 9])
     rollouts = together.generate(prompts, 6, RandomStream([4, 9], 1))
-    scores = together.token_log_probs(together.encode(prompts, [("agent", rollouts)]))
+    scores = pool_log_probs(together, together.encode(prompts, [rollouts]))
     for row, seed in enumerate((4, 9)):
         alone = agent(kind, seed)
         own = alone.generate(prompts[row], 6, RandomStream(seed, 1))
-        assert torch.equal(rollouts.tokens[row], own.tokens)
-        own_scores = alone.token_log_probs(alone.encode(prompts[row], [("agent", own)]))
+        assert torch.equal(rollouts.responses[row], own.responses)
+        own_scores = pool_log_probs(alone, alone.encode(prompts[row], [own]))
         torch.testing.assert_close(scores[row], own_scores, rtol=0, atol=1e-12)
 
 
 @every_network
 def test_whole_training_runs_of_several_seeds_are_those_of_each_seed(kind: Callable[[int, int], CausalNetwork]) -> None:
-    config = TrainingConfig("hacpo", 6, 4, 2, 0.2, 0.2, 1.0, 0.5, 0.0, 3)
+    config = TrainingConfig(6, 4, 2, 3, objective=ObjectiveSettings(delta=0.5, delta_step=0.0))
 
     def curve(seeds: Seeds) -> torch.Tensor:
         agents = [agent(kind, seeds, "a"), agent(Linear, seeds, "b")]
-        trainer = Trainer(agents, chain_world(seeds, TASK), config, seeds)
+        trainer = Trainer(agents, chain_world(seeds, TASK), "hacpo", config, seeds)
         return torch.stack([trainer.step()["accuracy/a"] for _ in range(8)])
 
     together = curve([4, 9])
@@ -107,8 +109,8 @@ def test_a_probability_gradient_is_right(kind: Callable[[int, int], CausalNetwor
     # finite differences of Σ log π along a random direction
     one = agent(kind, 0)
     prompts = torch.tensor([0, 3])
-    encoded = one.encode(prompts, [("agent", one.generate(prompts, 2, RandomStream(0, 1)))])
-    one.token_log_probs(encoded).sum().backward()
+    encoded = one.encode(prompts, [one.generate(prompts, 2, RandomStream(0, 1))])
+    pool_log_probs(one, encoded).sum().backward()
     directions = {k: RandomStream(0, 2, i).uniform(*v.shape) for i, (k, v) in enumerate(one.parameters.items())}
     slope = sum(float((v.grad * directions[k]).sum()) for k, v in one.parameters.items() if v.grad is not None)
     values = []
@@ -116,7 +118,7 @@ def test_a_probability_gradient_is_right(kind: Callable[[int, int], CausalNetwor
         with torch.no_grad():
             for key, value in one.parameters.items():
                 value += h * directions[key]
-            values.append(float(one.token_log_probs(encoded).sum()))
+            values.append(float(pool_log_probs(one, encoded).sum()))
     assert (values[0] - values[1]) / 2e-5 == pytest.approx(slope, rel=1e-6)
 
 

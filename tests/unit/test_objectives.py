@@ -110,7 +110,7 @@ def test_grpo_refuses_rollouts_of_others() -> None:
 # ----- GSPO and Naive
 
 
-def test_gspo_takes_the_pessimistic_minimum_of_sequence_ratios() -> None:
+def test_gspo_takes_the_smaller_product_of_sequence_ratios() -> None:
     # A = 1: min(2, 3/2); A = −1: min(−1/2, −3/4); A = 4: min(1, 3) = 1; A = −1: min(−2, −3/2) = −2
     inputs = one_token_inputs([[[2, 0.5, 0.25, 2]]], [[[1, -1, 4, -1]]], [[1]])
     result = gspo_objective(inputs, SETTINGS)
@@ -164,31 +164,31 @@ def test_hacpo_adds_weighted_cross_rollouts_to_gspo(learner: int) -> None:
     close(result.importance_ratio[cross], (0.875 + 2) / 2)
 
 
-def test_pessimistic_cross_rollouts_teach_where_the_clip_makes_them_look_worse() -> None:
-    # bounds [3/4, 1], ω = 1, α = 2: below them a right answer teaches with s·s^α·A = (1/2)³·A/G and a wrong one does
-    # not; above them a wrong answer teaches with s·s^α·A = −2³/G and a right one does not
+def test_with_ppos_clip_cross_rollouts_have_a_gradient_where_the_clip_makes_them_look_worse() -> None:
+    # bounds [3/4, 1], ω = 1, α = 2: below them a right answer contributes s·s^α·A = (1/2)³·A/G and a wrong one nothing;
+    # above them a wrong answer contributes s·s^α·A = −2³/G and a right one nothing
     omega = [[1, 1], [1, 1]]
     advantages = [[[0, 0, 0, 0]], [[1, -1, 1, -1]]]
     inputs = one_token_inputs([[[1, 1, 1, 1]], [[0.5, 0.5, 2, 2]]], advantages, omega)
-    objective = METHODS["hacpo_pessimistic"].objective
+    objective = METHODS["hacpo_ppo_clip"].objective
     close(gradient(objective, inputs)[1, 0, :, 0], [0.5**3 / 4, 0, 0, -(2**3) / 4])
     assert objective(inputs, SETTINGS).clip_fraction[1] == 0.5
 
 
-@pytest.mark.parametrize(("method", "teaching"), [("hacpo_open_below", 0), ("hacpo_open_above", 3)])
-def test_each_half_of_the_pessimistic_clip_frees_one_kind_of_rollout(method: str, teaching: int) -> None:
+@pytest.mark.parametrize(("method", "contributing"), [("hacpo_ppo_lower_alpha0", 0), ("hacpo_ppo_upper_alpha0", 3)])
+def test_each_half_of_ppos_clip_lets_one_kind_of_rollout_contribute(method: str, contributing: int) -> None:
     # the example above: a right answer below the bounds, a wrong one below, a right one above, a wrong one above
     advantages = [[[0, 0, 0, 0]], [[1, -1, 1, -1]]]
     inputs = one_token_inputs([[[1, 1, 1, 1]], [[0.5, 0.5, 2, 2]]], advantages, [[1, 1], [1, 1]])
     only = [0.0] * 4
-    only[teaching] = (0.5 / 4, 0, 0, -2 / 4)[teaching]  # s·A/G
+    only[contributing] = (0.5 / 4, 0, 0, -2 / 4)[contributing]  # s·A/G
     one = METHODS[method]
     settings = one.settings(SETTINGS)
     close(gradient(one.objective, inputs, settings)[1, 0, :, 0], only)
     assert one.objective(inputs, settings).clip_fraction[1] == 0.75
 
 
-@pytest.mark.parametrize("method", ["naive", "hacpo", "hacpo_pessimistic", "naive_two_sided"])
+@pytest.mark.parametrize("method", ["naive", "hacpo", "hacpo_ppo_clip", "naive_hard_clip"])
 def test_a_rollout_without_advantage_is_never_counted_as_clipped(method: str) -> None:
     advantages = [[[0, 0, 1, -1]], [[0, 0, 0, 0]]]
     inputs = one_token_inputs([[[0.1, 9, 1, 1]], [[0.1, 9, 0.1, 9]]], advantages, [[1, 1], [1, 1]])
@@ -279,7 +279,7 @@ def test_ablation_without_steps_keeps_the_bound() -> None:
     assert cross_gradient(METHODS["hacpo_no_stepwise"], 0.7, m=0) == 0
 
 
-def test_ablation_without_clip_lets_every_ratio_teach() -> None:
+def test_ablation_without_clip_gives_every_ratio_a_gradient() -> None:
     for ratio in (0.5, 2.0):
         assert cross_gradient(METHODS["hacpo_no_clip"], ratio, m=0) == pytest.approx(ratio**3 / 4, rel=2e-15)
 
@@ -301,7 +301,7 @@ def capped_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Ob
     return hacpo_objective(inputs, settings, cross_bounds=lower_bound_only, cross_weight=capped_weight)
 
 
-CAPPED = [capped_objective, METHODS["hacpo_capped"].objective, METHODS["hacpo_sound"].objective]
+CAPPED = [capped_objective, METHODS["hacpo_capped"].objective, METHODS["hacpo_lagged_loo_capped"].objective]
 
 
 def capped_example(learner: int = 0) -> ObjectiveInputs:
@@ -321,7 +321,7 @@ def test_capped_objective_counts_ratios_above_one_as_one(objective: Objective, l
     close(result.value, 3.75 / 4 + (0.75**3 * 3 + 0.875**3 * 2 - 1 + 5) / 4 / 4)
     own, cross = learner, 1 - learner
     assert result.clip_fraction[own] == 0.5  # too high with A > 0, too low with A < 0
-    assert result.clip_fraction[cross] == 0.25  # 1/2 is below 3/4; 2 and 4 are free to teach
+    assert result.clip_fraction[cross] == 0.25  # 1/2 is below 3/4; 2 and 4 have a gradient
     close(result.importance_ratio[own], (2 + 0.5 + 1 + 1) / 4)
     close(result.importance_ratio[cross], (0.5 + 0.875 + 2 + 4) / 4)  # as they are, not capped
 
@@ -335,13 +335,13 @@ def test_capped_cross_gradient_is_zero_only_below_the_bound(objective: Objective
     close(result[learner, 0], [0, 0, 0, 3 / 4])  # s·A/G of the only own rollout that is not clipped and has A ≠ 0
 
 
-@pytest.mark.parametrize("name", ["hacpo_capped", "hacpo_sound"])
+@pytest.mark.parametrize("name", ["hacpo_capped", "hacpo_lagged_loo_capped"])
 def test_capped_gradient_above_one_never_closes_and_below_the_bound_does(name: str) -> None:
     # bounds 3/4, 7/8 and 1 for m = 0, 1 and 5; ω = 1/4
     for m in (0, 1, 5):
         for ratio in (1.0, 1.5, 8.0):
             assert cross_gradient(METHODS[name], ratio, m) == pytest.approx(1 / 4, rel=2e-15)
-            # what HACPO does there: a ratio of exactly 1 teaches, one above 1 does not
+            # what HACPO does there: a ratio of exactly 1 has a gradient, one above 1 has none
             assert cross_gradient(METHODS["hacpo"], ratio, m) == (0.25 if ratio == 1 else 0)
     assert cross_gradient(METHODS[name], 0.8, m=0) == pytest.approx(0.8**3 / 4, rel=2e-15)
     assert cross_gradient(METHODS[name], 0.8, m=1) == 0
@@ -464,19 +464,19 @@ def masked_means(log_probs: np.ndarray) -> np.ndarray:
     return np.where(FD_MASK[-len(log_probs) :], log_probs, 0).sum(-1) / FD_MASK[-len(log_probs) :].sum(-1)
 
 
-def pessimistic(ratio: np.ndarray, advantages: np.ndarray) -> np.ndarray:
+def ppo_minimum(ratio: np.ndarray, advantages: np.ndarray) -> np.ndarray:
     return np.minimum(ratio * advantages, np.clip(ratio, FD_LOW, FD_HIGH) * advantages)
 
 
 def gspo_surrogate(samplers: np.ndarray, advantages: np.ndarray) -> Surrogate:
-    return lambda lp: pessimistic(np.exp(masked_means(lp) - samplers), advantages).mean(-1).sum(0).mean()
+    return lambda lp: ppo_minimum(np.exp(masked_means(lp) - samplers), advantages).mean(-1).sum(0).mean()
 
 
 def grpo_surrogate(old: np.ndarray, advantages: np.ndarray) -> Surrogate:
     mask = FD_MASK[-1:]
 
     def value(lp: np.ndarray) -> float:
-        terms = pessimistic(np.exp(lp - old), advantages[..., None])
+        terms = ppo_minimum(np.exp(lp - old), advantages[..., None])
         return (np.where(mask, terms, 0).sum(-1) / mask.sum(-1)).mean()
 
     return value
@@ -489,7 +489,7 @@ def hacpo_surrogate(samplers: np.ndarray, alpha: float, low: float, high: float,
     def value(lp: np.ndarray) -> float:
         cross, own = np.exp(masked_means(lp) - samplers)
         terms = np.clip(cross, low, high) * frozen * omega * FD_ADVANTAGES[0]
-        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+        return (ppo_minimum(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
 
@@ -502,23 +502,23 @@ def capped_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: floa
         cross, own = np.exp(masked_means(lp) - samplers)
         counted = np.where(cross < low, low ** (alpha + 1), cross * frozen)
         terms = counted * omega * FD_ADVANTAGES[0]
-        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+        return (ppo_minimum(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
 
 
-def two_sided_pool_surrogate(samplers: np.ndarray, low: float, high: float) -> Surrogate:
-    """Learner 1 of two; own rollouts pessimistic, the other's clipped on both sides, no weight."""
+def hard_clip_surrogate(samplers: np.ndarray, low: float, high: float) -> Surrogate:
+    """Learner 1 of two; own rollouts with PPO's clip, the other's with a hard clip, no weight."""
 
     def value(lp: np.ndarray) -> float:
         cross, own = np.exp(masked_means(lp) - samplers)
         terms = np.clip(cross, low, high) * FD_ADVANTAGES[0]
-        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+        return (ppo_minimum(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
 
 
-def pessimistic_cross_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: float) -> Surrogate:
+def ppo_clip_surrogate(samplers: np.ndarray, alpha: float, low: float, omega: float) -> Surrogate:
     """Learner 1 of two; min(s·A, clip(s)·A) times the weight that the ratio which counts has at the start."""
     binding = np.where(FD_ADVANTAGES[0] > 0, FD_RATIOS[0] > 1, FD_RATIOS[0] < low)
     frozen = np.where(binding, np.clip(FD_RATIOS[0], low, 1), FD_RATIOS[0]) ** alpha
@@ -526,13 +526,13 @@ def pessimistic_cross_surrogate(samplers: np.ndarray, alpha: float, low: float, 
     def value(lp: np.ndarray) -> float:
         cross, own = np.exp(masked_means(lp) - samplers)
         terms = np.minimum(cross * FD_ADVANTAGES[0], np.clip(cross, low, 1) * FD_ADVANTAGES[0]) * frozen * omega
-        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+        return (ppo_minimum(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
 
 
-def half_open_surrogate(samplers: np.ndarray, low: float, omega: float, below: bool) -> Surrogate:
-    """Learner 1 of two; one bound is not there, the lower one for A > 0 or else the upper one for A < 0; no weight."""
+def one_hard_bound_surrogate(samplers: np.ndarray, low: float, omega: float, below: bool) -> Surrogate:
+    """Learner 1 of two; without the lower bound for A > 0, or else without the upper one for A < 0; no weight."""
     lower, upper = np.full_like(FD_RATIOS[0], low), np.ones_like(FD_RATIOS[0])
     if below:
         lower[FD_ADVANTAGES[0] > 0] = 0
@@ -542,7 +542,7 @@ def half_open_surrogate(samplers: np.ndarray, low: float, omega: float, below: b
     def value(lp: np.ndarray) -> float:
         cross, own = np.exp(masked_means(lp) - samplers)
         terms = np.clip(cross, lower, upper) * FD_ADVANTAGES[0] * omega
-        return (pessimistic(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
+        return (ppo_minimum(own, FD_ADVANTAGES[1]).mean(-1) + terms.mean(-1)).mean()
 
     return value
 
@@ -578,12 +578,12 @@ def fd_surrogates() -> dict[str, Surrogate]:
         "hacpo_loo": hacpo,
         "hacpo_calibrated": hacpo,
         "hacpo_capped": capped,
-        "hacpo_sound": capped,
-        "hacpo_pessimistic": pessimistic_cross_surrogate(samplers, 1, FD_CROSS_LOW, omega),
-        "hacpo_open": pessimistic_cross_surrogate(samplers, 0, FD_CROSS_LOW, omega),
-        "hacpo_open_below": half_open_surrogate(samplers, FD_CROSS_LOW, omega, below=True),
-        "hacpo_open_above": half_open_surrogate(samplers, FD_CROSS_LOW, omega, below=False),
-        "naive_two_sided": two_sided_pool_surrogate(samplers, 1 - SETTINGS.epsilon_low, 1 + SETTINGS.epsilon_high),
+        "hacpo_lagged_loo_capped": capped,
+        "hacpo_ppo_clip": ppo_clip_surrogate(samplers, 1, FD_CROSS_LOW, omega),
+        "hacpo_ppo_clip_alpha0": ppo_clip_surrogate(samplers, 0, FD_CROSS_LOW, omega),
+        "hacpo_ppo_lower_alpha0": one_hard_bound_surrogate(samplers, FD_CROSS_LOW, omega, below=True),
+        "hacpo_ppo_upper_alpha0": one_hard_bound_surrogate(samplers, FD_CROSS_LOW, omega, below=False),
+        "naive_hard_clip": hard_clip_surrogate(samplers, 1 - SETTINGS.epsilon_low, 1 + SETTINGS.epsilon_high),
     }
 
 

@@ -2,9 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from heterogeneity import HeterogeneityConfig
-from sample_efficiency import needed, relative_need, rollouts
-from study.teams import PAIRS
+
+from common.teams import PAIRS
+from hacrl_lab.config import TrainingConfig
+from sample_efficiency.analysis import needed, relative_need, rollouts
+from sample_efficiency.study import Options
 
 GENERATED = np.array([0, 100, 200, 300])
 
@@ -26,17 +28,22 @@ def test_the_first_crossing_counts(target: float, expected: float) -> None:
 
 
 def test_gspo_x2_generates_twice_as_many() -> None:
-    config = HeterogeneityConfig(steps=2, prompts_per_step=3, group_size=4, minibatches=1)
-    assert rollouts(config, "gspo").tolist() == [0, 12, 24]
-    assert rollouts(config, "gspo_x2").tolist() == [0, 24, 48]
+    options = Options(steps=2, training=TrainingConfig(prompts_per_step=3, group_size=4, minibatches=1))
+    assert rollouts(options, "gspo").tolist() == [0, 12, 24]
+    assert rollouts(options, "gspo_x2").tolist() == [0, 24, 48]
 
 
 def test_needs_are_relative_to_all_of_gspos_rollouts() -> None:
     # GSPO reaches 0.4 after two steps; the other method already after one: half. GSPO itself needs all of its own
-    config, team = HeterogeneityConfig(seeds=4, steps=2), PAIRS[0]
+    options, team = Options(seeds=4, steps=2), PAIRS[0]
     slow, fast = (np.array(curve)[:, None, None].repeat(2, 1).repeat(4, 2) for curve in ([0, 0.2, 0.4], [0, 0.4, 0.5]))
     results = {(team.name, "gspo"): {"success": slow}, (team.name, "hacpo"): {"success": fast}}
-    assert relative_need(results, config, team, "hacpo") == pytest.approx((0.5, 0.5, 0.5))
-    assert relative_need(results, config, team, "gspo") == pytest.approx((1, 1, 1))
+    assert relative_need(options, results, team, "hacpo") == pytest.approx((0.5, 0.5, 0.5))
+    assert relative_need(options, results, team, "gspo") == pytest.approx((1, 1, 1))
     never = {**results, (team.name, "hacpo"): {"success": slow / 2}}
-    assert relative_need(never, config, team, "hacpo") == (math.inf, math.inf, math.inf)
+    assert relative_need(options, never, team, "hacpo") == (math.inf, math.inf, math.inf)
+
+
+def test_both_references_are_needed() -> None:
+    with pytest.raises(ValueError, match="methods must contain gspo_x2, got gspo, hacpo"):
+        Options(methods=("gspo", "hacpo"))

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.seeding import RandomStream, StepStream, Stream
 
 seeds = st.integers(0, 2**40)
 keys = st.lists(st.integers(0, 2**20), max_size=4)
@@ -38,6 +38,18 @@ def test_zeros_in_a_key_make_a_stream_of_its_own() -> None:
     # step 0's prompts, agent 0's rollouts in step 0, the table of answers ... all of the run with seed 3
     streams = [RandomStream(3, *key).uniform(4) for key in [(), (0,), (0, 0), (0, 0, 0), (1,), (1, 0), (0, 1)]]
     assert len({tuple(draw.tolist()) for draw in streams}) == 7
+
+
+def test_every_purpose_has_a_key_of_its_own_that_no_step_has() -> None:
+    # members with one value would be one member under two names
+    assert len(Stream.__members__) == len(set(Stream)) > 1
+    assert len(StepStream.__members__) == len(set(StepStream)) > 1
+    assert min(Stream) >= 2**31
+
+
+def test_a_key_of_the_registry_is_its_number() -> None:
+    for key in (*Stream, *StepStream):
+        assert torch.equal(RandomStream(3, key, 1).uniform(4), RandomStream(3, int(key), 1).uniform(4))
 
 
 def test_stream_goes_on() -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from map_study.agents import Place, make_agents, mean_cross_ratios
-from study.worlds import BANDIT
 from torch import Tensor
+
+from common.testbeds import BANDIT
+from sharing_map.agents import Place, make_agents, mean_cross_ratios
 
 SEEDS = range(64)
 WORLD = BANDIT.world(SEEDS)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium.envs.toy_text import FrozenLakeEnv
 
-from envs.simulators import Copies, Outcome, Simulator, Table, has_table, simulator
+from hacrl_envs.simulators import Copies, Outcome, Simulator, Table, has_table, simulator
 
 TOY_TEXT: dict[str, dict[str, Any]] = {
     "FrozenLake-v1, firm": {"id": "FrozenLake-v1", "is_slippery": False},

@@ -4,7 +4,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from envs.stories import SKILLS, Event, Story, draw_story, write_number, write_solution
+from hacrl_envs.stories import SKILLS, Event, Story, draw_story, write_number, write_solution
 
 
 def rng(seed: int = 0) -> np.random.Generator:

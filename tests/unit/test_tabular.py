@@ -1,12 +1,12 @@
-import copy
 import itertools
 import math
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pools import pool_log_probs
 from scipy import stats
 from torch import Tensor
 
@@ -37,8 +37,7 @@ def encoded(contexts: Tensor, tokens: Tensor) -> EncodedRollouts:
 
 
 def batch_of(actions: Tensor) -> RolloutBatch:
-    mask = torch.ones_like(actions).bool()
-    return RolloutBatch(actions, mask[..., 0], actions, mask)
+    return RolloutBatch("somebody", actions, torch.ones_like(actions[..., 0], dtype=torch.bool))
 
 
 def test_log_prob_is_read_from_the_row_of_context_and_prefix() -> None:
@@ -46,7 +45,7 @@ def test_log_prob_is_read_from_the_row_of_context_and_prefix() -> None:
     weights = torch.tensor([[[1, 3], [1, 1], [2, 3]], [[1, 7], [9, 1], [1, 4]]], dtype=torch.float64)
     agent = TabularAgent("table", weights.log(), ResponseSpace(2, 2))
     tokens = torch.tensor([[[[1, 0]], [[0, 1]]]])  # context 0 answers 1, 0 and context 1 answers 0, 1
-    probabilities = agent.token_log_probs(encoded(torch.tensor([0, 1]), tokens)).exp()
+    probabilities = pool_log_probs(agent, encoded(torch.tensor([0, 1]), tokens)).exp()
     expected = torch.tensor([[[[3 / 4, 2 / 5]], [[1 / 8, 1 / 10]]]], dtype=torch.float64)
     torch.testing.assert_close(probabilities, expected, rtol=1e-15, atol=0)
 
@@ -54,9 +53,22 @@ def test_log_prob_is_read_from_the_row_of_context_and_prefix() -> None:
 def test_rollouts_of_several_samplers_are_scored_alike() -> None:
     agent, contexts = random_agent(3, 2, 2), torch.tensor([2, 0])
     tokens = torch.tensor([[[[0, 1]], [[1, 1]]], [[[1, 0]], [[0, 0]]]])  # n = 2, P = 2, G = 1
-    together = agent.token_log_probs(encoded(contexts, tokens))
+    together = pool_log_probs(agent, encoded(contexts, tokens))
     for sampler in range(2):
-        assert torch.equal(together[sampler : sampler + 1], agent.token_log_probs(encoded(contexts, tokens[[sampler]])))
+        alone = pool_log_probs(agent, encoded(contexts, tokens[[sampler]]))
+        assert torch.equal(together[sampler : sampler + 1], alone)
+
+
+def test_rows_are_scored_in_the_order_asked_for() -> None:
+    # row 1 is the second prompt's only response by sampler 0, row 2 the first prompt's by sampler 1
+    space = ResponseSpace(2, 3, stops=True)
+    generator = torch.Generator().manual_seed(0)
+    agent = TabularAgent("t", torch.randn(2, space.prefixes, 3, generator=generator, dtype=torch.float64), space)
+    responses = [torch.tensor([[[0, 1, 0]], [[2, 0, 0]]]), torch.tensor([[[1, 2, 0]], [[1, 1, 1]]])]
+    pool = agent.encode(torch.tensor([1, 0]), [batch_of(actions) for actions in responses])
+    everything = pool_log_probs(agent, pool).flatten(0, 2)
+    some = agent.token_log_probs(pool, torch.tensor([2, 1]))
+    assert torch.equal(some, everything[[2, 1]])
 
 
 @settings(derandomize=True, deadline=None, max_examples=50)
@@ -68,11 +80,11 @@ def test_listed_probabilities_are_the_scores_of_the_listed_responses(
     rows = (space.prefixes, space.length, 1)[memory]
     generator = torch.Generator().manual_seed(seed)
     agent = TabularAgent("t", torch.randn(2, rows, space.actions, generator=generator, dtype=torch.float64), space)
-    pool = RolloutBatch(None, space.mask[:, 0], space.tokens.expand(2, -1, -1), space.mask.expand(2, -1, -1))
-    pool = replace(pool, responses=pool.tokens)
-    scores = agent.token_log_probs(agent.encode(torch.tensor([0, 1]), [("t", pool)]))[0]
+    pool = agent.encode(torch.tensor([0, 1]), [batch_of(space.tokens.expand(2, -1, -1))])
+    assert torch.equal(pool.mask[0], space.mask.expand(2, -1, -1))
+    scores = torch.where(pool.mask, pool_log_probs(agent, pool), 0).sum(-1)
     listed = agent.response_log_probs()
-    torch.testing.assert_close(listed, torch.where(pool.mask, scores, 0).sum(-1).detach(), rtol=0, atol=1e-13)
+    torch.testing.assert_close(listed, scores[0].detach(), rtol=0, atol=1e-13)
     assert ((listed.exp().sum(-1) - 1).abs() <= 1e-12).all()
 
 
@@ -90,12 +102,14 @@ def test_an_agent_stops_where_it_says_so() -> None:
     row = torch.log(torch.tensor([[0.5, 0.5, 0], [0.5, 0.5, 0], [0, 0, 1]] + [[0.5, 0.5, 0]] + [[0, 0, 1.0]] * 3))
     space = ResponseSpace(2, 3, stops=True)
     batch = TabularAgent("t", row.unsqueeze(0), space).generate(torch.tensor([0]), 400, RandomStream(0))
+    own_tokens, masks = batch.own_tokens
     seen = {
         (tuple(tokens[mask].tolist()), bool(done))
-        for tokens, mask, done in zip(batch.tokens[0], batch.mask[0], batch.finished[0], strict=True)
+        for tokens, mask, done in zip(own_tokens[0], masks[0], batch.finished[0], strict=True)
     }
     assert seen == {((1, 2), True), ((0, 1, 2), True), ((0, 0, 0), False), ((0, 0, 1), False)}
-    assert (batch.tokens[~batch.mask] == 0).all()
+    assert (own_tokens[~masks] == 0).all()
+    assert torch.equal(batch.responses, own_tokens)
 
 
 @settings(derandomize=True, deadline=None, max_examples=25)
@@ -103,7 +117,7 @@ def test_an_agent_stops_where_it_says_so() -> None:
 def test_probabilities_of_all_sequences_sum_to_one(actions: int, length: int, seed: int) -> None:
     agent = random_agent(2, actions, length, seed)
     tokens = all_sequences(actions, length).expand(1, 2, -1, -1)  # every sequence, as the group of both contexts
-    sequence_probabilities = agent.token_log_probs(encoded(torch.tensor([0, 1]), tokens)).sum(-1).exp()
+    sequence_probabilities = pool_log_probs(agent, encoded(torch.tensor([0, 1]), tokens)).sum(-1).exp()
     assert ((sequence_probabilities.sum(-1) - 1).abs() <= 1e-12).all()
 
 
@@ -112,8 +126,8 @@ def test_samples_follow_the_softmax() -> None:
     agent, draws = random_agent(2, 3, 2, seed=1), 20_000
     rollouts = agent.generate(torch.tensor([1, 0]), draws, RandomStream(0))
     sequences = all_sequences(3, 2)
-    counts = (rollouts.tokens.unsqueeze(-2) == sequences).all(-1).sum(-2)
-    probabilities = agent.token_log_probs(encoded(torch.tensor([1, 0]), sequences.expand(1, 2, -1, -1))).sum(-1).exp()
+    counts = (rollouts.responses.unsqueeze(-2) == sequences).all(-1).sum(-2)
+    probabilities = pool_log_probs(agent, encoded(torch.tensor([1, 0]), sequences.expand(1, 2, -1, -1))).sum(-1).exp()
     expected = draws * probabilities[0].detach()
     chi_square = ((counts - expected) ** 2 / expected).sum(-1)
     assert counts.sum() == 2 * draws
@@ -123,7 +137,7 @@ def test_samples_follow_the_softmax() -> None:
 def test_impossible_actions_are_never_sampled() -> None:
     logits = torch.tensor([-torch.inf, 0, -torch.inf, 0, -torch.inf], dtype=torch.float64).reshape(1, 1, 5)
     rollouts = TabularAgent("table", logits, ResponseSpace(5, 1)).generate(torch.tensor([0]), 2000, RandomStream(0))
-    assert rollouts.tokens.unique().tolist() == [1, 3]
+    assert rollouts.responses.unique().tolist() == [1, 3]
 
 
 def test_smallest_uniform_number_skips_impossible_actions() -> None:
@@ -133,21 +147,23 @@ def test_smallest_uniform_number_skips_impossible_actions() -> None:
 
     logits = torch.tensor([-torch.inf, 0, 0]).reshape(1, 1, 3)
     rollouts = TabularAgent("table", logits, ResponseSpace(3, 1)).generate(torch.tensor([0]), 1, Zeros(0))
-    assert rollouts.tokens.item() == 1
+    assert rollouts.responses.item() == 1
 
 
 def test_rollouts_are_whole_and_finished() -> None:
     rollouts = random_agent(2, 3, 4).generate(torch.tensor([0, 1, 1]), 5, RandomStream(0))
-    assert rollouts.tokens.shape == rollouts.mask.shape == (3, 5, 4)
-    assert rollouts.mask.all()
+    tokens, mask = rollouts.own_tokens
+    assert tokens.shape == mask.shape == (3, 5, 4)
+    assert mask.all()
     assert rollouts.finished.shape == (3, 5)
     assert rollouts.finished.all()
-    assert torch.equal(rollouts.responses, rollouts.tokens)
+    assert torch.equal(rollouts.responses, tokens)
+    assert rollouts.sampler == "table"
 
 
 def test_same_stream_gives_the_same_rollouts() -> None:
     agent, prompts = random_agent(2, 3, 4), torch.tensor([0, 1])
-    first, second, other = (agent.generate(prompts, 8, RandomStream(0, key)).tokens for key in (1, 1, 2))
+    first, second, other = (agent.generate(prompts, 8, RandomStream(0, key)).responses for key in (1, 1, 2))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
@@ -155,17 +171,17 @@ def test_same_stream_gives_the_same_rollouts() -> None:
 def test_seeds_that_advance_together_do_what_each_does_alone() -> None:
     agent, prompts = random_agent(2, 3, 2, leading=(4,)), torch.tensor([[0, 1], [1, 0], [0, 0], [1, 1]])
     rollouts = agent.generate(prompts, 6, RandomStream(range(4), 9))
-    log_probs = agent.token_log_probs(agent.encode(prompts, [("table", rollouts)]))
+    log_probs = pool_log_probs(agent, agent.encode(prompts, [rollouts]))
     for seed in range(4):
         alone = TabularAgent("table", agent.logits[seed].detach(), ResponseSpace(3, 2))
         alone_rollouts = alone.generate(prompts[seed], 6, RandomStream(seed, 9))
-        assert torch.equal(rollouts.tokens[seed], alone_rollouts.tokens)
-        alone_log_probs = alone.token_log_probs(alone.encode(prompts[seed], [("table", alone_rollouts)]))
+        assert torch.equal(rollouts.responses[seed], alone_rollouts.responses)
+        alone_log_probs = pool_log_probs(alone, alone.encode(prompts[seed], [alone_rollouts]))
         assert torch.equal(log_probs[seed], alone_log_probs)
 
 
 def test_encoding_stacks_samplers_and_fills_up_shorter_responses() -> None:
-    pool = [("a", batch_of(torch.tensor([[[1, 1]], [[0, 1]]]))), ("b", batch_of(torch.tensor([[[1]], [[1]]])))]
+    pool = [batch_of(torch.tensor([[[1, 1]], [[0, 1]]])), batch_of(torch.tensor([[[1]], [[1]]]))]
     rollouts = random_agent(3, 2, 2).encode(torch.tensor([2, 0]), pool)
     assert rollouts.contexts.tolist() == [[2], [0]]
     assert rollouts.context_mask.all()
@@ -178,7 +194,7 @@ def test_gradient_of_a_log_prob_is_one_hot_minus_probabilities() -> None:
     agent = TabularAgent(
         "table", torch.tensor([[[0, math.log(3)]], [[0, 0]]], dtype=torch.float64), ResponseSpace(2, 1)
     )
-    agent.token_log_probs(encoded(torch.tensor([0]), torch.tensor([[[[1]]]]))).sum().backward()
+    pool_log_probs(agent, encoded(torch.tensor([0]), torch.tensor([[[[1]]]]))).sum().backward()
     assert agent.logits.grad is not None
     torch.testing.assert_close(agent.logits.grad.tolist(), [[[-0.25, 0.25]], [[0.0, 0.0]]], rtol=1e-15, atol=1e-16)
 
@@ -216,7 +232,7 @@ def test_gradient_that_is_not_finite_changes_nothing(wrong: float) -> None:
     assert (agent.logits == 0).all()
 
 
-def test_agent_continues_from_its_state() -> None:
+def test_agent_continues_from_its_folder(tmp_path: Path) -> None:
     def adam_agent() -> TabularAgent:
         logits = torch.zeros(1, 1, 3, dtype=torch.float64)
         return TabularAgent(
@@ -229,7 +245,8 @@ def test_agent_continues_from_its_state() -> None:
 
     first, second = adam_agent(), adam_agent()
     step(first, [1, 2, 3])
-    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    first.save(tmp_path)
+    second.load(tmp_path)
     for agent in (first, second):  # Adam's second step depends on its first
         step(agent, [-1, 5, 0.5])
     assert torch.equal(first.logits, second.logits)

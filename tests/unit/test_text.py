@@ -1,18 +1,19 @@
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
-from envs.arithmetic import ArithmeticWorld
-from envs.stories import draw_story
-from envs.text import Problem, TextWorld, draw_from, read_problems
+from hacrl_envs.arithmetic import ArithmeticWorld
+from hacrl_envs.stories import draw_story
+from hacrl_envs.text import Problem, TextWorld, draw_from, read_problems
 from hacrl_lab.errors import LabError
-from hacrl_lab.rollouts import RolloutBatch, TextPrompts
+from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.worlds import TextPrompts
 
 
 class SameText:
@@ -28,22 +29,47 @@ PROBLEMS = [Problem("1+1?", "2"), Problem("1+2?", "3"), Problem("2+2?", "4")]
 
 def responses_of(texts: list[list[str]]) -> RolloutBatch:
     shape = len(texts), len(texts[0])
-    nothing: Any = torch.zeros(*shape, 1, dtype=torch.int64)
-    return RolloutBatch(texts, torch.ones(shape, dtype=torch.bool), nothing, nothing.bool())
+    return RolloutBatch("somebody", texts, torch.ones(shape, dtype=torch.bool))
 
 
 def test_every_response_is_held_against_its_own_prompts_answer() -> None:
     world = TextWorld(draw_from(PROBLEMS), SAME_TEXT)
-    prompts = TextPrompts(["1+1?", "1+2?"], ["2", "3"], [(), ()])
+    world.sample_prompts(40, RandomStream(0))
+    prompts = TextPrompts(["1+1?", "1+2?"], [(), ()])
     rewards = world.verify(prompts, responses_of([["2", "3", "2"], ["2", "2", "3"]]))
     assert rewards.tolist() == [[1, 0, 1], [0, 0, 1]]
 
 
-def test_prompts_keep_question_and_answer_together() -> None:
-    prompts = TextWorld(draw_from(PROBLEMS), SAME_TEXT).sample_prompts(40, RandomStream(0))
-    pairs = set(zip(prompts.questions, prompts.answers, strict=True))
-    assert pairs == {("1+1?", "2"), ("1+2?", "3"), ("2+2?", "4")}
+def test_prompts_are_the_problems_that_were_drawn() -> None:
+    world = TextWorld(draw_from(PROBLEMS), SAME_TEXT)
+    prompts = world.sample_prompts(40, RandomStream(0))
+    assert set(prompts.questions) == {"1+1?", "1+2?", "2+2?"}
     assert len(prompts.questions) == 40
+    answers = {problem.question: problem.answer for problem in PROBLEMS}
+    right = responses_of([[answers[question]] for question in prompts.questions])
+    assert (world.verify(prompts, right) == 1).all()
+
+
+def test_prompts_of_earlier_steps_are_still_verified() -> None:
+    world = TextWorld(draw_from(PROBLEMS), SAME_TEXT)
+    first, _ = world.sample_prompts(1, RandomStream(0)), world.sample_prompts(40, RandomStream(1))
+    (answer,) = (problem.answer for problem in PROBLEMS if problem.question == first.questions[0])
+    assert world.verify(first, responses_of([[answer, "other"]])).tolist() == [[1, 0]]
+
+
+def test_questions_that_were_not_drawn_cannot_be_verified() -> None:
+    world = TextWorld(draw_from(PROBLEMS[:1]), SAME_TEXT)
+    world.sample_prompts(3, RandomStream(0))
+    with pytest.raises(ValueError, match=r"^the question '1\+2\?' was not drawn by this world$"):
+        world.verify(TextPrompts(["1+1?", "1+2?"], [(), ()]), responses_of([["2"], ["3"]]))
+
+
+def test_a_question_with_two_answers_is_refused() -> None:
+    same = TextWorld(draw_from([PROBLEMS[0], PROBLEMS[0]]), SAME_TEXT)
+    same.sample_prompts(40, RandomStream(0))
+    other = TextWorld(draw_from([PROBLEMS[0], Problem("1+1?", "11")]), SAME_TEXT)
+    with pytest.raises(LabError, match=r"^the question '1\+1\?' has two different answers$"):
+        other.sample_prompts(40, RandomStream(0))
 
 
 def test_same_stream_gives_the_same_prompts() -> None:
@@ -60,11 +86,14 @@ def test_problems_are_drawn_uniformly() -> None:
 
 
 def test_arithmetic_world_tells_stories_and_names_their_skills() -> None:
-    prompts = ArithmeticWorld(SAME_TEXT, least_events=3, most_events=4).sample_prompts(20, RandomStream(0, 1))
+    world = ArithmeticWorld(SAME_TEXT, least_events=3, most_events=4)
+    prompts = world.sample_prompts(20, RandomStream(0, 1))
     generator = RandomStream(0, 1).numpy
-    for question, answer, topics in zip(prompts.questions, prompts.answers, prompts.topics, strict=True):
-        story = draw_story(generator, 3, 4)
-        assert (question, answer) == (story.question, story.answer)
+    stories = [draw_story(generator, 3, 4) for _ in range(20)]
+    assert prompts.questions == [story.question for story in stories]
+    right = responses_of([[story.answer, story.answer + "0"] for story in stories])
+    assert world.verify(prompts, right).tolist() == [[1, 0]] * 20
+    for story, topics in zip(stories, prompts.topics, strict=True):
         skills = [event.skill for event in story.events]
         assert list(topics) == sorted(set(skills), key=skills.index)  # each once, in the story's order
 
@@ -81,6 +110,17 @@ def test_line_that_is_no_problem_is_refused_by_number(tmp_path: Path, line: str)
     path = tmp_path / "problems.jsonl"
     path.write_text(f'{{"question": "1+1?", "answer": "2"}}\n{line}\n')
     with pytest.raises(LabError, match=r"problems\.jsonl, line 2 is not a JSON object like"):
+        read_problems(path)
+
+
+def test_a_question_that_has_another_answer_in_a_later_line_is_refused_by_number(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    lines = ['{"question": "1+1?", "answer": "2"}', "", '{"question": "1+1?", "answer": 2}']
+    path.write_text("\n".join(lines))
+    assert read_problems(path) == [Problem("1+1?", "2")] * 2
+    path.write_text("\n".join([*lines, '{"question": "1+1?", "answer": "11"}']))
+    message = r"problems\.jsonl, line 4 has another answer to '1\+1\?' than line 1: '11' and not '2'$"
+    with pytest.raises(LabError, match=message):
         read_problems(path)
 
 

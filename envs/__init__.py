@@ -1,9 +1,0 @@
-"""What the agents are asked: prompts and verifiable rewards.
-
-Importing the package registers its Gymnasium environments.
-"""
-
-import gymnasium
-
-gymnasium.register(id="hacrl_lab/ContextualBandit-v0", entry_point="envs.bandit:ContextualBanditEnv")
-gymnasium.register(id="hacrl_lab/TokenChain-v0", entry_point="envs.chain:TokenChainEnv")

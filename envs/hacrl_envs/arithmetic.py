@@ -1,0 +1,25 @@
+"""The arithmetic world: quantity stories of :mod:`hacrl_envs.stories`, as many as one likes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hacrl_envs.stories import draw_story
+from hacrl_envs.text import Problem, TextWorld
+from hacrl_lab.verifiers import MathVerifier
+
+
+class ArithmeticWorld(TextWorld):
+    r"""Stories in which a quantity changes a few times; the answer is a whole number or a half.
+
+    Args:
+        verifier: decides equality; ``8.5`` and ``\frac{17}{2}`` are the same answer.
+        least_events, most_events: changes in a story, which make it harder.
+    """
+
+    def __init__(self, verifier: MathVerifier, least_events: int = 2, most_events: int = 3) -> None:
+        def draw(rng: np.random.Generator) -> Problem:
+            story = draw_story(rng, least_events, most_events)
+            return Problem(story.question, story.answer, tuple(dict.fromkeys(event.skill for event in story.events)))
+
+        super().__init__(draw, verifier)

@@ -1,0 +1,124 @@
+"""The one shape of all studies: cells are computed, each once; tables, figures and the page are made from them.
+
+A study is a folder of ``experiments/`` with
+
+    __init__.py   docstring: the question, then how it is answered; MINUTES: how long it takes on two cores
+    study.py      Options, PUBLISHED, cells(options)
+    analysis.py   score(options, results), tables(...), figures(..., folder), csvs(...)
+    page.md       the page's template, see :mod:`common.page`
+
+``python experiments/run.py <folder>`` finds it and runs it. ``docs/extending.md`` has a whole study.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from common.cache import Cell, computed
+from common.cli import command
+from common.options import OutputOptions, output_folder
+from common.page import fill
+from common.tables import Csv, write_csv
+from hacrl_lab.config import save_config
+
+Results = Mapping[Any, Mapping[str, Any]]
+"""Key of a cell -> its arrays."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's parts, from its modules."""
+
+    name: str
+    folder: Path
+    """Where its page's template is."""
+    description: str
+    """For ``--help``; its first paragraph is the question."""
+    options: type[OutputOptions]
+    """What can be chosen."""
+    published: tuple[OutputOptions, ...]
+    """The settings for which the page's sentences were written."""
+    cells: Callable[[Any], Mapping[Hashable, Cell]]
+    score: Callable[[Any, Results], Mapping[str, float]]
+    """The numbers that answer the question."""
+    tables: Callable[[Any, Results], Mapping[str, str]]
+    """What the page's placeholders stand for, beside the options; the first is printed at the end."""
+    figures: Callable[[Any, Results, Path], None]
+    csvs: Callable[[Any, Results], Mapping[str, Csv]]
+    """By file name."""
+
+
+def study_names(root: Path) -> list[str]:
+    """The studies in a folder."""
+    return sorted(path.parent.name for path in root.glob("*/analysis.py") if path.with_name("study.py").exists())
+
+
+def question_and_minutes(name: str) -> tuple[str, float]:
+    """What a study asks, and how many minutes it takes; imports no more than its ``__init__.py``."""
+    package = import_module(name)
+    question, *_ = (package.__doc__ or "").split("\n\n")
+    return " ".join(question.split()), package.MINUTES
+
+
+def load(name: str) -> Study:
+    """A study from its modules, which must be importable."""
+    package, study, analysis = (import_module(module) for module in (name, f"{name}.study", f"{name}.analysis"))
+    return Study(
+        name=name,
+        folder=Path(str(study.__file__)).parent,
+        description=package.__doc__ or "",
+        options=study.Options,
+        published=study.PUBLISHED,
+        cells=study.cells,
+        score=analysis.score,
+        tables=analysis.tables,
+        figures=analysis.figures,
+        csvs=analysis.csvs,
+    )
+
+
+def run(study: Study, options: OutputOptions) -> str:
+    """Compute the cells, write CSV files, figures, the page and the score; returns the first table.
+
+    Args:
+        study: what to run.
+        options: of the study.
+    """
+    folder = output_folder(options, study.name)
+    folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
+    results = compute(study.cells(options), Path(options.cache_dir), study.name)
+    for name, table in study.csvs(options, results).items():
+        write_csv(folder / name, table)
+    study.figures(options, results, folder)
+    tables = dict(study.tables(options, results))
+    (folder / "README.md").write_text(page(study, options, tables), encoding="utf-8")
+    _write_score(folder / "score.json", study.score(options, results))
+    save_config(options, folder / "config.json")
+    return f"{next(iter(tables.values()))}\n\nWritten to {folder}."
+
+
+def compute(cells: Mapping[Hashable, Cell], cache: Path, description: str) -> Results:
+    """Every cell, computed or read, with a progress bar."""
+    return {key: computed(cell, cache) for key, cell in tqdm(cells.items(), desc=description, unit="cell")}
+
+
+def page(study: Study, options: OutputOptions, tables: Mapping[str, str]) -> str:
+    """The filled page; its placeholders are the options, ``command`` and what ``tables`` gives."""
+    settings = options.settings()
+    published = any(settings == one.settings() for one in study.published)
+    values = {**settings, "command": command(study.name, options), **tables}
+    return fill(study.folder / f"page{options.suffix}.md", values, published)
+
+
+def _write_score(path: Path, score: Mapping[str, float]) -> None:
+    """As JSON, in which a number that is not finite is null."""
+    values = {name: float(value) if math.isfinite(value) else None for name, value in score.items()}
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Tables in Markdown and CSV, and how numbers are written in them."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Csv = tuple[Sequence[str], Iterable[Sequence[Any]]]
+"""The header and the rows of a CSV file."""
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown; cells are written with ``str``.
+
+    >>> print(markdown_table(["a", "b"], [[1, ""]]))
+    | a | b |
+    |---|---|
+    | 1 |  |
+    """
+    lines = [_line(header), f"|{'---|' * len(header)}"]
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row of a table with {len(header)} columns has {len(row)} cells: {list(row)}")
+        lines.append(_line(row))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def write_csv(path: Path, table: Csv) -> None:
+    """Write a header and rows."""
+    header, rows = table
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def decimals(values: Iterable[float], places: int = 6) -> list[str]:
+    """Numbers as CSV files have them.
+
+    >>> decimals([0.5, 1])
+    ['0.500000', '1.000000']
+    """
+    return [f"{value:.{places}f}" for value in values]
+
+
+def by_agent(success: np.ndarray) -> str:
+    """Each agent's mean over seeds.
+
+    Args:
+        success: (agents, S).
+
+    >>> by_agent(np.array([[0.0, 0.5], [1.0, 1.0]]))
+    '0.250 / 1.000'
+    """
+    return " / ".join(f"{value:.3f}" for value in success.mean(-1))
+
+
+def with_interval(mean: float, interval: tuple[float, float], form: str = ".3f") -> str:
+    """A number and its interval, each in the given format.
+
+    >>> with_interval(0.5, (0.25, 1), "+.2f")
+    '+0.50 [+0.25, +1.00]'
+    """
+    low, high = interval
+    return f"{mean:{form}} [{low:{form}}, {high:{form}}]"

@@ -1,0 +1,109 @@
+"""What is trained: a pair of agents in each environment with several methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+from tqdm.auto import tqdm
+
+from common.cache import Cell
+from common.cli import check_methods
+from common.options import OutputOptions
+from common.training import crossed_clip_fraction
+from environments.agents import ENVIRONMENTS, Setting, make_agents
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.evaluation import evaluate
+from hacrl_lab.trainer import Trainer
+
+EVALUATION = 10**6  # added to a seed, so that evaluation draws other numbers than training
+
+
+@dataclass(frozen=True)
+class Options(OutputOptions):
+    """Train pairs of agents in Gymnasium environments with several methods, each for its number of steps."""
+
+    seeds: int = 16
+    """Independent pairs of agents."""
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=8)
+    environments: tuple[str, ...] = tuple(ENVIRONMENTS)
+    """Which environments."""
+    methods: tuple[str, ...] = ("gspo", "hacpo", "hacpo_lagged_loo_capped")
+    """What to train with; later ones are compared with the first."""
+    eval_episodes: int = 64
+    """Episodes of each agent before and after training, for every seed."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.seeds < 2:
+            raise ValueError(f"seeds must be ≥ 2, got {self.seeds}")
+        if not self.environments or set(self.environments) - set(ENVIRONMENTS):
+            chosen = ", ".join(self.environments) or "none"
+            raise ValueError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}, got {chosen}")
+        check_methods(self.methods, self.training, least=2)
+        if self.eval_episodes < 1:
+            raise ValueError(f"eval_episodes must be ≥ 1, got {self.eval_episodes}")
+
+
+PUBLISHED = (Options(),)
+
+
+def cells(options: Options) -> dict[tuple[str, str], Cell]:
+    """(environment, method) -> its training."""
+    shared = {
+        "seeds": options.seeds,
+        "training": asdict(options.training),
+        "eval_episodes": options.eval_episodes,
+    }
+    return {
+        (name, method): Cell(
+            f"environments-{name}-{method}",
+            partial(train, ENVIRONMENTS[name], method, options),
+            {**shared, "method": method, "setting": ENVIRONMENTS[name].description()},
+        )
+        for name in options.environments
+        for method in options.methods
+    }
+
+
+def train(setting: Setting, method: str, options: Options) -> Mapping[str, np.ndarray]:
+    """One method in one environment.
+
+    Returns:
+        ``before`` and ``after``, sampled success (agents, S); ``curve``, success of the training episodes
+        (steps, agents, S); ``length``, tokens of an episode, and ``clipped``, share of cross rollouts, (agents, S).
+    """
+    seeds = list(range(options.seeds))
+    world = setting.world()
+    agents = make_agents(setting, world, seeds)
+    # seeds go on where the one before stopped, so that together they see all initial states equally often
+    order = torch.arange(len(seeds) * options.eval_episodes).reshape(len(seeds), -1) % len(world.starts)
+    prompts = world.starts_at(world.starts[order])
+    unseen = [EVALUATION + seed for seed in seeds]
+
+    def success() -> np.ndarray:
+        values = evaluate(agents, world, prompts, 1, unseen)
+        return np.stack([values[agent.name].mean(-1) for agent in agents])
+
+    before = success()
+    trainer = Trainer(agents, world, method, options.training, seeds)
+    names = trainer.names
+    history = [
+        trainer.step() for _ in tqdm(range(setting.steps), desc=f"{setting.name}, {trainer.method.label}", leave=None)
+    ]
+
+    def series(kind: str) -> np.ndarray:
+        return np.stack([[np.asarray(metrics[f"{kind}/{name}"]) for name in names] for metrics in history])
+
+    return {
+        "before": before,
+        "after": success(),
+        "curve": series("accuracy"),
+        "length": series("response_length").mean(0),
+        "clipped": np.mean([crossed_clip_fraction(metrics, names) for metrics in history], axis=0),
+    }

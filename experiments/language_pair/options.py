@@ -1,0 +1,116 @@
+"""The options of the language-model pair; also what a run's ``config.json`` holds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from hacrl_lab.config import MethodName, TrainingConfig, load_config
+from hacrl_lab.errors import LabError
+
+LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
+OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train several different language models together with --method and, from the same start, with --compare."""
+
+    method: MethodName = "hacpo"
+    compare: str = "gspo"
+    """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
+    agents: tuple[str, ...] = ()
+    """Two or more models, each a local transformers folder or a hub id. Empty: the lab's own pair."""
+    size: Literal["tiny", "small", "base"] = "tiny"
+    """Size of the lab's own pair: about 0.6 + 0.4, 10 + 6 or 100 + 60 million parameters. Built on first use."""
+    problems: str | None = None
+    """JSON Lines file of problems, {"question": ..., "answer": LaTeX}. Left out: the lab's own quantity stories."""
+    prompt_template: str = "{question}\n"
+    """The prompt; {question} is replaced. Put into the chat template of a model that has one."""
+    steps: int = 20
+    """Training steps for each method."""
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=32)
+    learning_rate: float | None = None
+    """AdamW's learning rate. Left out: 2e-4, 1e-4 or 3e-5 for the own pair's sizes, 1e-6 for other models."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    max_new_tokens: int = 64
+    """Length limit of a response, in each agent's own tokens."""
+    tokens_per_pass: int = 4096
+    """Prompt and response tokens in one forward and backward pass, which bounds memory; 0: no bound."""
+    eval_prompts: int = 256
+    """Problems in the evaluation before and after training; the same for every agent and method."""
+    eval_samples: int = 4
+    """Responses to each of them."""
+    checkpoint_every: int = 5
+    """Steps between checkpoints; one is also written on Ctrl-C."""
+    seed: int = 0
+    """Of problems, sampling and mini-batches."""
+    device: str = "auto"
+    """Where the models live, as torch names it; auto takes a GPU if there is one."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Parameter type. bfloat16 halves memory, but updates much smaller than a weight are rounded away."""
+    output_dir: str | None = None
+    """Folder of the run. Left out: a new one under runs/llm_pair/."""
+    resume: str | None = None
+    """Folder of an earlier run to go on with, under its own settings; only --steps may be given beside it."""
+
+    def __post_init__(self) -> None:
+        leasts = {
+            "steps": 1,
+            "checkpoint_every": 1,
+            "eval_prompts": 2,
+            "eval_samples": 1,
+            "tokens_per_pass": 0,
+            "seed": 0,
+        }
+        for name, least in leasts.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What to train with, in order."""
+        return (self.method,) if self.compare in ("none", self.method) else (self.compare, self.method)
+
+
+def resumed(options: Options) -> Options:
+    """The settings of the run that ``--resume`` names.
+
+    Raises:
+        LabError: no such run, one of an earlier format, or settings beside ``--resume`` that it would not heed.
+    """
+    assert options.resume is not None
+    untouched = Options(resume=options.resume, steps=options.steps)
+    if options != untouched:
+        raise LabError("--resume goes on under the run's own settings; only --steps may be given beside it")
+    folder = Path(options.resume)
+    if not (folder / "config.json").is_file():
+        raise LabError(f"--resume: {options.resume!r} holds no run (no config.json in it)")
+    earlier = load_options(folder)
+    steps = options.steps if options.steps != Options.steps else earlier.steps
+    return replace(earlier, steps=steps, output_dir=str(folder))
+
+
+def load_options(folder: Path) -> Options:
+    """The options of a run from the ``config.json`` of its folder.
+
+    Raises:
+        LabError: the file cannot be read, has unknown or impossible settings, or is of the format before
+            the algorithm's settings were nested.
+    """
+    path = folder / "config.json"
+    try:
+        keys = set(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        keys = set()  # load_config says what is wrong
+    if "microbatch_prompts" in keys:
+        raise LabError(
+            f"{str(folder)!r} is a run of an earlier version, whose settings and checkpoints this one cannot read; "
+            "start it anew in another --output-dir"
+        )
+    return load_config(Options, path)

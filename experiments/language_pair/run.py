@@ -1,0 +1,144 @@
+"""The main job: load the models, train them with each method, evaluate, report."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+import transformers
+
+from hacrl_envs.arithmetic import ArithmeticWorld
+from hacrl_envs.text import TextWorld, as_prompts, draw_from, read_problems
+from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.config import save_config
+from hacrl_lab.errors import LabError
+from hacrl_lab.evaluation import evaluate
+from hacrl_lab.files import atomic_write
+from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.trainer import Trainer, fit
+from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.worlds import TextPrompts
+from language_pair.models import load_agents, sources_of
+from language_pair.options import LEARNING_RATES, OWN_MODELS_LEARNING_RATE, Options, load_options
+from language_pair.report import write_report
+
+EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
+EVALUATION = "evaluation.json"
+PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
+
+
+def run(options: Options) -> None:
+    """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    for method in options.methods:
+        options.training.check(method)
+    options = resolve(options)
+    folder = _open_folder(options)
+    try:
+        sources = sources_of(options)
+        with MathVerifier() as verifier:
+            world = _world(options, sources, verifier)
+            prompts = world.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+            for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
+                if _evaluated_steps(folder / arm) != steps:
+                    agents = load_agents(options, sources)
+                    if steps > 0:
+                        _train(folder / arm, options, arm, agents, world)
+                    _evaluate(folder / arm, options, steps, agents, world, prompts)
+        print(write_report(folder, options, list(sources)))
+    except (Interrupted, KeyboardInterrupt):
+        print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
+        raise
+
+
+def resolve(options: Options) -> Options:
+    """Fill in what depends on other settings or on the machine."""
+    if len(options.agents) == 1:
+        raise LabError("--agents takes two or more models; one alone has nobody to share with")
+    rate = OWN_MODELS_LEARNING_RATE if options.agents else LEARNING_RATES[options.size]
+    gpu = "cuda" if torch.cuda.is_available() else "cpu"
+    device = gpu if options.device == "auto" else options.device
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise LabError(f"--device {device!r} is not usable here: {str(error).splitlines()[0]}") from error
+    return replace(
+        options,
+        learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        device=device,
+        output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
+        resume=None,
+    )
+
+
+def _open_folder(options: Options) -> Path:
+    """Make the run's folder, or go on in it, and write down settings and versions."""
+    assert options.output_dir is not None
+    folder = Path(options.output_dir)
+    has_results = folder.is_dir() and any(part.is_dir() for part in folder.iterdir())
+    if has_results and not _same_run(folder, options):
+        raise LabError(f"{str(folder)!r} holds another run; give another --output-dir, or --resume {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(options, folder / "config.json")
+    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
+    return folder
+
+
+def _same_run(folder: Path, options: Options) -> bool:
+    """Whether the folder's run has these settings; it may be made longer, and may have been moved."""
+    earlier = load_options(folder)
+    return replace(earlier, steps=options.steps, output_dir=options.output_dir) == options
+
+
+def _world(options: Options, sources: Mapping[str, str], verifier: MathVerifier) -> TextWorld:
+    """The lab's own stories, or the user's problems, checked before anything is trained on them."""
+    if options.problems is None:
+        return ArithmeticWorld(verifier)
+    problems = read_problems(Path(options.problems))
+    verifier.check_answers([problem.answer for problem in problems])
+    for agent in load_agents(options, sources):
+        agent.check_prompts(as_prompts(problems))
+    return TextWorld(draw_from(problems), verifier)
+
+
+def _train(folder: Path, options: Options, method: str, agents: Sequence[CausalLMAgent], world: TextWorld) -> None:
+    """Train from the start or from the latest checkpoint, and save the agents as transformers checkpoints."""
+    trainer = Trainer(agents, world, method, options.training, options.seed)
+    fit(trainer, options.steps, folder, options.checkpoint_every)
+    for agent in agents:
+        agent.save_pretrained(folder / "agents" / agent.name)
+
+
+def _evaluate(
+    folder: Path,
+    options: Options,
+    steps: int,
+    agents: Sequence[CausalLMAgent],
+    world: TextWorld,
+    prompts: TextPrompts,
+) -> None:
+    """Write the agents' accuracy on every evaluation prompt to ``evaluation.json``."""
+    accuracy = evaluate(agents, world, prompts, options.eval_samples, EVALUATION_SEED + 1)
+    record = {
+        "steps": steps,
+        "topics": prompts.topics,
+        "accuracy": {name: list(values) for name, values in accuracy.items()},
+    }
+    folder.mkdir(exist_ok=True)
+    with atomic_write(folder / EVALUATION) as file:
+        file.write(json.dumps(record).encode())
+
+
+def _evaluated_steps(folder: Path) -> int | None:
+    """After how many training steps the folder's evaluation was made; None where there is none."""
+    path = folder / EVALUATION
+    return json.loads(path.read_text())["steps"] if path.exists() else None

@@ -1,1 +1,0 @@
-"""The parts of ``experiments/sharing_map.py``."""

@@ -1,0 +1,11 @@
+"""Do our findings agree with the paper's?
+
+    python experiments/run.py paper_comparison
+    python experiments/run.py paper_comparison --worlds chain
+
+The paper's numbers (see ``SOURCE.md``) are those of language models on mathematics, single runs; ours are success in
+small worlds, many seeds. What can be compared is the sign of a difference. The runs are those of the studies
+heterogeneity and ablations; what has been computed is used, and without it FrozenLake takes half an hour.
+"""
+
+MINUTES = 40

@@ -1,0 +1,50 @@
+"""The paper's differences, from its printed tables."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+PAIRS = {
+    "Qwen3-4B + Qwen3-4B-Instruct": "state",
+    "Qwen3-1.7B-Base + Qwen3-4B-Base": "size",
+    "Qwen3-4B-Base + Qwen3-8B-Base": "size",
+    "Llama3.2-1B-Instruct + Llama3.2-3B-Instruct": "size",
+    "Qwen3-1.7B-Base + Llama3.2-1B-Instruct": "model",
+    "Qwen3-4B-Base + Llama3.2-3B-Instruct": "model",
+}
+"""The paper's pairs and how their agents differ."""
+
+
+def read(name: str) -> list[dict[str, str]]:
+    """The lines of one of the CSV files in this folder."""
+    with Path(__file__).with_name(name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def method_difference(method: str, reference: str, kind: str | None = None) -> np.ndarray:
+    """A difference in Tables 1 and 7, average over the seven benchmarks, of every agent of every pair: (agents,)."""
+    lines = [line for line in read("paper_results.csv") if line["table"] in ("1", "7")]
+    value = {(line["pair"], line["agent"], line["method"]): float(line["avg"]) for line in lines}
+    pairs = [pair for pair, its_kind in PAIRS.items() if kind in (None, its_kind)]
+    agents = {(pair, agent): None for pair, agent, _ in value if pair in pairs}
+    return np.array([value[*one, method] - value[*one, reference] for one in agents])
+
+
+def ablation_difference(table: str) -> np.ndarray:
+    """HACPO minus the ablation of Table 2 or 3, of every agent of its pair: (agents,)."""
+    lines = read("paper_results.csv")
+    ablated = {(line["pair"], line["agent"]): float(line["avg"]) for line in lines if line["table"] == table}
+    whole = [line for line in lines if line["table"] == "1" and line["method"] == "HACPO"]
+    values = {(line["pair"], line["agent"].removesuffix("-Base")): float(line["avg"]) for line in whole}
+    return np.array([values[one] - ablated[one] for one in ablated])
+
+
+def alpha_difference(alpha: str, reference: str) -> np.ndarray:
+    """MATH-500 with one α minus with another, of every agent of every pair of Table 4: (agents,)."""
+    lines = read("paper_alpha.csv")
+    values = {(line["pair"], line["agent"], line["alpha"]): float(line["math500"]) for line in lines}
+    agents = {(pair, agent): None for pair, agent, _ in values}
+    return np.array([values[*one, alpha] - values[*one, reference] for one in agents])

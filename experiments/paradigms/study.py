@@ -1,0 +1,49 @@
+"""What is trained: some of the six pairs, in every way of :mod:`paradigms.arms`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from common.cache import Cell
+from common.options import StudyOptions
+from common.teams import PAIRS, Team, check_pairs
+from common.testbeds import CHAIN
+from paradigms.arms import ARMS, train
+
+REFERENCE = "gspo"
+
+
+@dataclass(frozen=True)
+class Options(StudyOptions):
+    """Train the same two agents in every way of the paper's Figure 1."""
+
+    pairs: tuple[int, ...] = (0, 2, 4)
+    """Which of the six pairs of agents, 0 to 5."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.training.check(REFERENCE)
+        check_pairs(self.pairs, "pairs")
+
+    @property
+    def teams(self) -> list[Team]:
+        """The pairs."""
+        return [PAIRS[index] for index in self.pairs]
+
+
+PUBLISHED = (Options(),)
+
+
+def cells(options: Options) -> dict[tuple[str, str], Cell]:
+    """(pair, way to train) -> its training."""
+    settings = {**options.loop_settings(), "testbed": {CHAIN.name: CHAIN.sizes()}}
+    return {
+        (team.name, arm.name): Cell(
+            f"paradigms-{team.name}-{arm.name}",
+            partial(train, team, arm, options.training, options.steps, range(options.seeds)),
+            {**settings, "team": repr(team), "arm": arm.name},
+        )
+        for team in options.teams
+        for arm in ARMS
+    }

@@ -1,1 +1,0 @@
-"""What the studies of small agents share: teams, worlds, runs and statistics."""

@@ -1,1 +1,0 @@
-"""The parts of ``experiments/theorems.py``: what it measures, draws and writes."""

@@ -1,0 +1,1 @@
+"""Where agents live: in this process, or elsewhere."""

@@ -1,0 +1,256 @@
+"""One learner's updates of a step: the only inner loop, which runs where the learner's parameters are.
+
+    for every planned update m:
+        for every pass (some rollouts, bounded by their tokens):
+            log-probabilities of the pass → objective of the whole mini-batch → its gradient in those log-probabilities
+            → backward pass
+        optimiser step
+
+Every objective is a sum of terms that each depend on one rollout's log-probabilities. The gradient in the
+log-probabilities of a pass is therefore the same whatever the other passes hold, and the parameter gradients of the
+passes add up to that of the whole mini-batch. A pass may be any rollouts, down to a single one.
+
+Rollouts whose gradient is 0 (advantage 0, or outside a clip bound) contribute nothing and need no backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.methods import get_method
+from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings, ObjectiveValue
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pool_rows, put_rows, take_prompts
+from hacrl_lab.schedules import PlannedUpdate, UpdatePlan, own_prompts
+
+if TYPE_CHECKING:
+    from hacrl_lab.agents.base import Policy
+
+SECOND_PASS_BELOW = 2 / 3
+"""A backward pass costs about two forward passes. Below this share of rows with a gradient, running only those rows
+again, forward and backward, costs less than running all rows backward. (Where a whole update is one pass, little is to
+be saved.)"""
+
+
+@dataclass(frozen=True)
+class LearnerBatch:
+    """All that one learner's updates of a step need: arrays and names, so that it can be sent to another process.
+
+    The pool has n samplers, in the order of the agents.
+    """
+
+    prompts: Any
+    """What was asked, without answers."""
+    pool: Sequence[RolloutBatch]
+    """By sampler; the others' without tokens."""
+    learner: int
+    """k, the learner's position in the pool."""
+    old_log_probs: Tensor
+    """The learner's token log-probabilities of its own rollouts before the first update: (..., P, G, T)."""
+    sampler_mean_log_probs: Tensor
+    """Samplers' mean log-probabilities of their own rollouts, nats per token: (..., n, P, G)."""
+    advantages: Tensor
+    """(..., n, P, G)."""
+    capability_ratios: Tensor
+    """ω[k, j]: (..., n, n)."""
+    plan: UpdatePlan
+    """The step's updates."""
+    method: str
+    """Name of :mod:`hacrl_lab.methods`, which gives the objective."""
+    settings: ObjectiveSettings
+    """The objective's settings, the method's own among them."""
+    step: int
+    """Number of the step, from 1, for messages."""
+
+
+@dataclass(frozen=True)
+class UpdateRecord:
+    """What one update was made of."""
+
+    samplers: tuple[int, ...]
+    """Positions in the pool of those whose rollouts it held."""
+    value: ObjectiveValue
+    """The objective before the update."""
+    sequence_ratios: Tensor
+    """s of every rollout before the update, without gradient: (..., n, M, G); 1 for samplers it did not hold."""
+    gradient_norm: Tensor
+    """L2 norm before clipping: (...)."""
+
+
+@dataclass(frozen=True)
+class UpdateResult:
+    """What a step's updates of one learner say, all on the CPU."""
+
+    updates: list[UpdateRecord]
+    """In the order of the plan."""
+
+
+def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
+    """Make all updates of a step.
+
+    Args:
+        policy: the learner.
+        batch: what it learns from.
+
+    Raises:
+        NonFiniteError: an objective or a gradient is inf or nan; that update was not applied.
+        ValueError: an unknown method.
+    """
+    encoded = policy.encode(batch.prompts, batch.pool)
+    return UpdateResult([_one_update(policy, batch, encoded, m, planned) for m, planned in enumerate(batch.plan)])
+
+
+@torch.no_grad()
+def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
+    """The policy's own token log-probabilities of what it sampled, in the passes of its updates.
+
+    The same passes give the same numbers to the last bit in any precision, so that the ratio of own rollouts before the
+    first update is exactly 1. (A policy without a token budget runs an update as one pass, together with the others'
+    rollouts; there it is 1 because a rollout's numbers do not depend on the others in its pass.)
+
+    Args:
+        policy: who sampled, and scores.
+        prompts: what was asked.
+        rollouts: its own, with their tokens.
+        plan: the updates of the step.
+        learner: the policy's position in the pool of the plan.
+
+    Returns:
+        (..., P, G, T), nats, arbitrary outside the mask.
+
+    Raises:
+        ValueError: the plan leaves own rollouts out, or holds some twice.
+    """
+    encoded = policy.encode(prompts, [rollouts])
+    _, count, group = encoded.pool_shape
+    parts = own_prompts(plan, learner)
+    held = torch.cat(parts, dim=-1).sort(-1).values if parts else torch.empty(0)
+    if held.shape[-1] != count or not torch.equal(held, torch.arange(count).expand(held.shape)):
+        raise ValueError("the plan must hold each of the learner's own rollouts exactly once")
+    rows, scores = [], []
+    for some in parts:
+        its_rows = encoded.rows([0], some)
+        for positions in policy.passes(encoded, [its_rows]):
+            rows.append(its_rows.gather(-1, positions))
+            scores.append(policy.token_log_probs(encoded, rows[-1]).cpu())
+    order = torch.cat(rows, dim=-1).argsort(-1)
+    return torch.take_along_dim(torch.cat(scores, dim=-2), order.unsqueeze(-1), dim=-2).unflatten(-2, (count, group))
+
+
+def split_by_tokens(lengths: Tensor, budget: int) -> list[Tensor]:
+    """Cut rows into passes, longest first, so that no padded pass has more tokens than the budget.
+
+    A row that is longer than the budget has a pass of its own.
+
+    Args:
+        lengths: tokens of each row, (..., R); with leading axes every pass has as many rows of each leading index.
+        budget: tokens in a pass, padding included, ≥ 1.
+
+    Returns:
+        Positions of the rows, (..., r) each.
+
+    Raises:
+        ValueError: a budget below 1.
+
+    >>> [part.tolist() for part in split_by_tokens(torch.tensor([2, 9, 3, 3]), 9)]
+    [[1], [2, 3, 0]]
+    """
+    if budget < 1:
+        raise ValueError(f"the token budget must be ≥ 1, got {budget}")
+    count = lengths.shape[-1]
+    order = lengths.cpu().argsort(dim=-1, descending=True, stable=True)
+    widths = lengths.cpu().gather(-1, order).reshape(-1, count).amax(0).tolist()
+    parts, start = [], 0
+    while start < count:
+        end = start + max(1, budget // widths[start])
+        parts.append(order[..., start:end])
+        start = end
+    return parts
+
+
+def _one_update(
+    policy: Policy, batch: LearnerBatch, encoded: EncodedRollouts, m: int, planned: PlannedUpdate
+) -> UpdateRecord:
+    """The passes of one mini-batch and its optimiser step."""
+    method = get_method(batch.method)
+    inputs = _inputs(batch, encoded, m, planned)
+    passes = _passes(policy, encoded, planned)
+    for rows, places in passes:
+        log_probs = policy.token_log_probs(encoded, rows)
+        leaf = log_probs.detach().requires_grad_()
+        whole = replace(inputs, log_probs=put_rows(inputs.log_probs, places, leaf.to(inputs.log_probs.dtype)))
+        objective = method.objective(whole, batch.settings).value.sum()
+        (gradient,) = torch.autograd.grad(-objective, leaf)
+        inputs = replace(whole, log_probs=whole.log_probs.detach())
+        _check_finite(policy, batch, m, objective, gradient)
+        contributing = (gradient != 0).any(-1).reshape(-1, gradient.shape[-2]).any(0)
+        if not bool(contributing.any()):
+            continue
+        if len(passes) > 1 and float(contributing.double().mean()) < SECOND_PASS_BELOW:
+            del log_probs  # frees the first pass before the second
+            rows, gradient = rows[..., contributing.to(rows.device)], gradient[..., contributing, :]
+            log_probs = policy.token_log_probs(encoded, rows)
+        log_probs.backward(gradient)
+    value = method.objective(inputs, batch.settings)
+    ratios = inputs.sequence_ratio
+    return UpdateRecord(planned.samplers, _on_cpu(value), ratios.cpu(), policy.apply_gradients())
+
+
+def _inputs(batch: LearnerBatch, encoded: EncodedRollouts, m: int, planned: PlannedUpdate) -> ObjectiveInputs:
+    """The mini-batch's inputs, in which every rollout has ratio 1 until its pass puts in its log-probabilities.
+
+    Rollouts of samplers that the update does not hold keep ratio 1 and have advantage 0: they contribute nothing. The
+    means of own rollouts are taken anew in the shape in which the objective takes them: the last bit of a sum depends
+    on how far its rows are padded, and others' rollouts may be longer.
+    """
+    device, k = encoded.mask.device, batch.learner
+    prompts = planned.prompts.to(device)
+    held = torch.tensor([j in planned.samplers for j in range(len(batch.pool))], device=device)
+
+    def chosen(values: Tensor, axis: int) -> Tensor:
+        return take_prompts(values.to(device), prompts, axis)
+
+    means = chosen(batch.sampler_mean_log_probs, -2)
+    mask = chosen(encoded.mask, -3)
+    old = chosen(batch.old_log_probs, -3)
+    log_probs = means.unsqueeze(-1).repeat_interleave(mask.shape[-1], -1)
+    log_probs[..., k, :, :, : old.shape[-1]] = old
+    means[..., k, :, :] = mean_log_prob(log_probs, mask)[..., k, :, :]
+    return ObjectiveInputs(
+        log_probs=log_probs,
+        mask=mask,
+        old_log_probs=old,
+        sampler_mean_log_probs=means,
+        advantages=chosen(batch.advantages, -2) * held[:, None, None],
+        capability_ratios=batch.capability_ratios.to(device),
+        learner=k,
+        minibatch_index=m,
+    )
+
+
+def _passes(policy: Policy, encoded: EncodedRollouts, planned: PlannedUpdate) -> list[tuple[Tensor, Tensor]]:
+    """For each pass of an update its rows in the pool and in the mini-batch."""
+    n, _, group = encoded.pool_shape
+    count = planned.prompts.shape[-1]
+    everything = torch.arange(count).expand(planned.prompts.shape)
+    by_sampler = [encoded.rows([j], planned.prompts) for j in planned.samplers]
+    rows, places = torch.cat(by_sampler, -1), pool_rows((n, count, group), planned.samplers, everything)
+    return [(rows.gather(-1, some), places.gather(-1, some)) for some in policy.passes(encoded, by_sampler)]
+
+
+def _check_finite(policy: Policy, batch: LearnerBatch, m: int, objective: Tensor, gradient: Tensor) -> None:
+    if not bool(torch.isfinite(objective)) or not bool(torch.isfinite(gradient).all()):
+        raise NonFiniteError(
+            f"the objective of agent {policy.name!r} became {objective.item()} in step {batch.step}, mini-batch {m}; "
+            "the update was not applied and earlier checkpoints are intact"
+        )
+
+
+def _on_cpu(value: ObjectiveValue) -> ObjectiveValue:
+    return ObjectiveValue(value.value.detach().cpu(), value.importance_ratio.cpu(), value.clip_fraction.cpu())

@@ -1,0 +1,67 @@
+"""What ``docs/extending.md`` says about adding a method, a world, an agent and a study is true: its code is run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import run
+from hacrl_lab.methods import METHODS, methods_help, methods_table
+
+PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+BLOCK = re.compile(r'^```(?:python|markdown)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(file name or nothing, code) of every block of the page."""
+    return [(match[1] or "", match[2]) for match in BLOCK.finditer(PAGE.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture
+def methods() -> Iterator[None]:
+    """The page adds a method, which must be gone afterwards."""
+    before = dict(METHODS)
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+
+
+def test_a_method_is_a_row_a_world_two_functions_and_an_agent_one(methods: None) -> None:
+    namespace: dict = {}
+    for title, code in blocks():
+        if not title:
+            exec(compile(code, str(PAGE), "exec"), namespace)
+    assert "`hacpo_own_mean`" in methods_table()
+    assert "hacpo_own_mean" in methods_help()
+    first, last = namespace["curve"][0], namespace["curve"][-1]
+    assert namespace["trainer"].method.label == "HACPO, own mean"
+    assert last["accuracy/table"] > 0.7 > 0.55 > first["accuracy/table"]
+    assert last["accuracy/blind"] < 0.65  # it cannot tell the contexts apart
+
+
+def test_a_study_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    for title, code in blocks():
+        if title:
+            path = tmp_path / "experiments" / title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "experiments")
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "experiments"
+
+    assert run.main([], root) == 0
+    assert "Does HACPO gain from capabilities" in capsys.readouterr().out
+    assert run.main(["capability_window", "--seeds", "4", "--steps", "3", "--windows", "1", "3"], root) == 0
+    assert "| K | success | difference from K = 1 |" in capsys.readouterr().out
+
+    folder = tmp_path / "runs" / "capability_window"
+    assert (folder / "success.png").stat().st_size > 0
+    assert len((folder / "capability_window.csv").read_text().splitlines()) == 1 + 2 * 4
+    assert list(json.loads((folder / "score.json").read_text())) == ["success with K = 1", "success with K = 3"]
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert "makes no difference" not in page  # was written for other settings
+    assert "python experiments/run.py capability_window --seeds 4 --steps 3 --windows 1 3" in page

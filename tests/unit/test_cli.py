@@ -1,0 +1,108 @@
+"""What the studies share on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+import run
+from ablations.study import Options as AblationsOptions
+from common.cli import check_methods, command, main
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import LabError
+from heterogeneity.study import Options as HeterogeneityOptions
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options."""
+
+    seeds: int = 1
+
+
+def test_the_printed_command_has_what_differs_from_the_defaults() -> None:
+    assert command("heterogeneity", HeterogeneityOptions()) == "python experiments/run.py heterogeneity"
+    training = TrainingConfig(prompts_per_step=8)
+    frozen = HeterogeneityOptions(world="frozen_lake", training=training, output_dir="elsewhere", cache_dir="there")
+    expected = "python experiments/run.py heterogeneity --prompts-per-step 8 --world frozen_lake"
+    assert command("heterogeneity", frozen) == expected
+    objective = replace(TrainingConfig().objective, alpha=0.5)
+    some = AblationsOptions(training=TrainingConfig(objective=objective), exchange_pairs=(0, 2))
+    assert command("ablations", some) == "python experiments/run.py ablations --alpha 0.5 --exchange-pairs 0 2"
+
+
+def test_a_switch_is_printed_with_its_negation() -> None:
+    @dataclass(frozen=True)
+    class Switched(HeterogeneityOptions):
+        language: bool = True
+        fast: bool = False
+
+    assert command("x", Switched(language=False, fast=True)) == "python experiments/run.py x --no-language --fast"
+
+
+@pytest.mark.parametrize(
+    ("methods", "message"),
+    [
+        ((), "at least 1 different ones, got none"),
+        (("gspo", "gspo"), "different ones"),
+        (("gspo", "nonsense"), "unknown method 'nonsense'"),
+        (("gspo_x2",), "got 18 > 16 in a step of GSPO×2"),
+    ],
+)
+def test_methods_are_checked_before_training(methods: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_methods(methods, TrainingConfig(minibatches=9))
+
+
+def test_a_study_of_comparisons_needs_two_methods() -> None:
+    with pytest.raises(ValueError, match="at least 2 different ones, got gspo"):
+        HeterogeneityOptions(methods=("gspo",))
+
+
+def test_what_a_run_returns_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(Options, lambda options: f"{options.seeds} seeds", arguments=["--seeds", "3"]) == 0
+    assert capsys.readouterr().out == "3 seeds\n"
+
+
+@pytest.mark.parametrize("error", [LabError("no model"), ValueError("no number"), OSError("no folder")])
+def test_errors_are_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(options: Options) -> str:
+        raise error
+
+    assert main(Options, fail, arguments=[]) == 1
+    assert capsys.readouterr().err == f"error: {error}\n"
+
+
+def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(options: Options) -> str:
+        raise KeyboardInterrupt
+
+    assert main(Options, interrupted, arguments=[]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_the_studies_are_listed_with_their_questions(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    listed = {line.split()[0]: line for line in lines if line.endswith(" min)")}
+    folders = {path.parent.name for path in run.ROOT.glob("*/page.md")}
+    assert set(listed) == folders
+    assert "Which of HACPO's parts matter?" in listed["ablations"]
+    assert "common" not in listed
+
+
+def test_an_unknown_study_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("error: unknown study 'nonsense'; choose one of ablations, ")
+
+
+def test_a_folder_that_cannot_be_made_is_noticed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    cells = tmp_path / "cells"
+    arguments = ["--output-dir", str(tmp_path / "file" / "folder"), "--cache-dir", str(cells)]
+    assert run.main(["ablations", *arguments]) == 1
+    assert "file" in capsys.readouterr().err
+    assert not cells.exists()

@@ -1,0 +1,90 @@
+"""The paper's side of the comparison, by its own printed numbers; ours by results made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from common.teams import PAIRS
+from paper_comparison.analysis import Row, ablation_rows, world_rows
+from paper_comparison.paper import PAIRS as PAPER_PAIRS
+from paper_comparison.paper import ablation_difference, alpha_difference, method_difference, read
+from paper_comparison.study import METHODS, VARIANTS, Options
+
+
+def test_every_pair_of_the_paper_is_counted() -> None:
+    lines = [line for line in read("paper_results.csv") if line["table"] in ("1", "7")]
+    assert {line["pair"] for line in lines} == set(PAPER_PAIRS)
+    assert {line["method"] for line in lines} == {"initial", *METHODS}
+
+
+def test_differences_are_means_over_the_agents_of_a_kind() -> None:
+    # the only pair that differs in state, Table 1's average: each agent's HACPO minus GSPO
+    lines = {
+        (line["agent"], line["method"]): float(line["avg"])
+        for line in read("paper_results.csv")
+        if line["pair"] == "Qwen3-4B + Qwen3-4B-Instruct"
+    }
+    by_hand = [lines[agent, "HACPO"] - lines[agent, "GSPO"] for agent in ("4B", "4B-Instruct")]
+    assert sorted(method_difference("HACPO", "GSPO", "state")) == pytest.approx(sorted(by_hand))
+    assert len(method_difference("HACPO", "GSPO")) == 12
+    assert lines["4B", "GSPO"] == 0.684  # as printed
+
+
+def test_alpha_differences_are_means_over_table_four() -> None:
+    lines = read("paper_alpha.csv")
+    one, zero = ([float(line["math500"]) for line in lines if line["alpha"] == a] for a in ("1", "0"))
+    assert len(one) == len(zero) == 4
+    assert alpha_difference("1", "0").mean() == pytest.approx(sum(one) / 4 - sum(zero) / 4)
+
+
+def test_ablation_differences_are_hacpo_minus_the_ablation() -> None:
+    # Table 2 against Table 1, averages of the pair of 1.7B and 4B
+    lines = [line for line in read("paper_results.csv") if line["pair"] == "Qwen3-1.7B-Base + Qwen3-4B-Base"]
+    without = {line["agent"]: float(line["avg"]) for line in lines if line["table"] == "2"}
+    hacpo = [line for line in lines if line["table"] == "1" and line["method"] == "HACPO"]
+    whole = {line["agent"].removesuffix("-Base"): float(line["avg"]) for line in hacpo}
+    assert without == {"1.7B": 0.465, "4B": 0.586}  # as printed
+    assert sorted(ablation_difference("2")) == pytest.approx(sorted(whole[one] - without[one] for one in without))
+
+
+def constant(success: float) -> dict[str, np.ndarray]:
+    """Two agents and three seeds that end at some success."""
+    return {"success": np.stack([np.zeros((2, 3)), np.full((2, 3), success)])}
+
+
+def test_our_differences_are_means_over_the_pairs_of_a_kind() -> None:
+    # the number of a pair plus that of the method: every pair has the same difference, method by method
+    numbers = {method: 10 * (m + 1) ** 2 for m, method in enumerate(METHODS.values())}  # grpo 10, gspo 40, x2 90, ...
+    results = {
+        ("chain", pair.name, method): constant(number * (1 + (pair.heterogeneity == "size")))
+        for pair in PAIRS
+        for method, number in numbers.items()
+    }
+    ours = {row.claim: row.ours.tolist() for row in world_rows(Options(), results, "chain")}
+    by_kind = [ours[f"HACPO − GSPO, {kind}"] for kind in ("state", "size", "model")]
+    assert by_kind == [[210] * 3, [420] * 3, [210] * 3]  # 250 − 40, twice as much in two of the six pairs
+    assert ours["HACPO − GSPO"] == [280] * 3
+    assert ours["GRPO − GSPO"] == pytest.approx([-40] * 3)  # (10 − 40)·4/3
+
+
+def test_ablations_are_hacpo_minus_the_variant_and_alpha_three_minus_one() -> None:
+    results = {label: constant(value) for label, value in zip(VARIANTS, (1.0, 0.75, 0.5, 1.5, 2.0), strict=True)}
+    assert [row.ours[0] for row in ablation_rows(results)] == [0.25, 0.5, -0.5, 1]
+
+
+@pytest.mark.parametrize(
+    ("paper", "ours", "verdict"),
+    [
+        (0.1, 0.01, "agrees"),
+        (-0.1, -0.01, "agrees"),
+        (0.1, -0.01, "disagrees"),
+        (-0.1, 0.01, "disagrees"),
+        (0.1, 0.0, "not resolved (ours)"),
+        (0.0, 0.01, "not resolved (paper's)"),
+        (0.0, 0.0, "not resolved (both)"),
+    ],
+)
+def test_the_verdict_is_by_sign_where_both_intervals_exclude_0(paper: float, ours: float, verdict: str) -> None:
+    spread = np.array([-1e-4, 0, 1e-4])
+    assert Row("", "", paper + spread, ours + spread).verdict == verdict

@@ -1,0 +1,109 @@
+"""Peak memory of one language model's update: does it grow with the token budget, or with prompts × group?
+
+    python tools/update_memory.py
+
+Every row is the first training step of the tiny pair, in which every rollout has a gradient. The peak is the largest
+sum of bytes of all tensors that the update of the first agent makes and that are alive at the same time: activations,
+gradients, the optimiser's moments and the encoded rollouts, but not the parameters. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import tyro
+from tiny_pair import tiny_pair_trainer
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from tqdm.auto import tqdm
+
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.update import LearnerBatch, UpdateResult
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Options:
+    """Measure one update of the tiny pair at several sizes and token budgets."""
+
+    group_size: int = 8
+    """Rollouts of each agent for each prompt."""
+    prompts: tuple[int, ...] = (16, 32, 64)
+    """Prompts in a step, in ascending order; measured with the middle budget."""
+    tokens_per_pass: tuple[int, ...] = (1024, 2048, 4096)
+    """Token budgets, in ascending order; measured with the middle number of prompts."""
+
+
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make within the block and that are still alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = 0
+        self._live = 0
+        self._watched: dict[int, Any] = {}
+
+    def __torch_dispatch__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Call the operation and watch the memory of its results, unless they are views of its arguments."""
+        results = func(*args, **(kwargs or {}))
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(results):
+            if storage._cdata not in given:
+                self._watch(storage)
+        return results
+
+    def _watch(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._watched:
+            self._watched[key] = weakref.ref(storage, lambda _: self._forget(key, size))
+            self._live += size
+            self.peak = max(self.peak, self._live)
+
+    def _forget(self, key: int, size: int) -> None:
+        del self._watched[key]
+        self._live -= size
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
+
+
+def measure(prompts: int, group_size: int, tokens_per_pass: int) -> int:
+    """The peak of the first agent's update in a training step, in bytes."""
+    training = TrainingConfig(prompts_per_step=prompts, group_size=group_size, minibatches=1)
+    with tiny_pair_trainer("hacpo_no_clip", training, tokens_per_pass) as trainer:
+        agent = trainer.agents[0]
+        update, live = agent.update, LiveBytes()
+
+        def measured(batch: LearnerBatch) -> UpdateResult:
+            advantages = torch.ones_like(batch.advantages)  # so that every rollout has a gradient
+            with live:
+                return update(replace(batch, advantages=advantages))
+
+        agent.update = measured  # type: ignore[method-assign]
+        trainer.step()
+    return live.peak
+
+
+def run(options: Options) -> str:
+    """Measure every row; returns the table."""
+    prompts, budget = (sizes[len(sizes) // 2] for sizes in (options.prompts, options.tokens_per_pass))
+    rows = [(one, budget) for one in options.prompts]
+    rows += [(prompts, one) for one in options.tokens_per_pass if one != budget]
+    lines = ["| prompts × group | token budget of a pass | peak, MiB |", "|---|---|---|"]
+    for count, tokens in tqdm(rows, desc="Updates", unit="update"):
+        peak = measure(count, options.group_size, tokens) / MIB
+        lines.append(f"| {count} × {options.group_size} | {tokens:,} | {peak:.1f} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(run(tyro.cli(Options, description=__doc__)))
