@@ -92,6 +92,8 @@ def learner_metrics(
     }
     for position, j in enumerate(samplers):
         held = [one.value for one in updates if position in one.samplers]
+        if not held:
+            continue
         for key, values in (
             ("importance_ratio", [value.importance_ratio for value in held]),
             ("clip_fraction", [value.clip_fraction for value in held]),

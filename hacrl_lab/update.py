@@ -111,8 +111,9 @@ def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan
     """The policy's own token log-probabilities of what it sampled, in the passes of its updates.
 
     The same passes give the same numbers to the last bit in any precision, so that the ratio of own rollouts before the
-    first update is exactly 1. (A policy without a token budget runs an update as one pass, together with the others'
-    rollouts; there it is 1 because a rollout's numbers do not depend on the others in its pass.)
+    first update is exactly 1. (Small agents without a token budget run an update as one pass, together with the others'
+    rollouts; there the ratio may differ from 1 by rounding. ``initial_self_ratio_error`` among the metrics says by how
+    much.)
 
     Args:
         policy: who sampled, and scores.

@@ -111,7 +111,7 @@ def score(options: Options, results: Results) -> dict[str, float]:
 
 def tables(options: Options, results: Results) -> dict[str, str]:
     """The placeholders of the page."""
-    counts = ", ".join(f"{int(count)} {word}" for word, count in score(options, results).items())
+    counts = ", ".join(f"{word} in {int(count)}" for word, count in score(options, results).items())
     return {"differences": differences_table(rows(options, results)), "counts": counts}
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hacrl_envs.bandit import bandit_world
-
 import hacrl_lab
+from hacrl_envs.bandit import bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.seeding import RandomStream, Stream

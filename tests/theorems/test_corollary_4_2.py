@@ -70,7 +70,7 @@ def test_dividing_by_the_std_leaves_an_average() -> None:
     #   (R_0, R_1)   chance  μ̂_0  R_0 − μ̂_0   divided by σ
     #   (1, 0)       3/8     1/2     1/2         √2/2
     #   (0, 1)       1/8     1      −1          −√2
-    #   (1, 1)       1/8     3/2    −1/2        −(1/2)/1e-6 without decision D5, 0 with it
+    #   (1, 1)       1/8     3/2    −1/2        −(1/2)/1e-6 without decision 5, 0 with it
     # before: 3/16 − 1/8 − 1/16 = 0. Divided, with decision 5: √2·(3/16 − 1/8) = √2/16
     groups = reward_groups((0, 1), f64([[1 / 2, 1 / 2], [3 / 4, 1 / 4]]), group_size=1)
     ratios = f64([[[1, 2], [0.5, 1]]])
