@@ -40,9 +40,9 @@ class Method:
     """One way of learning from a step's rollouts."""
 
     name: str
-    """As written on the command line."""
+    """Name as written on the command line."""
     label: str
-    """As written in tables and figures."""
+    """Name as written in tables and figures."""
     summary: str
     """What it is, in one line."""
     baseline: Baseline

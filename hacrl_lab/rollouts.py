@@ -64,7 +64,7 @@ class SharedPool:
     prompts: Any
     """What was asked, in the world's own form."""
     batches: list[RolloutBatch]
-    """By sampler."""
+    """Rollouts by sampler."""
     rewards: Tensor
     """(..., n, P, G)."""
     old_log_probs: list[Tensor]

@@ -48,7 +48,7 @@ class LearnerBatch:
     prompts: Any
     """What was asked, without answers."""
     pool: Sequence[RolloutBatch]
-    """By sampler; the others' without tokens."""
+    """Rollouts by sampler; the others' without tokens."""
     learner: int
     """k, the learner's position in the pool."""
     old_log_probs: Tensor
@@ -88,7 +88,7 @@ class UpdateResult:
     """What a step's updates of one learner say, all on the CPU."""
 
     updates: list[UpdateRecord]
-    """In the order of the plan."""
+    """One record for each update, in the order of the plan."""
 
 
 def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:

@@ -141,7 +141,7 @@ class ContextFeatures:
 
     @property
     def size(self) -> int:
-        """F."""
+        """F, the number of features."""
         return self.contexts + self.space.length + self.remembers * (self.space.actions + 1)
 
     def __call__(self, prompts: Tensor, tokens: Tensor) -> Tensor:

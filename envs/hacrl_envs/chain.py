@@ -32,7 +32,7 @@ class ChainTask:
     skills: int = 3
     """Sub-skills, each a permutation of its own."""
     symbols: int = 4
-    """Letters."""
+    """Number of letters."""
     shortest: int = 1
     """Letters in the shortest answer."""
     longest: int = 3
@@ -107,7 +107,7 @@ class ChainWorld:
         self.rules = rules
         self.space = task.space
         self.answers = chain_answers(task, rules)
-        """(..., questions, T)."""
+        """The right answers, (..., questions, T)."""
 
     def sample_prompts(self, count: int, stream: RandomStream) -> Tensor:
         """Questions, uniformly: (..., P)."""
@@ -209,7 +209,7 @@ class ChainFeatures:
 
     @property
     def size(self) -> int:
-        """F."""
+        """F, the number of features."""
         task = self.task
         return task.skills + task.symbols + 1 + task.longest + 2 + self.jointly * task.skills * (task.symbols + 1)
 
@@ -237,7 +237,7 @@ class QuestionFeatures:
 
     @property
     def size(self) -> int:
-        """F."""
+        """F, the number of features."""
         return self.task.questions + self.task.longest + 1
 
     def __call__(self, prompts: Tensor, tokens: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ class Outcome:
     """What a move of some episodes led to; M episodes, in the order of their indices."""
 
     observations: np.ndarray
-    """Flattened, (M, D)."""
+    """Flattened observations, (M, D)."""
     rewards: np.ndarray
-    """(M,)."""
+    """Rewards, (M,)."""
     terminated: np.ndarray
     """True where the environment ended the episode, (M,)."""
     truncated: np.ndarray

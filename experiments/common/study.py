@@ -41,7 +41,7 @@ class Study:
     folder: Path
     """Where its page's template is."""
     description: str
-    """For ``--help``; its first paragraph is the question."""
+    """The text of ``--help``; its first paragraph is the question."""
     options: type[OutputOptions]
     """What can be chosen."""
     published: tuple[OutputOptions, ...]
@@ -53,7 +53,7 @@ class Study:
     """What the page's placeholders stand for, beside the options; the first is printed at the end."""
     figures: Callable[[Any, Results, Path], None]
     csvs: Callable[[Any, Results], Mapping[str, Csv]]
-    """By file name."""
+    """Tables of CSV files by file name."""
 
 
 def study_names(root: Path) -> list[str]:
@@ -119,6 +119,6 @@ def page(study: Study, options: OutputOptions, tables: Mapping[str, str]) -> str
 
 
 def _write_score(path: Path, score: Mapping[str, float]) -> None:
-    """As JSON, in which a number that is not finite is null."""
+    """Write the score as JSON, in which a number that is not finite is null."""
     values = {name: float(value) if math.isfinite(value) else None for name, value in score.items()}
     path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -25,9 +25,9 @@ class AgentSpec:
     observes: Observation = "parts"
     """Whether it observes what a question is made of and what it has answered so far, or only the question's number."""
     learning_rate: float = 0.01
-    """Of Adam, before training and in training."""
+    """Learning rate of Adam, before training and in training."""
     updates: int = 60
-    """On the demonstrations."""
+    """Optimiser steps on the demonstrations before training."""
 
 
 @dataclass(frozen=True)

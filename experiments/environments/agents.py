@@ -44,9 +44,9 @@ class Setting:
     demonstration_updates: int = 0
     """Updates of maximum likelihood on demonstrations before training; each agent is shown half of the starts."""
     learning_rate: float = 0.02
-    """Of Adam."""
+    """Learning rate of Adam."""
     options: tuple[tuple[str, Any], ...] = ()
-    """Of the environment."""
+    """Keyword arguments of the environment."""
 
     def world(self) -> EpisodeWorld:
         """The world, made anew."""

@@ -49,7 +49,7 @@ class Options:
     checkpoint_every: int = 5
     """Steps between checkpoints; one is also written on Ctrl-C."""
     seed: int = 0
-    """Of problems, sampling and mini-batches."""
+    """Seed of problems, sampling and mini-batches."""
     device: str = "auto"
     """Where the models live, as torch names it; auto takes a GPU if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"

@@ -58,7 +58,7 @@ class Recipe:
     adam_learning_rate: float = 3e-3
     """Peak learning rate of embeddings and norms (AdamW)."""
     seed: int = 0
-    """Of the initial weights and the training text."""
+    """Seed of the initial weights and the training text."""
 
     def fingerprint(self) -> str:
         """Changes with every field; part of the cache folder's name."""

@@ -26,7 +26,7 @@ class Arm:
     name: str
     """The method's, or :data:`language_pair.figures.INITIAL`."""
     accuracy: Mapping[str, Values]
-    """By agent: accuracy on each evaluation prompt."""
+    """Accuracy of each agent on each evaluation prompt, by name of the agent."""
     topics: Sequence[Sequence[str]]
     """What each evaluation prompt is about."""
     curves: Mapping[str, Sequence[float]]

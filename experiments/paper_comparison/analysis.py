@@ -59,7 +59,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """By sign, if both intervals exclude 0."""
+        """Whether the signs agree, if both intervals exclude 0."""
         (low, high), (our_low, our_high) = self.paper_interval, self.our_interval
         paper_open, ours_open = low <= 0 <= high, our_low <= 0 <= our_high
         if paper_open or ours_open:

@@ -41,7 +41,7 @@ class Options(StudyOptions):
     knowledge: float = 2.0
     """How much larger the stronger agent's logits are along a right answer that it knows."""
     learning_rate: float = 0.05
-    """Of Adam."""
+    """Learning rate of Adam."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

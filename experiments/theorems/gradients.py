@@ -137,7 +137,7 @@ def align(problem: Problem, weight: CrossWeight) -> Alignment:
 
 
 def _identity_error(result: Alignment) -> Tensor:
-    """Of Theorem D.11's identity, relative to its two terms."""
+    """Error of Theorem D.11's identity, relative to its two terms."""
     return (result.inner - result.identity).abs() / (result.mean_c * result.norm_squared + result.covariance.abs())
 
 

@@ -58,7 +58,7 @@ class Policy(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the agent, for messages."""
+        """Name of the agent, for messages."""
         ...
 
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:

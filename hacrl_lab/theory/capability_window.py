@@ -28,7 +28,7 @@ class WindowLaw:
     """The joint distribution of the measured ratio and the current batch; arrays are (M,), M cases."""
 
     probabilities: Tensor
-    """Of the cases."""
+    """Probabilities of the cases."""
     omega: Tensor
     """ω[k, j] as the tracker measures it."""
     current_mean: Tensor

@@ -114,7 +114,7 @@ class Alignment:
     correlation: Tensor
     """corr_P(C, Z), Assumption D.12; nan where C or Z is constant."""
     cosine: Tensor
-    """Of ∇J_hete and ∇J_homo; nan where one of them is 0."""
+    """Cosine of the angle between ∇J_hete and ∇J_homo; nan where one of them is 0."""
 
     @property
     def identity(self) -> Tensor:

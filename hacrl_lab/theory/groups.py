@@ -40,7 +40,7 @@ class RewardGroups:
     rewards: Tensor
     """(M, n, 1, G)."""
     probabilities: Tensor
-    """Of each of the M: (..., M)."""
+    """Probability of each of the M: (..., M)."""
 
 
 def reward_groups(levels: Sequence[float], level_probabilities: Tensor, group_size: int) -> RewardGroups:

@@ -31,7 +31,7 @@ class Update:
     ratios: Tensor
     """ω, (n, n)."""
     objective: Objective
-    """Of :mod:`hacrl_lab.objectives`."""
+    """One of the objectives of :mod:`hacrl_lab.objectives`."""
     settings: ObjectiveSettings
     """Its numbers."""
     minibatch_index: int = 0

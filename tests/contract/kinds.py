@@ -55,7 +55,7 @@ class Kind:
 
     name: str
     folders: Sequence[str]
-    """Of the language models."""
+    """Settings of the language models."""
 
     @property
     def seeds(self) -> Seeds:

@@ -22,9 +22,9 @@ class Testbed(ABC, Generic[WorldT, AgentT]):
     __test__ = False  # not a class of tests, whatever its name
 
     name: str
-    """On the command line."""
+    """Name as written on the command line."""
     title: str
-    """In tables and figures."""
+    """Name as written in tables and figures."""
 
     @abstractmethod
     def sizes(self) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class FrozenLakeTestbed(Testbed[EpisodeWorld, EpisodicAgent]):
         self.demonstrations, self.mistakes, self.share_of_updates = demonstrations, mistakes, share_of_updates
 
     def sizes(self) -> dict[str, Any]:
-        """Of the map, the demonstrations and the measurement."""
+        """Settings of the map, the demonstrations and the measurement."""
         names = ("rows", "max_steps", "demonstrations", "mistakes", "share_of_updates", "episodes")
         return {name: getattr(self, name) for name in names}
 

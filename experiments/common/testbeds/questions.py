@@ -89,7 +89,7 @@ class ChainTestbed(QuestionTestbed[ChainWorld]):
         self.features = {"parts": ChainFeatures(task), "number": QuestionFeatures(task)}
 
     def sizes(self) -> dict[str, Any]:
-        """Of the task."""
+        """Settings of the task."""
         return asdict(self.task)
 
     def world(self, seeds: Sequence[int]) -> ChainWorld:
@@ -117,7 +117,7 @@ class BanditTestbed(QuestionTestbed[BanditWorld]):
         }
 
     def sizes(self) -> dict[str, Any]:
-        """Of the table of right answers."""
+        """Settings of the table of right answers."""
         sizes: dict[str, Any] = {"contexts": self.contexts, "actions": self.space.symbols, "length": self.space.length}
         return {**sizes, "right_share": self.right_share}
 
