@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from hacrl_lab.files import atomic_write
+from hacrl_lab.learner import UpdateResult
 from hacrl_lab.rollouts import SharedPool
-from hacrl_lab.update import UpdateResult
 
 METRICS: Mapping[str, str] = {
     "accuracy": "mean verified reward of the agent's own rollouts in this step, in [0, 1] for 0/1 rewards",

@@ -32,12 +32,12 @@ from hacrl_lab.engines.local import InProcess
 from hacrl_lab.errors import CheckpointError
 from hacrl_lab.importance import masked_mean, mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
+from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
 from hacrl_lab.rollouts import SharedPool
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
-from hacrl_lab.update import LearnerBatch, UpdateResult
 from hacrl_lab.worlds import World
 
 

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.update import LearnerBatch, UpdateResult
+from hacrl_lab.learner import LearnerBatch, UpdateResult
 
 MIB = 2**20
 

@@ -14,9 +14,9 @@ from common.testbeds import CHAIN
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.importance import stepwise_lower_bound
+from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.update import UpdateResult
 from hacrl_lab.verifiers import MathVerifier
 from language_pair.models import load_agents, sources_of
 from language_pair.options import Options as PairOptions

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hacrl_lab.agents.base import LocalAgent
+from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.state import load_policy, save_policy
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.responses import ResponseSpace

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
+from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.update import LearnerBatch, UpdateResult, score, split_by_tokens, update
 
 
 class Agent(Protocol):
@@ -94,44 +92,3 @@ class Policy(Protocol):
             NonFiniteError: a gradient is inf or nan; nothing was changed.
         """
         ...
-
-
-class LocalAgent(ABC):
-    """An agent whose policy is in this process: it scores and learns by the shared functions of the update."""
-
-    name: str
-    """Unique among the agents of a run."""
-    tokens_per_pass: int = 0
-    """Tokens of prompts and responses in one forward and backward pass; 0 for no bound."""
-
-    @abstractmethod
-    def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
-        """See :class:`Policy`."""
-
-    @abstractmethod
-    def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-        """See :class:`Policy`."""
-
-    @abstractmethod
-    def apply_gradients(self) -> Tensor:
-        """See :class:`Policy`."""
-
-    def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:
-        """Longest rows first, at most :attr:`tokens_per_pass` tokens in a pass; without a bound all in one pass."""
-        sizes = [rows.shape[-1] for rows in by_sampler]
-        if self.tokens_per_pass == 0:
-            return [torch.arange(sum(sizes)).expand(*by_sampler[0].shape[:-1], sum(sizes))]
-        starts = [sum(sizes[:j]) for j in range(len(sizes))]
-        return [
-            start + positions
-            for start, rows in zip(starts, by_sampler, strict=True)
-            for positions in split_by_tokens(encoded.row_lengths(rows), self.tokens_per_pass)
-        ]
-
-    def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
-        """See :class:`Agent`."""
-        return score(self, prompts, rollouts, plan, learner)
-
-    def update(self, batch: LearnerBatch) -> UpdateResult:
-        """See :class:`Agent`."""
-        return update(self, batch)

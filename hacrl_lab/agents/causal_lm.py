@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
-from hacrl_lab.agents.base import LocalAgent
+from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.state import load_policy, save_policy
 from hacrl_lab.errors import LabError, ModelLoadError, NonFiniteError
 from hacrl_lab.generation.hf import sample

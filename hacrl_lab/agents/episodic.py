@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.agents.actions import MakeOptimizer, Parameters, gathered_log_probs, sample
-from hacrl_lab.agents.base import LocalAgent
+from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.networks import CausalNetwork
 from hacrl_lab.agents.neural import batched_forward, initial_parameters
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch

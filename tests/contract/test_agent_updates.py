@@ -10,11 +10,11 @@ from torch import Tensor
 
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch, take_rows
 from hacrl_lab.schedules import PlannedUpdate, mixed
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.update import LearnerBatch
 
 BUDGETS = (0, 40, 1)
 CONFIG = TrainingConfig(P, G, minibatches=1, objective=ObjectiveSettings(delta=0.8))

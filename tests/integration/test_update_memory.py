@@ -10,10 +10,10 @@ import torch
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.schedules import mixed
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.update import LearnerBatch
 from hacrl_lab.worlds import TextPrompts
 
 TOOLS = Path(__file__).parents[2] / "tools"

@@ -6,8 +6,8 @@ import torch
 
 from common.teams import PAIRS
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.learner import UpdateRecord, UpdateResult
 from hacrl_lab.objectives import ObjectiveSettings, ObjectiveValue
-from hacrl_lab.update import UpdateRecord, UpdateResult
 from importance_ratios.analysis import drift, of_kind
 from importance_ratios.recording import MEASURES, measured, record_chain
 from importance_ratios.study import LANGUAGE, Options, cells

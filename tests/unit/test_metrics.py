@@ -5,10 +5,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from hacrl_lab.learner import UpdateRecord, UpdateResult
 from hacrl_lab.metrics import METRICS, MetricsWriter, learner_metrics, pool_metrics, read_metrics
 from hacrl_lab.objectives import ObjectiveValue
 from hacrl_lab.rollouts import RolloutBatch, SharedPool
-from hacrl_lab.update import UpdateRecord, UpdateResult
 
 
 def write_steps(folder: Path, steps: range, steps_done: int = 0, offset: float = 0) -> None:

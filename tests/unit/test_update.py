@@ -17,13 +17,14 @@ from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import METHODS, get_method
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, take_prompts
 from hacrl_lab.schedules import PlannedUpdate, mixed
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.update import LearnerBatch, UpdateResult, score, split_by_tokens, update
+from hacrl_lab.update import score, split_by_tokens, update
 
 CONTEXTS, PROMPTS, GROUP = 5, 6, 4
 SPACE = ResponseSpace(3, 4, stops=True)
