@@ -189,7 +189,9 @@ class CausalLMAgent(LocalAgent):
                 past_key_values=cache,
                 logits_to_keep=1,
             )
-            cache.batch_select_indices(place)
+            layers: Any = cache.layers
+            for layer in layers:  # indexing with [place] would add gradients up in an order that differs between runs
+                layer.keys, layer.values = (both.index_select(0, place) for both in (layer.keys, layer.values))
         return cache
 
     def apply_gradients(self) -> Tensor:

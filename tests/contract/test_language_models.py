@@ -236,3 +236,23 @@ def test_what_does_not_fit_into_the_context_is_refused(kind: Kind) -> None:
         agent.check_prompts(long)
     with pytest.raises(LabError, match=r"^a prompt with a shared response takes \d+ tokens of agent 'a', whose"):
         agent.encode(fits, [texts([["1" * 60]], [[True]])])
+
+
+@every_family
+def test_gradients_are_the_same_in_every_run_however_many_threads_add_them_up(kind: Kind) -> None:
+    agent = model_agent(kind)
+    prompts = TextPrompts([f"{a}+{b}" for a in range(8, 16) for b in range(8, 13)], [()] * 40)
+    answers = [f"\\boxed{{{number}}}" for number in range(8, 40)]
+    pool = agent.encode(prompts, [texts([answers] * 40, [[True] * 32] * 40)])
+    rows = pool.rows()[torch.randperm(1280, generator=torch.Generator().manual_seed(0))]  # a prompt's rows lie apart
+    threads, found = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    try:
+        for _ in range(4):
+            agent.model.zero_grad()
+            agent.token_log_probs(pool, rows).sum().backward()
+            gradients = [cast(Tensor, one.grad).flatten() for one in agent.model.parameters()]
+            found.append(torch.cat(gradients))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(one, found[0]) for one in found)
