@@ -31,7 +31,7 @@ class Options(ComparisonOptions):
 
     seeds: int = 256
     """Independent bandits with their agents, from seed 0 on."""
-    steps: int = 60
+    steps: int = 10
     """Training steps."""
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=8)
     methods: tuple[str, ...] = ("gspo", "gspo_x2", "naive", "hacpo")
@@ -40,13 +40,13 @@ class Options(ComparisonOptions):
     """Contexts; each agent starts knowing half of them."""
     actions: int = 4
     """Actions at every position."""
-    length: int = 2
+    length: int = 3
     """Actions in a response; 1 is the ordinary contextual bandit."""
-    right_share: float = 0.1
+    right_share: float = 0.02
     """Share of the responses that are right, at least one a context."""
     knowledge: float = 2.0
     """How much larger the logits along one right response are in the contexts that an agent knows."""
-    learning_rate: float = 0.05
+    learning_rate: float = 0.5
     """Learning rate of Adam, of which multiples are tried."""
 
     def __post_init__(self) -> None:

@@ -68,6 +68,11 @@ class ComparisonOptions(StudyOptions):
 
     sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=Sweep)
 
+    @property
+    def tuning_seeds(self) -> int:
+        """On how many seeds learning rates are chosen."""
+        return len(self.sweep.seeds(self.seeds))
+
 
 def flat(options: Any) -> dict[str, Any]:
     """The fields of a dataclass and of the dataclasses in it, in order, as on the command line.

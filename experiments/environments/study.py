@@ -40,6 +40,11 @@ class Options(OutputOptions):
     """Episodes of each agent before and after training, for every seed."""
     sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=Sweep)
 
+    @property
+    def tuning_seeds(self) -> int:
+        """On how many seeds learning rates are chosen."""
+        return len(self.sweep.seeds(self.seeds))
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seeds < 2:

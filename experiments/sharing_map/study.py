@@ -32,6 +32,8 @@ class Options(ComparisonOptions):
 
     seeds: int = 64
     """Independent bandits, each with agents of its own."""
+    steps: int = 8
+    """Training steps."""
     methods: tuple[str, ...] = (
         "hacpo",
         "naive",
@@ -43,7 +45,7 @@ class Options(ComparisonOptions):
     """What to compare with GSPO."""
     knowledge: float = 2.0
     """How much larger the stronger agent's logits are along a right answer that it knows."""
-    learning_rate: float = 0.05
+    learning_rate: float = 0.5
     """Learning rate of Adam, of which multiples are tried."""
     sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, tuning_share=0.25))
 
