@@ -12,10 +12,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from common.cache import Cell
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.tables import decimals
 from common.teams import Team
 from common.testbeds.base import Testbed
+from common.tuning import Sweep, tuned_cell
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics
@@ -26,36 +27,48 @@ BY_SEED = ("agent", "seed", "initial", "final", "clipped")
 
 
 def team_cells(
-    testbed: Testbed[Any, Any], teams: Sequence[Team], methods: Sequence[str], options: StudyOptions
+    testbed: Testbed[Any, Any], teams: Sequence[Team], methods: Sequence[str], options: ComparisonOptions
 ) -> dict[tuple[str, str], Cell]:
-    """Every team with every method: (name of the team, method) -> cell of :func:`train`."""
+    """Every team with every method: (name of the team, method) -> its :func:`team_cell`."""
     return {
-        (team.name, method): team_cell(testbed, team, method, options.training, options.steps, options.seeds)
+        (team.name, method): team_cell(
+            testbed, team, method, options.training, options.steps, options.seeds, options.sweep
+        )
         for team in teams
         for method in methods
     }
 
 
 def team_cell(
-    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: int
+    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: int, sweep: Sweep
 ) -> Cell:
-    """The cell of :func:`train`; the same for every study that asks for the same."""
+    """:func:`train` with the best learning rates; the same cell for every study that asks for the same."""
     settings = {
-        "seeds": seeds,
         "steps": steps,
         "training": asdict(training),
         "testbed": {testbed.name: testbed.sizes()},
         "team": repr(team),
         "method": method,
     }
-    compute = partial(train, testbed, team, method, training, steps, range(seeds))
-    return Cell(f"{testbed.name}-{team.name}-{method}", compute, settings)
+    of_rate = partial(train, testbed, team, method, training, steps)
+    return tuned_cell(f"{testbed.name}-{team.name}-{method}", of_rate, final_success, seeds, sweep, settings)
 
 
 def train(
-    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: Sequence[int]
+    testbed: Testbed[Any, Any],
+    team: Team,
+    method: str,
+    training: TrainingConfig,
+    steps: int,
+    seeds: Sequence[int],
+    rate: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """Train one team with one method.
+
+    Args:
+        testbed, team: the world and the agents.
+        method, training, steps, seeds: of the training.
+        rate: multiple of the agents' learning rates; demonstrations before training are learnt with 1.
 
     Returns:
         ``success``, as its testbed measures it, before training and after every step, (steps + 1, agents, S);
@@ -64,6 +77,8 @@ def train(
     """
     world = testbed.world(seeds)
     agents = testbed.make_agents(team, world, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
     trainer = Trainer(agents, world, method, training, list(seeds))
     return train_with(trainer, steps, partial(testbed.success, world=world, seeds=seeds), team.name)
 
@@ -104,6 +119,11 @@ def crossed_clip_fraction(metrics: Metrics, names: Sequence[str]) -> np.ndarray:
 def final_success(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Success after training, mean over the agents, of what :func:`train` returns: (S,)."""
     return arrays["success"][-1].mean(0)
+
+
+def updates_in_a_step(method: str, training: TrainingConfig) -> int:
+    """Optimiser updates of each agent."""
+    return training.minibatches * get_method(method).rollout_factor
 
 
 def clipped_share(method: str, arrays: Mapping[str, np.ndarray]) -> str:
