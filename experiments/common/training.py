@@ -107,10 +107,21 @@ def train_with(
 
 def crossed_clip_fraction(metrics: Metrics, names: Sequence[str]) -> np.ndarray:
     """Share of the others' rollouts whose gradient the clip sets to 0, by learner: (agents, S), nan without sharing."""
-    own = np.asarray(metrics[f"clip_fraction/{names[0]}/{names[0]}"])
+    return crossed(metrics, "clip_fraction", names)
+
+
+def crossed(metrics: Metrics, metric: str, names: Sequence[str]) -> np.ndarray:
+    """A metric of cross rollouts by learner, mean over the other samplers: (agents, S), nan without sharing.
+
+    Args:
+        metrics: of a step.
+        metric: one that has a learner and a sampler.
+        names: of the agents.
+    """
+    own = np.asarray(metrics[f"{metric}/{names[0]}/{names[0]}"])
     rows = []
     for learner in names:
-        keys = [f"clip_fraction/{learner}/{sampler}" for sampler in names if sampler != learner]
+        keys = [f"{metric}/{learner}/{sampler}" for sampler in names if sampler != learner]
         shared = [np.asarray(metrics[key]) for key in keys if key in metrics]
         rows.append(np.mean(shared, axis=0) if shared else np.full_like(own, np.nan))
     return np.stack(rows)
