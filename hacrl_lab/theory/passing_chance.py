@@ -25,7 +25,7 @@ def style_distance(sampler: Tensor, learner: Tensor) -> StyleDistance:
     With d_a = log π_j(a) − log π_k(a) in each of R rows: κ is the mean over rows of Σ_a π_j(a)·d_a, v the mean of the
     variances within rows, r the root mean square of the ranges max_a d_a − min_a d_a, and ρ the geometric mean of
     Σ_a √(π_j(a)·π_k(a)). So n·κ, n·v, n·r² and ρⁿ are the sums and the product over n style tokens, exactly if n is a
-    multiple of R.
+    multiple of R. (For any other n, the n rows that are taken, ``table[torch.arange(n) % R]``, give them exactly.)
 
     Args:
         sampler, learner: log-probabilities, nats, (..., R, A), finite.

@@ -368,6 +368,16 @@ def test_style_tokens_that_go_through_the_rows_in_turn_have_these_moments(
     assert_close(times * ranges.square().sum(), tokens * float(style.spread) ** 2, 1e-11)
 
 
+def test_the_rows_that_are_taken_give_the_moments_of_any_number_of_tokens() -> None:
+    # three tokens from two rows: the first row twice
+    sampler, learner = f64([[0.5, 0.5], [0.3, 0.7]]).log(), f64([[0.25, 0.75], [0.4, 0.6]]).log()
+    taken = style_distance(*(table[torch.arange(3) % 2] for table in (sampler, learner)))
+    rows_alone = [style_distance(sampler[[row]], learner[[row]]) for row in (0, 1, 0)]
+    assert_close(3 * torch.as_tensor(taken.mean), sum(float(one.mean) for one in rows_alone))
+    assert_close(3 * torch.as_tensor(taken.variance), sum(float(one.variance) for one in rows_alone))
+    assert_close(torch.as_tensor(taken.overlap) ** 3, math.prod(float(one.overlap) for one in rows_alone))
+
+
 def test_log_probabilities_that_are_none_are_named() -> None:
     with pytest.raises(ValueError, match="learner must hold finite log-probabilities"):
         style_distance(row(0.5, 0.5).unsqueeze(0), row(0.5, 0.4).unsqueeze(0))
