@@ -23,7 +23,7 @@ from hacrl_lab.trainer import Trainer
 
 LEARNING_RATE = 0.03
 """Adam's, of which the sweep tries multiples."""
-QUESTIONS = 512
+QUESTIONS = 256
 """Held-out questions on which success is measured."""
 RECORDED = {"ratio": "importance_ratio", "kept_positive": "positive_mass_kept", "kept_negative": "negative_mass_kept"}
 """Arrays of cross rollouts and the metrics that they are made of."""
