@@ -11,6 +11,7 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, by_agent, markdown_table
 from common.teams import PAIRS
+from common.testbeds import CHAIN
 from common.training import BY_SEED, by_seed, clipped_share, final_success
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
@@ -71,15 +72,15 @@ def exchanges_table(options: Options, results: Results) -> str:
 
 def sweep_table(options: Options, results: Results) -> str:
     """The learning rates that were tried for every variant, and for every pair and method of an exchange."""
-    ablated = [
-        (["Token chain", options.team.name, variant.label], results[variant.label])
+    rows = {
+        (CHAIN.title, options.team.name, variant.label): results[variant.label]
         for variant in variants(options.training)
-    ]
-    exchanged = [
-        ([testbed.title, PAIRS[pair].name, get_method(method).label], results[testbed.name, pair, method])
+    }
+    rows |= {
+        (testbed.title, PAIRS[pair].name, get_method(method).label): results[testbed.name, pair, method]
         for testbed, pair, method in product(EXCHANGE_TESTBEDS, options.exchange_pairs, (ALONE, *EXCHANGES))
-    ]
-    return sweep_section(["world", "pair", "variant"], ablated + exchanged, options.tuning_seeds)
+    }
+    return sweep_section(["world", "pair", "variant"], rows.items(), options.tuning_seeds)
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:
