@@ -14,7 +14,7 @@ also guards against prompts whose rewards are all equal (decision 5), HACPO's ow
 (decision 4).
 
 Decisions: 2 (the learner's baseline is used for every sampler's rollouts; the sampler's is
-:func:`sampler_capability_aware_baseline`), 4 (binary rewards and a baseline above 1: the agent's own mean),
+:func:`sampler_capability_aware_baseline`), 4 (rewards in [0, 1] and a baseline above 1: the agent's own mean),
 5 (equal rewards: the baseline is their value, the advantage exactly 0).
 """
 
@@ -85,7 +85,7 @@ def capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learne
     """
     mean = capability_aware_mean(rewards, capability_ratios, learner)
     own_mean = rewards[..., [learner], :, :].mean(-1, keepdim=True)
-    return _exact_when_equal(torch.where(_binary(rewards) & (mean > 1), own_mean, mean), rewards)
+    return _exact_when_equal(torch.where(_in_unit_interval(rewards) & (mean > 1), own_mean, mean), rewards)
 
 
 def sampler_capability_aware_baseline(rewards: Tensor, capability_ratios: Tensor, learner: int) -> Tensor:
@@ -199,9 +199,9 @@ def _leave_one_out(columns: Tensor) -> Tensor:
     return (columns.sum(-1, keepdim=True) - columns) / (group - 1)
 
 
-def _binary(rewards: Tensor) -> Tensor:
-    """Whether all of a prompt's rewards are 0 or 1, shape (..., 1, P, 1)."""
-    return ((rewards == 0) | (rewards == 1)).all(-1, keepdim=True).all(-3, keepdim=True)
+def _in_unit_interval(rewards: Tensor) -> Tensor:
+    """Whether all of a prompt's rewards lie in [0, 1], shape (..., 1, P, 1)."""
+    return ((rewards >= 0) & (rewards <= 1)).all(-1, keepdim=True).all(-3, keepdim=True)
 
 
 def _pooled(rewards: Tensor) -> Tensor:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
+import torch
 import tyro
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.files import atomic_write
-from hacrl_lab.methods import get_method, methods_help
+from hacrl_lab.methods import Method, get_method, methods_help
 from hacrl_lab.objectives import ObjectiveSettings
+from hacrl_lab.schedules import SCHEDULES, Schedule, ScheduleName, UpdatePlan
 
 ConfigT = TypeVar("ConfigT")
 
@@ -35,6 +37,8 @@ class TrainingConfig:
     """K, steps over which capabilities are averaged."""
     old_log_probs: Literal["recomputed", "engine"] = "recomputed"
     """Samplers' log-probabilities: recomputed by the training model, or as the generating engine reports them."""
+    schedule: ScheduleName | None = None
+    """How a step's rollouts are cut into updates; None: as the method has it, which for most is mixed."""
     objective: Annotated[ObjectiveSettings, tyro.conf.OmitArgPrefixes] = ObjectiveSettings()
     """Clip bounds and weights."""
 
@@ -44,22 +48,49 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
         if self.old_log_probs not in ("recomputed", "engine"):
             raise ValueError(f"old_log_probs must be 'recomputed' or 'engine', got {self.old_log_probs!r}")
+        if self.schedule is not None and self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
 
-    def check(self, method: str) -> None:
+    def schedule_of(self, method: Method) -> Schedule:
+        """How a step's rollouts are cut into updates: this run's schedule, else the method's own."""
+        return method.schedule if self.schedule is None else SCHEDULES[self.schedule]
+
+    def updates(self, method: str, agents: int) -> int:
+        """Optimiser updates that each agent makes in a step.
+
+        Args:
+            method: name.
+            agents: n, how many train together.
+
+        >>> [TrainingConfig(schedule="self_first").updates(method, agents=2) for method in ("gspo", "gspo_x2", "hacpo")]
+        [2, 4, 4]
+        """
+        return len(self._plan(get_method(method), agents))
+
+    def check(self, method: str, agents: int = 1) -> None:
         """Refuse a method before anything is trained.
+
+        Args:
+            method: name.
+            agents: how many will train together, as far as it is known.
 
         Raises:
             ValueError: an unknown method, one that makes more updates in a step than there are prompts, or one whose
                 own settings are impossible.
         """
         chosen = get_method(method)
-        updates = self.minibatches * chosen.rollout_factor
-        if updates > self.prompts_per_step:
+        plan = self._plan(chosen, agents)
+        if any(update.prompts.shape[-1] == 0 for update in plan):
             raise ValueError(
-                f"minibatches must not exceed prompts_per_step, got {updates} > {self.prompts_per_step} "
-                f"in a step of {chosen.label}"
+                f"minibatches must leave a prompt for each of the {len(plan)} updates in a step of {chosen.label}, "
+                f"got prompts_per_step = {self.prompts_per_step}"
             )
         chosen.settings(self.objective)
+
+    def _plan(self, method: Method, agents: int) -> UpdatePlan:
+        """The first agent's plan of a step whose prompts are in their own order."""
+        order = torch.arange(self.prompts_per_step)
+        return self.schedule_of(method)(order, self.minibatches * method.rollout_factor, len(method.pool(0, agents)), 0)
 
 
 def save_config(config: Any, path: Path) -> None:

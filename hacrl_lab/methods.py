@@ -32,7 +32,7 @@ from hacrl_lab.objectives import (
     no_bounds,
     unit_coefficient,
 )
-from hacrl_lab.schedules import Schedule, mixed
+from hacrl_lab.schedules import Schedule, mixed, self_first
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,15 @@ HACPO = Method(
 _PPO_CLIP = partial(hacpo_objective, cross_clip=ppo_clip)
 _CAPPED = partial(hacpo_objective, cross_bounds=lower_bound_only, cross_weight=capped_weight)
 _NO_WEIGHT = {"alpha": 0.0}
+_RELEASED = {
+    "epsilon_low": 3e-4,
+    "epsilon_high": 4e-4,
+    "alpha": 1.0,
+    "delta": 0.2,
+    "delta_step": 0.025,
+    "kl_weight": 1e-3,
+}
+"""The settings of the authors' launch scripts (November 2026), own rollouts' KL penalty included."""
 
 
 def _hacpo(name: str, label: str, summary: str, **changes: object) -> Method:
@@ -96,6 +105,13 @@ METHODS: dict[str, Method] = {
             rollout_factor=2,
         ),
         replace(_GSPO, name="naive", label="Naive", summary="GSPO on pooled rollouts, no mechanism", shares=True),
+        _hacpo(
+            "released",
+            "HACPO, released",
+            "as the authors' code runs it: own rollouts first, 2·U updates, ε of 3e-4 and 4e-4, KL penalty of 1e-3",
+            schedule=self_first,
+            overrides=_RELEASED,
+        ),
         Method("grpo", "GRPO", "single agent, token-level ratios", group_mean_baseline, grpo_objective),
         _hacpo(
             "lagged_loo_capped",

@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from hacrl_lab.files import atomic_write
 from hacrl_lab.learner import UpdateResult
+from hacrl_lab.objectives import ObjectiveValue
 from hacrl_lab.rollouts import SharedPool
 
 METRICS: Mapping[str, str] = {
@@ -27,6 +28,9 @@ METRICS: Mapping[str, str] = {
     "zero_variance_share": "share of the learner's prompts whose advantages are all 0 and contribute no gradient",
     "importance_ratio": "mean ratio s of the sampler's rollouts under the learner, mean over the step's mini-batches",
     "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) without a gradient because of a clip bound",
+    "positive_mass_kept": "share of Σ A⁺ of the sampler's rollouts that no clip bound leaves without a gradient; 1 if "
+    "there is none",
+    "negative_mass_kept": "the same of Σ A⁻, wrong answers",
     "initial_self_ratio_error": "largest |s − 1| of own rollouts before the step's first update; 0 if old "
     "log-probabilities and updates compute alike",
     "gradient_norm": "L2 norm of the learner's gradient before clipping, mean over the step's mini-batches",
@@ -35,6 +39,7 @@ METRICS: Mapping[str, str] = {
     "token_nll": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
     "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens and rollouts, nats",
     "rollouts": "rollouts that the agent has generated since the start of training",
+    "updates": "optimiser updates that the agent has made since the start of training",
 }
 
 Metrics = dict[str, Tensor]
@@ -71,7 +76,12 @@ def pool_metrics(
 
 
 def learner_metrics(
-    names: Sequence[str], learner: int, samplers: Sequence[int], advantages: Tensor, result: UpdateResult
+    names: Sequence[str],
+    learner: int,
+    samplers: Sequence[int],
+    advantages: Tensor,
+    result: UpdateResult,
+    steps_done: int,
 ) -> Metrics:
     """What a step's updates say of one learner; each update counts alike.
 
@@ -81,6 +91,7 @@ def learner_metrics(
         samplers: indices of the agents in the learner's pool.
         advantages: (..., samplers, P, G).
         result: of the learner's updates.
+        steps_done: this step included.
     """
     name, updates = names[learner], result.updates
     no_gradient = (advantages == 0).all(-1).all(-2)  # (..., P)
@@ -89,6 +100,7 @@ def learner_metrics(
         f"advantage_std/{name}": advantages.flatten(-3).std(-1),
         f"zero_variance_share/{name}": no_gradient.double().mean(-1),
         f"gradient_norm/{name}": torch.stack([one.gradient_norm for one in updates]).mean(0),
+        f"updates/{name}": torch.tensor(steps_done * len(updates)),
     }
     for position, j in enumerate(samplers):
         held = [one.value for one in updates if position in one.samplers]
@@ -99,11 +111,21 @@ def learner_metrics(
             ("clip_fraction", [value.clip_fraction for value in held]),
         ):
             metrics[f"{key}/{name}/{names[j]}"] = torch.stack(values)[..., position].mean(0)
+        shares = _kept_shares(held)[..., position, :]
+        metrics[f"positive_mass_kept/{name}/{names[j]}"] = shares[..., 0]
+        metrics[f"negative_mass_kept/{name}/{names[j]}"] = shares[..., 1]
     own = list(samplers).index(learner)
     if own in updates[0].samplers:
         error = (updates[0].sequence_ratios[..., own, :, :] - 1).abs().amax((-2, -1))
         metrics[f"initial_self_ratio_error/{name}"] = error
     return metrics
+
+
+def _kept_shares(values: Sequence[ObjectiveValue]) -> Tensor:
+    """Kept of all positive, and of all negative, advantage mass of several updates; 1 if there is none: (..., n, 2)."""
+    mass = torch.stack([value.advantage_mass for value in values]).sum(0)
+    kept = torch.stack([value.kept_mass for value in values]).sum(0)
+    return torch.where(mass > 0, kept / torch.where(mass > 0, mass, 1), 1)
 
 
 class MetricsWriter:

@@ -10,7 +10,7 @@ the mean over the pool: a factor n).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -42,9 +42,11 @@ class ObjectiveSettings:
     """Cross rollouts: importance ratios are clipped to [1 - delta + m * delta_step, 1]."""
     delta_step: float = 0.025
     """Cross rollouts: how much each mini-batch update m of a step tightens that bound."""
+    kl_weight: float = 0.0
+    """Own rollouts: weight of the KL divergence to the policy before training, k3 estimator; 0 leaves it out."""
 
     def __post_init__(self) -> None:
-        for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step"):
+        for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step", "kl_weight"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be ≥ 0, got {getattr(self, name)}")
         if self.delta > 1 or self.epsilon_low > 1:
@@ -71,6 +73,9 @@ class ObjectiveInputs:
     """k, the learner's index in the pool."""
     minibatch_index: int
     """m, mini-batch updates already made in this step."""
+    reference_log_probs: Tensor | None = None
+    """Token log-probabilities of the learner's own rollouts before training, nats, (..., P, G, T'); None where the
+    objective has no KL penalty, or the mini-batch no own rollouts."""
 
     def __post_init__(self) -> None:
         n, prompts, group = self.advantages.shape[-3:]
@@ -109,6 +114,10 @@ class ObjectiveValue:
 
     A rollout whose advantage is 0 contributes none in any case and is not among them.
     """
+    advantage_mass: Tensor
+    """Σ A⁺ and Σ A⁻ of each sampler's rollouts, right and wrong answers apart: (..., n, 2)."""
+    kept_mass: Tensor
+    """The part of it that no clip bound leaves without a gradient: (..., n, 2)."""
 
 
 Objective = Callable[[ObjectiveInputs, ObjectiveSettings], ObjectiveValue]
@@ -141,6 +150,8 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
         _over_prompts(per_rollout),
         importance_ratio=_masked_mean(ratio.detach(), inputs.mask),
         clip_fraction=_masked_mean(clipped.to(ratio.dtype), inputs.mask),
+        advantage_mass=_advantage_mass(inputs.advantages),
+        kept_mass=_advantage_mass(inputs.advantages * masked_mean((~clipped).to(ratio.dtype), inputs.mask)),
     )
 
 
@@ -155,7 +166,7 @@ def gspo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
     ratio = inputs.sequence_ratio
     value = _over_prompts(ppo_surrogate(ratio, inputs.advantages, low, high))
     clipped = ppo_clipped(ratio, inputs.advantages, low, high)
-    return ObjectiveValue(value, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
+    return _sequence_level(value, ratio, clipped, inputs.advantages)
 
 
 def capability_coefficient(inputs: ObjectiveInputs) -> Tensor:
@@ -229,7 +240,57 @@ def hacpo_objective(
     clipped = torch.empty_like(ratio, dtype=torch.bool)
     clipped[..., [k], :, :] = ppo_clipped(own_ratio, own_advantages, *own_bounds)
     clipped[..., others, :, :] = (counted != cross_ratio) & (cross_advantages != 0)
-    return ObjectiveValue(j_homo + j_hete, _by_sampler(ratio), _by_sampler(clipped.to(ratio.dtype)))
+    return _sequence_level(j_homo + j_hete, ratio, clipped, inputs.advantages)
+
+
+def kl_to_reference(inputs: ObjectiveInputs) -> Tensor:
+    """The k3 estimator of the divergence from the policy before training, on own rollouts: ≥ 0, differentiable, nats.
+
+    mean_p 1/G Σ_i 1/|y_i| Σ_t (e^r_t − 1 − r_t),  r_t = log π_ref(y_t) − log π(y_t)
+
+    In expectation over own rollouts it is KL(π‖π_ref) per token (Schulman, 2020).
+
+    Returns:
+        Shape (...).
+
+    Raises:
+        ValueError: the inputs have no ``reference_log_probs``.
+    """
+    if inputs.reference_log_probs is None:
+        raise ValueError("the divergence from the policy before training needs reference_log_probs, got None")
+    width, k = inputs.reference_log_probs.shape[-1], inputs.learner
+    mask = inputs.mask[..., k, :, :, :width]
+    log_ratio = torch.where(mask, inputs.reference_log_probs - inputs.log_probs[..., k, :, :, :width], 0)
+    return masked_mean(log_ratio.exp() - 1 - log_ratio, mask).mean((-2, -1))
+
+
+def penalised(objective: Objective, inputs: ObjectiveInputs, settings: ObjectiveSettings) -> ObjectiveValue:
+    """An objective minus ``kl_weight`` times :func:`kl_to_reference`, if the inputs have a reference.
+
+    Args:
+        objective: what is maximised without the penalty.
+        inputs, settings: as for the objective.
+    """
+    result = objective(inputs, settings)
+    if inputs.reference_log_probs is None:
+        return result
+    return replace(result, value=result.value - settings.kl_weight * kl_to_reference(inputs))
+
+
+def _sequence_level(value: Tensor, ratio: Tensor, clipped: Tensor, advantages: Tensor) -> ObjectiveValue:
+    """What an objective of sequence ratios returns, from which rollouts (..., n, P, G) are clipped."""
+    return ObjectiveValue(
+        value,
+        importance_ratio=_by_sampler(ratio),
+        clip_fraction=_by_sampler(clipped.to(ratio.dtype)),
+        advantage_mass=_advantage_mass(advantages),
+        kept_mass=_advantage_mass(advantages * ~clipped),
+    )
+
+
+def _advantage_mass(advantages: Tensor) -> Tensor:
+    """Sums of positive and of negative advantages: (..., n, P, G) -> (..., n, 2)."""
+    return torch.stack([(sign * advantages).clamp_min(0).sum((-2, -1)) for sign in (1, -1)], dim=-1)
 
 
 def _over_prompts(terms: Tensor) -> Tensor:

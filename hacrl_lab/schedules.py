@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -29,8 +30,41 @@ Schedule = Callable[[Tensor, int, int, int], list[PlannedUpdate]]
 
 def mixed(order: Tensor, minibatches: int, pool_size: int, learner: int) -> list[PlannedUpdate]:
     """U updates, each with an equal share of the prompts and all samplers' rollouts to them."""
-    everyone = tuple(range(pool_size))
-    return [PlannedUpdate(everyone, part) for part in order.tensor_split(minibatches, dim=-1)]
+    return _share(order, minibatches, tuple(range(pool_size)))
+
+
+def mixed_2u(order: Tensor, minibatches: int, pool_size: int, learner: int) -> list[PlannedUpdate]:
+    """n·U updates as in :func:`mixed`: as many rollouts in an update as when the learner is alone (2·U for a pair)."""
+    return mixed(order, minibatches * pool_size, pool_size, learner)
+
+
+def self_first(order: Tensor, minibatches: int, pool_size: int, learner: int) -> list[PlannedUpdate]:
+    """U updates on own rollouts, then U on each other sampler's: n·U in all, as in the authors' code."""
+    return _one_after_another(order, minibatches, [learner, *_others(pool_size, learner)])
+
+
+def cross_first(order: Tensor, minibatches: int, pool_size: int, learner: int) -> list[PlannedUpdate]:
+    """U updates on each other sampler's rollouts, then U on own ones: the control of :func:`self_first`."""
+    return _one_after_another(order, minibatches, [*_others(pool_size, learner), learner])
+
+
+def by_sampler(order: Tensor, minibatches: int, pool_size: int, learner: int) -> list[PlannedUpdate]:
+    """U updates on each sampler's rollouts in the order of the agents, whoever learns.
+
+    The first agent has its own rollouts first and the last agent has them last, as in the authors' older code.
+    """
+    return _one_after_another(order, minibatches, range(pool_size))
+
+
+ScheduleName = Literal["mixed", "mixed_2u", "self_first", "cross_first", "by_sampler"]
+SCHEDULES: dict[ScheduleName, Schedule] = {
+    "mixed": mixed,
+    "mixed_2u": mixed_2u,
+    "self_first": self_first,
+    "cross_first": cross_first,
+    "by_sampler": by_sampler,
+}
+"""By name. With a pool of one all of them are the same."""
 
 
 def own_prompts(plan: UpdatePlan, learner: int) -> list[Tensor]:
@@ -39,3 +73,17 @@ def own_prompts(plan: UpdatePlan, learner: int) -> list[Tensor]:
     The learner's log-probabilities before the first update are computed in these parts.
     """
     return [planned.prompts for planned in plan if learner in planned.samplers]
+
+
+def _others(pool_size: int, learner: int) -> list[int]:
+    return [j for j in range(pool_size) if j != learner]
+
+
+def _share(order: Tensor, updates: int, samplers: tuple[int, ...]) -> list[PlannedUpdate]:
+    """Updates with an equal share of the prompts each, and some samplers' rollouts to them."""
+    return [PlannedUpdate(samplers, part) for part in order.tensor_split(updates, dim=-1)]
+
+
+def _one_after_another(order: Tensor, minibatches: int, samplers: Sequence[int]) -> list[PlannedUpdate]:
+    """U updates on the rollouts of one sampler, then U on those of the next."""
+    return [planned for j in samplers for planned in _share(order, minibatches, (j,))]

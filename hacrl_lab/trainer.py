@@ -68,7 +68,7 @@ class Trainer:
         self.names = [agent.name for agent in agents]
         if not agents or len(set(self.names)) < len(agents):
             raise ValueError(f"agents must be at least one and have unique names, got {self.names}")
-        config.check(method)
+        config.check(method, len(agents))
         self.agents = list(agents)
         self.world = world
         self.config = config
@@ -78,7 +78,11 @@ class Trainer:
         self.settings = self.method.settings(config.objective)
         self.group_size = config.group_size * self.method.rollout_factor
         self.minibatches = config.minibatches * self.method.rollout_factor
+        self.schedule = config.schedule_of(self.method)
         self.tracker = self.method.tracker(config.capability_window)
+        if self.settings.kl_weight > 0:
+            for agent in self.agents:
+                agent.set_reference()
         self.steps_done = 0
         self.last_updates: list[UpdateResult] = []
 
@@ -104,7 +108,7 @@ class Trainer:
         self.steps_done += 1
         metrics = pool_metrics(self.names, pool, capability, ratios, self.steps_done)
         for k, (batch, result) in enumerate(zip(batches, self.last_updates, strict=True)):
-            metrics |= learner_metrics(self.names, k, self._samplers(k), batch.advantages, result)
+            metrics |= learner_metrics(self.names, k, self._samplers(k), batch.advantages, result, self.steps_done)
         return metrics
 
     def _samplers(self, k: int) -> list[int]:
@@ -115,7 +119,7 @@ class Trainer:
         """Learner k's updates of this step."""
         order = self._stream(StepStream.MINIBATCHES, k).permutation(self.config.prompts_per_step)
         samplers = self._samplers(k)
-        return self.method.schedule(order, self.minibatches, len(samplers), samplers.index(k))
+        return self.schedule(order, self.minibatches, len(samplers), samplers.index(k))
 
     def _collect(self, prompts: Any, plans: Sequence[UpdatePlan]) -> SharedPool:
         """Every agent answers every prompt; the world verifies; every sampler scores its own rollouts."""

@@ -15,6 +15,7 @@ Rollouts whose gradient is 0 (advantage 0, or outside a clip bound) contribute n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateRecord, UpdateResult
 from hacrl_lab.methods import get_method
-from hacrl_lab.objectives import ObjectiveInputs, ObjectiveValue
+from hacrl_lab.objectives import ObjectiveInputs, ObjectiveValue, penalised
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pool_rows, put_rows, take_prompts
 from hacrl_lab.schedules import PlannedUpdate, UpdatePlan, own_prompts
 
@@ -48,7 +49,10 @@ def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
         ValueError: an unknown method.
     """
     encoded = policy.encode(batch.prompts, batch.pool)
-    return UpdateResult([_one_update(policy, batch, encoded, m, planned) for m, planned in enumerate(batch.plan)])
+    reference = _reference_log_probs(policy, batch, encoded) if batch.settings.kl_weight > 0 else None
+    return UpdateResult(
+        [_one_update(policy, batch, encoded, reference, m, planned) for m, planned in enumerate(batch.plan)]
+    )
 
 
 @torch.no_grad()
@@ -74,19 +78,12 @@ def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan
         ValueError: the plan leaves own rollouts out, or holds some twice.
     """
     encoded = policy.encode(prompts, [rollouts])
-    _, count, group = encoded.pool_shape
+    count = encoded.pool_shape[1]
     parts = own_prompts(plan, learner)
     held = torch.cat(parts, dim=-1).sort(-1).values if parts else torch.empty(0)
     if held.shape[-1] != count or not torch.equal(held, torch.arange(count).expand(held.shape)):
         raise ValueError("the plan must hold each of the learner's own rollouts exactly once")
-    rows, scores = [], []
-    for some in parts:
-        its_rows = encoded.rows([0], some)
-        for positions in policy.passes(encoded, [its_rows]):
-            rows.append(its_rows.gather(-1, positions))
-            scores.append(policy.token_log_probs(encoded, rows[-1]).cpu())
-    order = torch.cat(rows, dim=-1).argsort(-1)
-    return torch.take_along_dim(torch.cat(scores, dim=-2), order.unsqueeze(-1), dim=-2).unflatten(-2, (count, group))
+    return _sampler_log_probs(policy, encoded, 0, parts)
 
 
 def split_by_tokens(lengths: Tensor, budget: int) -> list[Tensor]:
@@ -120,18 +117,43 @@ def split_by_tokens(lengths: Tensor, budget: int) -> list[Tensor]:
     return parts
 
 
+def _sampler_log_probs(policy: Policy, encoded: EncodedRollouts, sampler: int, parts: Sequence[Tensor]) -> Tensor:
+    """Token log-probabilities of all rollouts of one sampler, in passes within the given parts: (..., P, G, T)."""
+    rows, scores = [], []
+    for some in parts:
+        its_rows = encoded.rows([sampler], some)
+        for positions in policy.passes(encoded, [its_rows]):
+            rows.append(its_rows.gather(-1, positions))
+            scores.append(policy.token_log_probs(encoded, rows[-1]).cpu())
+    order = torch.cat(rows, dim=-1).argsort(-1)
+    ordered = torch.take_along_dim(torch.cat(scores, dim=-2), order.unsqueeze(-1), dim=-2)
+    return ordered.unflatten(-2, encoded.pool_shape[1:])
+
+
+@torch.no_grad()
+def _reference_log_probs(policy: Policy, batch: LearnerBatch, encoded: EncodedRollouts) -> Tensor:
+    """Token log-probabilities of own rollouts under the policy before training: (..., P, G, T)."""
+    with policy.reference():
+        return _sampler_log_probs(policy, encoded, batch.learner, own_prompts(batch.plan, batch.learner))
+
+
 def _one_update(
-    policy: Policy, batch: LearnerBatch, encoded: EncodedRollouts, m: int, planned: PlannedUpdate
+    policy: Policy,
+    batch: LearnerBatch,
+    encoded: EncodedRollouts,
+    reference: Tensor | None,
+    m: int,
+    planned: PlannedUpdate,
 ) -> UpdateRecord:
     """The passes of one mini-batch and its optimiser step."""
     method = get_method(batch.method)
-    inputs = _inputs(batch, encoded, m, planned)
+    inputs = _inputs(batch, encoded, reference, m, planned)
     passes = _passes(policy, encoded, planned)
     for rows, places in passes:
         log_probs = policy.token_log_probs(encoded, rows)
         leaf = log_probs.detach().requires_grad_()
         whole = replace(inputs, log_probs=put_rows(inputs.log_probs, places, leaf.to(inputs.log_probs.dtype)))
-        objective = method.objective(whole, batch.settings).value.sum()
+        objective = penalised(method.objective, whole, batch.settings).value.sum()
         (gradient,) = torch.autograd.grad(-objective, leaf)
         inputs = replace(whole, log_probs=whole.log_probs.detach())
         _check_finite(policy, batch, m, objective, gradient)
@@ -143,12 +165,14 @@ def _one_update(
             rows, gradient = rows[..., contributing.to(rows.device)], gradient[..., contributing, :]
             log_probs = policy.token_log_probs(encoded, rows)
         log_probs.backward(gradient)
-    value = method.objective(inputs, batch.settings)
+    value = penalised(method.objective, inputs, batch.settings)
     ratios = inputs.sequence_ratio
     return UpdateRecord(planned.samplers, _on_cpu(value), ratios.cpu(), policy.apply_gradients())
 
 
-def _inputs(batch: LearnerBatch, encoded: EncodedRollouts, m: int, planned: PlannedUpdate) -> ObjectiveInputs:
+def _inputs(
+    batch: LearnerBatch, encoded: EncodedRollouts, reference: Tensor | None, m: int, planned: PlannedUpdate
+) -> ObjectiveInputs:
     """The mini-batch's inputs, in which every rollout has ratio 1 until its pass puts in its log-probabilities.
 
     Rollouts of samplers that the update does not hold keep ratio 1 and have advantage 0: they contribute nothing. The
@@ -177,6 +201,7 @@ def _inputs(batch: LearnerBatch, encoded: EncodedRollouts, m: int, planned: Plan
         capability_ratios=batch.capability_ratios.to(device),
         learner=k,
         minibatch_index=m,
+        reference_log_probs=None if reference is None or k not in planned.samplers else chosen(reference, -3),
     )
 
 
@@ -199,4 +224,4 @@ def _check_finite(policy: Policy, batch: LearnerBatch, m: int, objective: Tensor
 
 
 def _on_cpu(value: ObjectiveValue) -> ObjectiveValue:
-    return ObjectiveValue(value.value.detach().cpu(), value.importance_ratio.cpu(), value.clip_fraction.cpu())
+    return ObjectiveValue(**{name: tensor.detach().cpu() for name, tensor in vars(value).items()})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,6 +42,26 @@ class Parameters:
         self.leading = leading
         self.parameters = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
         self._optimizer = optimizer(list(self.parameters.values()))
+        self._reference: dict[str, Tensor] | None = None
+
+    def set_reference(self) -> None:
+        """Keep the parameters as they are now."""
+        self._reference = {key: value.detach().clone() for key, value in self.parameters.items()}
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it, the parameters are those that :meth:`set_reference` kept.
+
+        Raises:
+            ValueError: none were kept.
+        """
+        if self._reference is None:
+            raise ValueError(f"agent {self.name!r} has no reference: set_reference() must come before training")
+        mine, self.parameters = self.parameters, self._reference
+        try:
+            yield
+        finally:
+            self.parameters = mine
 
     def gradient_norm(self) -> Tensor:
         """The L2 norm of the gradients gathered since the last update, each seed's own: (...).

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,13 @@ class Agent(Protocol):
     @property
     def name(self) -> str:
         """Unique among the agents of a run; used in metrics and file names."""
+        ...
+
+    def set_reference(self) -> None:
+        """Keep the policy as it is now, which a KL penalty compares with; asked for before the first step.
+
+        A checkpoint does not hold it: a run is resumed with agents made as for its start.
+        """
         ...
 
     def generate(self, prompts: Any, group_size: int, stream: RandomStream) -> RolloutBatch:
@@ -82,6 +90,14 @@ class Policy(Protocol):
         """Log π(y_t | prompt, y_<t) of every token of some rows (..., R), differentiable, nats: (..., R, T).
 
         T is the width of ``encoded.tokens``; outside the mask the values are finite and arbitrary.
+        """
+        ...
+
+    def reference(self) -> AbstractContextManager[None]:
+        """Within it, log-probabilities are those of the policy that :meth:`Agent.set_reference` kept.
+
+        Raises:
+            ValueError: none was kept.
         """
         ...
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -67,6 +69,7 @@ class CausalLMAgent(LocalAgent):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         model.eval()  # no dropout: what is sampled is what is scored
+        self._reference: PreTrainedModel | None = None
         self._optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
 
     @classmethod
@@ -193,6 +196,25 @@ class CausalLMAgent(LocalAgent):
             for layer in layers:  # indexing with [place] would add gradients up in an order that differs between runs
                 layer.keys, layer.values = (both.index_select(0, place) for both in (layer.keys, layer.values))
         return cache
+
+    def set_reference(self) -> None:
+        """Keep a copy of the model as it is now."""
+        self._reference = copy.deepcopy(self.model).requires_grad_(False)
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it, the model is the one that :meth:`set_reference` kept.
+
+        Raises:
+            ValueError: none was kept.
+        """
+        if self._reference is None:
+            raise ValueError(f"agent {self.name!r} has no reference: set_reference() must come before training")
+        mine, self.model = self.model, self._reference
+        try:
+            yield
+        finally:
+            self.model = mine
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -29,6 +30,14 @@ class LocalAgent(ABC):
 
     @abstractmethod
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+        """See :class:`hacrl_lab.agents.base.Policy`."""
+
+    @abstractmethod
+    def set_reference(self) -> None:
+        """See :class:`hacrl_lab.agents.base.Agent`."""
+
+    @abstractmethod
+    def reference(self) -> AbstractContextManager[None]:
         """See :class:`hacrl_lab.agents.base.Policy`."""
 
     @abstractmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -42,6 +43,19 @@ class TurnTakingTeam(ActionPolicy):
         turn = torch.arange(tokens.shape[-1]) % len(self.members)
         index = turn[:, None, None].expand(*logits.shape[:-1], 1)
         return logits.gather(-1, index).squeeze(-1)
+
+    def set_reference(self) -> None:
+        """Every member keeps its parameters."""
+        for member in self.members:
+            member.set_reference()
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it, every member has the parameters that it kept."""
+        with ExitStack() as stack:
+            for member in self.members:
+                stack.enter_context(member.reference())
+            yield
 
     def apply_gradients(self) -> Tensor:
         """One step of every member's optimiser, or of none; returns the norm of all gradients together."""

@@ -159,7 +159,7 @@ def test_a_methods_own_settings_take_the_place_of_the_runs() -> None:
 
 
 def test_more_minibatches_than_prompts_are_refused() -> None:
-    with pytest.raises(ValueError, match="got 8 > 6 in a step of GSPO×2"):
+    with pytest.raises(ValueError, match="each of the 8 updates in a step of GSPO×2, got prompts_per_step = 6"):
         make_trainer(0, "gspo_x2", replace(CONFIG, minibatches=4))
 
 

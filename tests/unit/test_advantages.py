@@ -182,16 +182,24 @@ def test_binary_baseline_of_exactly_one_stays() -> None:
     assert capability_aware_baseline(rewards, ratios, 0).tolist() == [[[1]]]
 
 
-def test_baseline_above_one_stays_for_rewards_that_are_not_binary() -> None:
-    # prompt 0 is binary: (1 + 0 + 4 + 4)/4 > 1, so 1/2; prompt 1 is not: (2 + 0 + 8 + 8)/4 = 4.5
+def test_baseline_above_one_stays_for_rewards_above_one() -> None:
+    # prompt 0 is in [0, 1]: (1 + 0 + 4 + 4)/4 > 1, so 1/2; prompt 1 is not: (2 + 0 + 8 + 8)/4 = 4.5
     rewards, ratios = f64([[[1, 0], [2, 0]], [[1, 1], [2, 2]]]), f64([[1, 4], [0.25, 1]])
     assert capability_aware_baseline(rewards, ratios, 0).tolist() == [[[0.5], [4.5]]]
 
 
-def test_one_reward_that_is_not_binary_makes_the_prompt_not_binary() -> None:
-    # (1 + 0 + 4·(1 + 1/2))/4 = 1.75 although the learner's own rewards are 0 and 1
+def test_graded_rewards_in_the_unit_interval_have_the_same_guard() -> None:
+    # (1/4 + 0 + 4·(1 + 1/2))/4 > 1, so the learner's own mean, 1/8
     ratios = f64([[1, 4], [0.25, 1]])
-    assert capability_aware_baseline(f64([[[1, 0]], [[1, 0.5]]]), ratios, 0).tolist() == [[[1.75]]]
+    assert capability_aware_baseline(f64([[[0.25, 0]], [[1, 0.5]]]), ratios, 0).tolist() == [[[0.125]]]
+
+
+@pytest.mark.parametrize("reward", [1.5, -0.5])
+def test_one_reward_outside_the_unit_interval_switches_the_guard_off(reward: float) -> None:
+    # (1 + 0 + 4·(1 + r))/4 although the learner's own rewards are 0 and 1; 2.75, or below 1 for r = -1/2: 0.75
+    ratios = f64([[1, 4], [0.25, 1]])
+    mean = capability_aware_baseline(f64([[[1, 0]], [[1, reward]]]), ratios, 0).item()
+    assert mean == (1 + 4 * (1 + reward)) / 4
 
 
 def test_capability_invents_no_signal_where_all_rewards_are_equal() -> None:

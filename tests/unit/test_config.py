@@ -9,6 +9,7 @@ import tyro
 from hacrl_lab.config import TrainingConfig, load_config, save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.objectives import ObjectiveSettings
+from hacrl_lab.schedules import SCHEDULES
 
 CONFIG = TrainingConfig(
     prompts_per_step=8,
@@ -41,16 +42,38 @@ def test_counts_below_one_are_refused(name: str) -> None:
 
 def test_minibatches_without_prompts_are_refused() -> None:
     replace(CONFIG, minibatches=8).check("hacpo")
-    with pytest.raises(ValueError, match="minibatches must not exceed prompts_per_step, got 9 > 8 in a step of HACPO"):
+    message = "minibatches must leave a prompt for each of the 9 updates in a step of HACPO, got prompts_per_step = 8"
+    with pytest.raises(ValueError, match=message):
         replace(CONFIG, minibatches=9).check("hacpo")
 
 
 def test_a_method_counts_its_own_updates() -> None:
     replace(CONFIG, minibatches=4).check("gspo_x2")
-    with pytest.raises(
-        ValueError, match="minibatches must not exceed prompts_per_step, got 10 > 8 in a step of GSPO×2"
-    ):
+    with pytest.raises(ValueError, match="a prompt for each of the 10 updates in a step of GSPO×2"):
         replace(CONFIG, minibatches=5).check("gspo_x2")
+
+
+def test_a_schedule_of_smaller_mini_batches_is_checked_for_the_agents_that_train() -> None:
+    smaller = replace(CONFIG, minibatches=4, schedule="mixed_2u")
+    smaller.check("hacpo", agents=2)
+    with pytest.raises(ValueError, match="a prompt for each of the 12 updates in a step of HACPO"):
+        smaller.check("hacpo", agents=3)
+    replace(smaller, schedule="self_first").check("hacpo", agents=3)  # its mini-batches are as large as with one agent
+
+
+def test_updates_are_counted_with_their_schedule() -> None:
+    counts = {
+        schedule: [replace(CONFIG, schedule=schedule).updates(method, agents=3) for method in ("gspo", "hacpo")]
+        for schedule in (None, *SCHEDULES)
+    }
+    assert counts == {None: [2, 2], "mixed": [2, 2], **{key: [2, 6] for key in list(SCHEDULES)[1:]}}
+    assert CONFIG.updates("hacpo_released", agents=3) == 6  # own first, unless the run says otherwise
+    assert replace(CONFIG, schedule="mixed").updates("hacpo_released", agents=3) == 2
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"schedule must be one of mixed, .*, got 'own_first'"):
+        replace(CONFIG, schedule="own_first")
 
 
 def test_an_unknown_method_is_refused_before_anything_is_trained() -> None:

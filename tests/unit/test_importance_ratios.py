@@ -19,7 +19,7 @@ def update_record(ratios: list[list[float]]) -> UpdateRecord:
     """Ratios of two samplers' rollouts to one prompt."""
     values = torch.tensor(ratios, dtype=torch.float64)[:, None]
     by_sampler = torch.zeros(2)
-    value = ObjectiveValue(torch.tensor(0.0), by_sampler, by_sampler)
+    value = ObjectiveValue(torch.tensor(0.0), by_sampler, by_sampler, torch.ones(2, 2), torch.ones(2, 2))
     return UpdateRecord((0, 1), value, values, torch.tensor(0.0))
 
 

@@ -28,6 +28,9 @@ def test_every_metric_has_a_description() -> None:
     assert all("/" not in name and name == name.strip().lower() for name in METRICS)
 
 
+MASS = [[1, 1], [1, 1]]  # of each of two samplers, positive and negative
+
+
 def f64(values: object) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
@@ -70,36 +73,45 @@ def test_what_the_pool_says_of_each_agent() -> None:
     }
 
 
-def record(samplers: tuple[int, ...], value: float, ratios: object, clipped: object, norm: float) -> UpdateRecord:
-    """Of a pool of two with one prompt in a mini-batch and two rollouts each."""
+def record(
+    samplers: tuple[int, ...], value: float, ratios: object, clipped: object, norm: float, kept: object = MASS
+) -> UpdateRecord:
+    """Of a pool of two with one prompt in a mini-batch and two rollouts each, of advantages 1 and −1."""
     s = f64(ratios)
-    return UpdateRecord(samplers, ObjectiveValue(f64(value), s.mean((-2, -1)), f64(clipped)), s, f64(norm))
+    return UpdateRecord(
+        samplers, ObjectiveValue(f64(value), s.mean((-2, -1)), f64(clipped), f64(MASS), f64(kept)), s, f64(norm)
+    )
 
 
 def test_what_a_steps_updates_say_of_a_learner() -> None:
     # learner b of a pool (a, b); the second update holds b's own rollouts only, so that a's numbers are the first's
     updates = [
-        record((0, 1), 0.5, [[[0.5, 1.5]], [[1, 1.25]]], [0.5, 0], 3),
-        record((1,), 1.5, [[[1, 1]], [[2, 4]]], [0, 1], 5),
+        record((0, 1), 0.5, [[[0.5, 1.5]], [[1, 1.25]]], [0.5, 0], 3, kept=[[0, 1], [1, 1]]),
+        record((1,), 1.5, [[[1, 1]], [[2, 4]]], [0, 1], 5, kept=[[1, 1], [0, 0.5]]),
     ]
     advantages = f64([[[1, -1], [0, 0]], [[1, -1], [0, 0]]])  # two prompts, the second without a gradient
-    metrics = learner_metrics(["a", "b"], 1, [0, 1], advantages, UpdateResult(updates))
+    metrics = learner_metrics(["a", "b"], 1, [0, 1], advantages, UpdateResult(updates), steps_done=3)
     assert {key: float(value) for key, value in metrics.items()} == {
         "objective/b": 1,
         "advantage_std/b": pytest.approx((4 / 7) ** 0.5),  # four squares of 1, sample std of eight
         "zero_variance_share/b": 0.5,
         "gradient_norm/b": 4,
+        "updates/b": 6,  # two in each of three steps
         "importance_ratio/b/a": 1,
         "clip_fraction/b/a": 0.5,
+        "positive_mass_kept/b/a": 0,
+        "negative_mass_kept/b/a": 1,
         "importance_ratio/b/b": (1.125 + 3) / 2,
         "clip_fraction/b/b": 0.5,
+        "positive_mass_kept/b/b": 0.5,
+        "negative_mass_kept/b/b": 0.75,
         "initial_self_ratio_error/b": 0.25,
     }
 
 
 def test_the_first_updates_self_ratio_error_needs_own_rollouts_in_it() -> None:
     updates = [record((0,), 0, [[[1, 1]], [[1, 1]]], [0, 0], 1), record((1,), 0, [[[1, 1]], [[1, 2]]], [0, 0], 1)]
-    metrics = learner_metrics(["a", "b"], 1, [0, 1], torch.zeros(2, 1, 2), UpdateResult(updates))
+    metrics = learner_metrics(["a", "b"], 1, [0, 1], torch.zeros(2, 1, 2), UpdateResult(updates), steps_done=1)
     assert "initial_self_ratio_error/b" not in metrics
 
 

@@ -20,8 +20,10 @@ from hacrl_lab.objectives import (
     grpo_objective,
     gspo_objective,
     hacpo_objective,
+    kl_to_reference,
     lower_bound_only,
     no_bounds,
+    penalised,
     stepwise_bounds,
     unit_coefficient,
 )
@@ -569,6 +571,7 @@ def fd_surrogates() -> dict[str, Surrogate]:
         "gspo_x2": alone,
         "naive": gspo_surrogate(samplers, FD_ADVANTAGES),
         "hacpo": hacpo,
+        "hacpo_released": hacpo,
         "hacpo_no_advantage": hacpo,
         "hacpo_no_omega": hacpo_surrogate(samplers, 1, FD_CROSS_LOW, 1, 1),
         "hacpo_no_stepwise": hacpo_surrogate(samplers, 1, 0.75, 1, omega),
@@ -606,17 +609,79 @@ def test_gradient_is_that_of_the_definition_with_a_constant_weight(method: Metho
         learner=1 if method.shares else 0,
         minibatch_index=1,
     )
-    settings = method.settings(replace(SETTINGS, alpha=1.0))
+    settings = replace(SETTINGS, alpha=1.0)
+    if method.name != "hacpo_released":  # which fixes the numbers of all bounds; they are tested with the methods
+        settings = method.settings(settings)
     surrogate = fd_surrogates()[method.name]
     assert method.objective(inputs, settings).value.item() == pytest.approx(surrogate(log_probs), rel=1e-14)
     numeric = finite_difference(surrogate, log_probs)
     np.testing.assert_allclose(gradient(method.objective, inputs, settings).numpy(), numeric, rtol=0, atol=1e-10)
 
 
+# ----- KL penalty
+
+
+def kl_example() -> ObjectiveInputs:
+    """Two samplers; the learner's own two responses have ratios π_ref/π of 2 and 1/2, and of 4."""
+    inputs = one_token_inputs([[[1, 1]], [[1, 1]]], [[[1, -1]], [[1, -1]]], [[1, 1], [1, 1]], learner=1)
+    reference = f64([[[2, 0.5], [4, 9]]]).log()  # (P, G, T)
+    return replace(
+        inputs,
+        log_probs=torch.zeros(2, 1, 2, 2, dtype=torch.float64).requires_grad_(),
+        mask=torch.tensor([[True, True], [True, False]]).expand(2, 1, 2, 2),
+        old_log_probs=torch.zeros(1, 2, 2, dtype=torch.float64),
+        reference_log_probs=reference,
+    )
+
+
+def test_kl_is_averaged_over_own_tokens_then_rollouts() -> None:
+    # e^r − 1 − r: 1 − ln 2 and −1/2 + ln 2, mean 1/4; 3 − ln 4; then the mean of both responses
+    expected = (0.25 + 3 - math.log(4)) / 2
+    assert kl_to_reference(kl_example()).item() == pytest.approx(expected, rel=1e-15)
+
+
+def test_the_penalty_is_subtracted_and_pulls_own_rollouts_only_towards_the_reference() -> None:
+    inputs, settings = kl_example(), replace(SETTINGS, kl_weight=0.5)
+    free, bound = hacpo_objective(inputs, settings), penalised(hacpo_objective, inputs, settings)
+    assert (free.value - bound.value).item() == pytest.approx(0.5 * kl_to_reference(inputs).item(), rel=1e-15)
+    (with_it,) = torch.autograd.grad(bound.value, inputs.log_probs)
+    difference = with_it - gradient(hacpo_objective, inputs, settings)
+    assert not difference[0].any()
+    # −β·d/dlogπ (e^r − 1 − r) = β·(e^r − 1) for r = ln 2, −ln 2 and ln 4, over 2 rollouts of 2, 2 and 1 tokens
+    close(difference[1], [[[0.5 * 1 / 4, 0.5 * -0.5 / 4], [0.5 * 3 / 2, 0]]])
+
+
+def test_without_a_reference_nothing_is_subtracted_and_its_kl_is_refused() -> None:
+    inputs = replace(kl_example(), reference_log_probs=None)
+    settings = replace(SETTINGS, kl_weight=0.5)
+    assert penalised(hacpo_objective, inputs, settings).value == hacpo_objective(inputs, settings).value
+    with pytest.raises(ValueError, match="needs reference_log_probs, got None"):
+        kl_to_reference(inputs)
+
+
+# ----- Advantage mass
+
+
+def test_mass_is_summed_by_sign_and_what_is_clipped_is_not_kept() -> None:
+    # cross bounds [3/4, 1]: A = 2 at s = 1/2 and A = −1 at s = 2 are clipped, A = 1 at s = 3/4 and A = −3 at s = 1 not
+    inputs = one_token_inputs([[[1] * 4], [[0.5, 2, 0.75, 1]]], [[[1, -1, 0, 0]], [[2, -1, 1, -3]]], [[1, 1], [1, 1]])
+    value = hacpo_objective(inputs, SETTINGS)
+    assert value.advantage_mass.tolist() == [[1, 1], [3, 4]]
+    assert value.kept_mass.tolist() == [[1, 1], [1, 3]]
+    # PPO's clip, [3/4, 3/2], gives right answers below it their gradient, and wrong ones above it
+    assert gspo_objective(inputs, SETTINGS).kept_mass.tolist() == [[1, 1], [3, 4]]
+
+
+def test_grpo_keeps_the_mass_of_tokens() -> None:
+    # A = 1 with token ratios 2 (above 3/2: clipped) and 1/2, A = −1 with 5/4
+    value = grpo_objective(grpo_example(), SETTINGS)
+    assert (value.advantage_mass.tolist(), value.kept_mass.tolist()) == ([[1, 1]], [[0.5, 1]])
+
+
 # ----- Errors
 
 
-@pytest.mark.parametrize("name", ["epsilon_low", "epsilon_high", "alpha", "delta", "delta_step"])
+@pytest.mark.parametrize("name", ["epsilon_low", "epsilon_high", "alpha", "delta", "delta_step", "kl_weight"])
 @pytest.mark.parametrize("wrong", [-0.1, float("nan")])
 def test_negative_settings_are_refused(name: str, wrong: float) -> None:
     with pytest.raises(ValueError, match=rf"{name} must be ≥ 0, got {wrong}"):

@@ -36,9 +36,14 @@ def sgd(parameters: list[Tensor]) -> torch.optim.Optimizer:
 
 
 def agents(seeds: int | Sequence[int] = 0, count: int = 2) -> list[TabularAgent]:
-    """Agents that differ, so that cross ratios lie on both sides of the bounds."""
+    """Agents that differ, so that cross ratios lie on both sides of the bounds, and that have left their references."""
     start = [RandomStream(seeds, 7, k).uniform(CONTEXTS, SPACE.prefixes, SPACE.actions) for k in range(count)]
-    return [TabularAgent(f"agent{k}", 2 * logits, SPACE, sgd) for k, logits in enumerate(start)]
+    made = [TabularAgent(f"agent{k}", logits, SPACE, sgd) for k, logits in enumerate(start)]
+    for agent in made:
+        agent.set_reference()
+        with torch.no_grad():
+            agent.logits.mul_(2)
+    return made
 
 
 def learner_batch(
@@ -78,17 +83,25 @@ def whole_batch_gradient(agent: TabularAgent, batch: LearnerBatch, planned: Plan
     """The definition: one objective of the whole mini-batch, one backward pass through everything."""
     encoded = agent.encode(batch.prompts, batch.pool)
     log_probs = agent.token_log_probs(encoded, encoded.rows()).reshape(encoded.mask.shape)
+    held = torch.tensor([j in planned.samplers for j in range(len(batch.pool))])
     inputs = ObjectiveInputs(
         log_probs=take_prompts(log_probs, planned.prompts, -3),
         mask=take_prompts(encoded.mask, planned.prompts, -3),
         old_log_probs=take_prompts(batch.old_log_probs, planned.prompts, -3),
         sampler_mean_log_probs=take_prompts(batch.sampler_mean_log_probs, planned.prompts, -2),
-        advantages=take_prompts(batch.advantages, planned.prompts, -2),
+        advantages=take_prompts(batch.advantages, planned.prompts, -2) * held[:, None, None],
         capability_ratios=batch.capability_ratios,
         learner=batch.learner,
         minibatch_index=m,
     )
     value = get_method(batch.method).objective(inputs, batch.settings).value.sum()
+    if batch.settings.kl_weight > 0 and batch.learner in planned.samplers:
+        with agent.reference(), torch.no_grad():
+            before = agent.token_log_probs(encoded, encoded.rows()).reshape(encoded.mask.shape)
+        log_ratio = take_prompts(before - log_probs, planned.prompts, -3)[batch.learner]
+        mask = take_prompts(encoded.mask, planned.prompts, -3)[batch.learner]
+        k3 = torch.where(mask, log_ratio.exp() - 1 - log_ratio, 0).sum(-1) / mask.sum(-1)
+        value = value - batch.settings.kl_weight * k3.mean()
     (gradient,) = torch.autograd.grad(value, agent.logits)
     return gradient
 
@@ -113,7 +126,7 @@ def test_passes_of_any_size_give_the_gradient_of_the_whole_batch(method: str, to
         expected = whole_batch_gradient(reference, batch, planned, m)
         with torch.no_grad():  # plain ascent with step 0.5, as the agent's optimiser
             reference.logits.add_(0.5 * expected)
-        assert float(expected.abs().max()) > 1e-3
+        assert float(expected.abs().max()) > 1e-3 or batch.learner not in planned.samplers
     learner.update(batch)
     torch.testing.assert_close(learner.logits, reference.logits, rtol=0, atol=1e-12)
 
