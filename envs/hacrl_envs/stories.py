@@ -48,8 +48,8 @@ CHANGE = (
     "[now|after this], [we write|we compute] {working}[, so|, and hence] {name} [has|holds] {x} {thing}."
 )
 CLOSING = (
-    "[Nothing else happens|This is all that happens] in this story, so [the answer|the result] [to the question|that is asked for] "
-    "is \\boxed{{{x}}}"
+    "[Nothing else happens|This is all that happens] in this story, so [the answer|the result] "
+    "[to the question|that is asked for] is \\boxed{{{x}}}"
 )
 _WORDINGS = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
 

@@ -1,11 +1,14 @@
-"""What is trained: every method with several learning rates on a seed for tuning, then with its best on the seeds."""
+"""What is trained: every arm with several learning rates on a seed for tuning, then with its best on the seeds.
+
+An arm is a method, or a method and a schedule: ``hacpo`` or ``hacpo/mixed_2u``.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
 from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,7 +17,6 @@ import numpy as np
 import tyro
 
 from common.cache import Cell, computed
-from common.cli import check_methods
 from common.options import StudyOptions
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import read_metrics
@@ -26,7 +28,16 @@ from language_pair.recipes import recipes
 from language_pair.run import EVALUATION, EVALUATION_SEED, make_world, resolve, run_arm
 
 REFERENCE = "gspo"
-METHODS = (REFERENCE, "gspo_x2", "naive", "hacpo", "hacpo_ppo_clip_alpha0")
+ARMS = (
+    REFERENCE,
+    "gspo_x2",
+    "naive",
+    "naive/mixed_2u",
+    "hacpo",
+    "hacpo/mixed_2u",
+    "hacpo_released",
+    "hacpo_ppo_clip_alpha0",
+)
 INITIAL = "initial"
 TUNING_SEED = 1000
 """Of the runs that choose learning rates; no reported run has it, nor do they have the reported runs' problems."""
@@ -35,19 +46,29 @@ CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
 
 
+def arm_parts(arm: str, training: TrainingConfig) -> tuple[str, TrainingConfig]:
+    """The method of an arm, and the training settings with the arm's schedule.
+
+    >>> arm_parts("hacpo/mixed_2u", TrainingConfig())[1].schedule
+    'mixed_2u'
+    """
+    method, _, schedule = arm.partition("/")
+    return method, replace(training, schedule=schedule) if schedule else training  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Options(StudyOptions):
-    """Train a pair of language models with every method; long answers, one learning rate for each method."""
+    """Train a pair of language models that write long answers with every method, each with its best learning rate."""
 
     seeds: int = 5
     """Training seeds, from 0 on; all start from the same models."""
     steps: int = 16
     """Training steps."""
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig()
-    methods: tuple[str, ...] = METHODS
-    """What to train with; gspo must be among them."""
+    arms: tuple[str, ...] = ARMS
+    """What to train with, METHOD or METHOD/SCHEDULE; gspo must be among them."""
     learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    """Which AdamW learning rates are tried for each method."""
+    """Which AdamW learning rates are tried for each arm."""
     eval_prompts: int = 256
     """Problems in the evaluation before and after training."""
     eval_samples: int = 2
@@ -61,21 +82,26 @@ class Options(StudyOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_methods(self.methods, self.training, least=2)
-        if REFERENCE not in self.methods:
-            raise ValueError(f"methods must contain {REFERENCE}, got {', '.join(self.methods)}")
+        if REFERENCE not in self.arms or len(self.arms) < 2 or len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
+        for arm in self.arms:
+            method, training = arm_parts(arm, self.training)
+            training.check(method, agents=max(2, len(self.agents)))
         if not self.learning_rates or len(set(self.learning_rates)) < len(self.learning_rates):
             raise ValueError(f"learning_rates must be at least one and different, got {self.learning_rates}")
-        self.pair(0)
+        self.pair(REFERENCE, 0)
 
-    def pair(self, seed: int, learning_rate: float | None = None) -> PairOptions:
-        """The same as options of the language pair."""
+    def pair(self, arm: str, seed: int, learning_rate: float | None = None) -> PairOptions:
+        """One run of an arm, as options of the language pair."""
+        method, training = arm_parts(arm, self.training)
         return PairOptions(
+            method=method,
+            compare="none",
             answers="short" if self.agents else "long",
             agents=self.agents,
             problems=self.problems,
             steps=self.steps,
-            training=self.training,
+            training=training,
             learning_rate=learning_rate,
             max_new_tokens=self.max_new_tokens,
             eval_prompts=self.eval_prompts,
@@ -89,12 +115,11 @@ PUBLISHED = (Options(),)
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """INITIAL -> the agents before training; ("rate", method, rate) -> a run that tunes; (method, seed) -> a run."""
-    found: dict[Hashable, Cell] = {INITIAL: _cell(options, INITIAL, options.pair(0), steps=0)}
-    for method in options.methods:
-        found |= {("rate", method, rate): cell for rate, cell in _tuning(options, method).items()}
-    for method in options.methods:
-        found |= {(method, seed): _tuned(options, method, seed) for seed in range(options.seeds)}
+    """INITIAL -> the agents before training; ("rate", arm, rate) -> a run that tunes; (arm, seed) -> a run."""
+    found: dict[Hashable, Cell] = {INITIAL: _cell(options, options.pair(REFERENCE, 0), steps=0)}
+    for arm in options.arms:
+        found |= {("rate", arm, rate): cell for rate, cell in _tuning(options, arm).items()}
+    found |= {(arm, seed): _tuned(options, arm, seed) for seed in range(options.seeds) for arm in options.arms}
     return found
 
 
@@ -103,41 +128,40 @@ def mean_accuracy(arrays: Mapping[str, Any]) -> float:
     return float(arrays["accuracy"].mean())
 
 
-def _tuning(options: Options, method: str) -> dict[float, Cell]:
+def _tuning(options: Options, arm: str) -> dict[float, Cell]:
     """By learning rate a run with the seed for tuning."""
     return {
-        rate: _cell(options, method, options.pair(TUNING_SEED, rate), options.steps) for rate in options.learning_rates
+        rate: _cell(options, options.pair(arm, TUNING_SEED, rate), options.steps) for rate in options.learning_rates
     }
 
 
-def _tuned(options: Options, method: str, seed: int) -> Cell:
+def _tuned(options: Options, arm: str, seed: int) -> Cell:
     """A run with the learning rate that was best when tuning; kept as the run with that rate."""
 
     def compute() -> dict[str, Any]:
         cache = Path(options.cache_dir)
-        by_rate = {rate: mean_accuracy(computed(cell, cache)) for rate, cell in _tuning(options, method).items()}
+        by_rate = {rate: mean_accuracy(computed(cell, cache)) for rate, cell in _tuning(options, arm).items()}
         best = max(by_rate, key=by_rate.__getitem__)
-        run = _cell(options, method, options.pair(seed, best), options.steps)
+        run = _cell(options, options.pair(arm, seed, best), options.steps)
         return {**computed(run, cache), "learning_rate": np.array(best)}
 
-    return Cell(f"{method}-{seed}", compute)
+    return Cell(f"{arm}-{seed}", compute)
 
 
-def _cell(options: Options, method: str, pair: PairOptions, steps: int) -> Cell:
+def _cell(options: Options, pair: PairOptions, steps: int) -> Cell:
     """One run; an interrupted one goes on from its latest checkpoint."""
     built = {} if pair.agents else {name: one.fingerprint() for name, one in recipes(pair.size, pair.answers).items()}
-    settings = {**asdict(pair), "method": method, "steps": steps, "built": built}
-    name = f"language_models-{method}-{pair.seed}"
+    settings = {**asdict(pair), "steps": steps, "built": built}
+    name = f"long_pair-{pair.method if steps else INITIAL}-{pair.seed}"
     folder = Cell(name, dict, settings).path(Path(options.cache_dir)).with_suffix("")
-    return Cell(name, partial(train, pair, method, steps, folder), settings)
+    return Cell(name, partial(train, pair, steps, folder), settings)
 
 
-def train(pair: PairOptions, method: str, steps: int, folder: Path) -> dict[str, np.ndarray]:
+def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
     """Train and evaluate as ``llm_pair.py`` does.
 
     Args:
-        pair: settings.
-        method: what to train with.
+        pair: method, learning rate, seed and settings.
         steps: of training, 0 for none.
         folder: of the run while it is not finished.
 
@@ -151,7 +175,7 @@ def train(pair: PairOptions, method: str, steps: int, folder: Path) -> dict[str,
     with MathVerifier() as verifier:
         world = make_world(resolved, sources, verifier)
         prompts = world.sample_prompts(resolved.eval_prompts, stream)
-        run_arm(folder, resolved, steps, method, sources, world, prompts)
+        run_arm(folder, resolved, steps, pair.method, sources, world, prompts)
     evaluated = json.loads((folder / EVALUATION).read_text())
     arrays = {
         "agents": np.array(list(evaluated["accuracy"])),
