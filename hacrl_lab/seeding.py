@@ -43,6 +43,12 @@ class Stream(IntEnum):
     """Initial weights of PPO's critics."""
     HABITS = 2**31 + 40
     """Preferences that have nothing to do with reward, in the map of when sharing helps."""
+    STYLES = 2**31 + 41
+    """Styles of long answers."""
+    NETWORK_DEMONSTRATIONS = 2**31 + 42
+    """What networks imitate before they train on long answers."""
+    EVALUATION = 2**31 + 43
+    """Style tokens in the evaluation of long answers."""
 
 
 class RandomStream:

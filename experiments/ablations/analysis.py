@@ -12,6 +12,7 @@ from common.study import Results
 from common.tables import Csv, by_agent, markdown_table
 from common.teams import PAIRS
 from common.training import BY_SEED, by_seed, clipped_share, final_success
+from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS
 
@@ -34,6 +35,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "variants": variants_table(options, results),
         "exchanges": exchanges_table(options, results),
         "team": options.team.title,
+        "sweep": sweep_table(options, results),
     }
 
 
@@ -65,6 +67,19 @@ def exchanges_table(options: Options, results: Results) -> str:
         for testbed, pair in places
     ]
     return markdown_table(["world", "pair", "GSPO", *(get_method(method).label for method in EXCHANGES)], rows)
+
+
+def sweep_table(options: Options, results: Results) -> str:
+    """The learning rates that were tried for every variant, and for every pair and method of an exchange."""
+    ablated = [
+        (["Token chain", options.team.name, variant.label], results[variant.label])
+        for variant in variants(options.training)
+    ]
+    exchanged = [
+        ([testbed.title, PAIRS[pair].name, get_method(method).label], results[testbed.name, pair, method])
+        for testbed, pair, method in product(EXCHANGE_TESTBEDS, options.exchange_pairs, (ALONE, *EXCHANGES))
+    ]
+    return sweep_section(["world", "pair", "variant"], ablated + exchanged, options.tuning_seeds)
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:

@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from common.cache import Cell
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.teams import PAIRS, Team, check_pairs
 from common.testbeds import BANDIT, CHAIN, Testbed
 from common.training import team_cell
@@ -37,7 +37,7 @@ METHODS = {
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train one pair on the token chain with HACPO and with variants that change one thing."""
 
     pair: int = 0
@@ -101,13 +101,13 @@ PUBLISHED = (Options(),)
 
 def cells(options: Options) -> dict[Hashable, Cell]:
     """Label of a variant -> its training; (testbed, pair, method) -> that of an exchange."""
-    steps, seeds = options.steps, options.seeds
+    size = options.steps, options.seeds, options.sweep
     ablated = {
-        variant.label: team_cell(CHAIN, options.team, variant.method, variant.training, steps, seeds)
+        variant.label: team_cell(CHAIN, options.team, variant.method, variant.training, *size)
         for variant in variants(options.training)
     }
     exchanged = {
-        (testbed.name, pair, method): team_cell(testbed, PAIRS[pair], method, options.training, steps, seeds)
+        (testbed.name, pair, method): team_cell(testbed, PAIRS[pair], method, options.training, *size)
         for testbed, pair, method in product(EXCHANGE_TESTBEDS, options.exchange_pairs, (ALONE, *EXCHANGES))
     }
     return {**ablated, **exchanged}

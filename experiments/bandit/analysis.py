@@ -11,6 +11,8 @@ from bandit.study import AGENTS, Options
 from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
+from common.training import updates_in_a_step
+from common.tuning import sweep_section
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import draw_band, method_style
@@ -28,7 +30,8 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     """Exact success before and after training, paired differences from the first method, cost and clip."""
     reference = options.methods[0]
     label = get_method(reference).label
-    header = ["method", "rollouts by each agent", "initial", "final", f"final − {label}'s", "cross rollouts clipped"]
+    header = ["method", "rollouts of each agent", "updates of each agent", "initial", "final", f"final − {label}'s"]
+    header += ["cross rollouts clipped"]
     rows = []
     for name in options.methods:
         method, curve = get_method(name), results[name]["success"]
@@ -38,12 +41,18 @@ def tables(options: Options, results: Results) -> dict[str, str]:
             [
                 method.label,
                 f"{rollouts * method.rollout_factor:,}",
+                str(options.steps * updates_in_a_step(name, options.training)),
                 *(with_half_width(curve[t].mean(0)) for t in (0, -1)),
                 "—" if name == reference else with_half_width(gain, "+.3f"),
                 f"{results[name]['clipped'].mean():.0%}" if method.shares else "—",
             ]
         )
-    return {"table": markdown_table(header, rows), "reference": label}
+    tried = sweep_section(
+        ["method"],
+        (([get_method(name).label], results[name]) for name in options.methods),
+        options.tuning_seeds,
+    )
+    return {"table": markdown_table(header, rows), "reference": label, "sweep": tried}
 
 
 def with_half_width(values: np.ndarray, form: str = ".3f") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ import tyro
 
 from common.cache import Cell
 from common.cli import check_methods
-from common.options import StudyOptions
-from common.training import train_with
+from common.options import ComparisonOptions
+from common.training import final_success, train_with
+from common.tuning import tuned_cell
 from hacrl_envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
@@ -22,16 +23,15 @@ from hacrl_lab.seeding import RandomStream, Stream
 from hacrl_lab.trainer import Trainer
 
 AGENTS = ("left", "right")
-OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train two tabular agents on contextual bandits with several methods, all seeds at once."""
 
     seeds: int = 256
     """Independent bandits with their agents, from seed 0 on."""
-    steps: int = 60
+    steps: int = 10
     """Training steps."""
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=8)
     methods: tuple[str, ...] = ("gspo", "gspo_x2", "naive", "hacpo")
@@ -40,16 +40,14 @@ class Options(StudyOptions):
     """Contexts; each agent starts knowing half of them."""
     actions: int = 4
     """Actions at every position."""
-    length: int = 2
+    length: int = 3
     """Actions in a response; 1 is the ordinary contextual bandit."""
-    right_share: float = 0.1
+    right_share: float = 0.02
     """Share of the responses that are right, at least one a context."""
     knowledge: float = 2.0
     """How much larger the logits along one right response are in the contexts that an agent knows."""
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    """Plain gradient ascent on the logits, or Adam."""
-    learning_rate: float = 1.0
-    """Step size."""
+    learning_rate: float = 0.5
+    """Learning rate of Adam, of which multiples are tried."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,16 +65,19 @@ def cells(options: Options) -> dict[str, Cell]:
 def cell(options: Options, method: str) -> Cell:
     """Training with one method."""
     settings = {name: value for name, value in options.settings().items() if name != "methods"}
-    return Cell(f"bandit-{method}", partial(train, options, method), {**settings, "study": "bandit", "method": method})
+    settings |= {"study": "bandit", "method": method}
+    of_rate = partial(train, options, method)
+    return tuned_cell(f"bandit-{method}", of_rate, final_success, options.seeds, options.sweep, settings)
 
 
-def train(options: Options, method: str) -> Mapping[str, np.ndarray]:
-    """One cell; arrays as :func:`common.training.train_with` gives them, with exact success."""
-    seeds = range(options.seeds)
+def train(options: Options, method: str, seeds: Sequence[int], rate: float) -> Mapping[str, np.ndarray]:
+    """One method with a multiple of the learning rate; arrays as those of ``train_with``, with exact success."""
     world = bandit_world(seeds, options.contexts, options.actions, options.length, options.right_share)
     agents = knowing_agents(options, world, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
     trainer = Trainer(agents, world, method, options.training, seeds)
-    return train_with(trainer, options.steps, partial(exact_success, world=world), f"{options.seeds} bandits")
+    return train_with(trainer, options.steps, partial(exact_success, world=world), f"{len(seeds)} bandits")
 
 
 def knowing_agents(options: Options, world: BanditWorld, seeds: Sequence[int]) -> list[TabularAgent]:
@@ -85,7 +86,7 @@ def knowing_agents(options: Options, world: BanditWorld, seeds: Sequence[int]) -
     number = world.answers.int().argmax(-1)  # (S, contexts): of one right response
     response = space.tokens[number]  # (S, contexts, T)
     path = space.prefix_index(response) * space.actions + response  # logits along it
-    optimizer = partial(OPTIMIZERS[options.optimizer], lr=options.learning_rate)
+    optimizer = partial(torch.optim.Adam, lr=options.learning_rate)
     agents = []
     for k, name in enumerate(AGENTS):
         stream = RandomStream(seeds, Stream.BANDIT_WEIGHTS, k)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from common.tuning import Sweep
 from hacrl_lab.config import TrainingConfig
 
 PLACES = ("output_dir", "publish", "cache_dir")
@@ -59,6 +60,18 @@ class StudyOptions(OutputOptions):
     def loop_settings(self) -> dict[str, Any]:
         """What every cell of a training study depends on: seeds, steps and the training settings."""
         return {"seeds": self.seeds, "steps": self.steps, "training": asdict(self.training)}
+
+
+@dataclass(frozen=True)
+class ComparisonOptions(StudyOptions):
+    """What the studies that compare methods have in common: every method has learning rates of its own."""
+
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=Sweep)
+
+    @property
+    def tuning_seeds(self) -> int:
+        """On how many seeds learning rates are chosen."""
+        return len(self.sweep.seeds(self.seeds))
 
 
 def flat(options: Any) -> dict[str, Any]:

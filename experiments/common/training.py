@@ -12,10 +12,11 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from common.cache import Cell
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.tables import decimals
 from common.teams import Team
 from common.testbeds.base import Testbed
+from common.tuning import Sweep, tuned_cell
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics
@@ -26,36 +27,48 @@ BY_SEED = ("agent", "seed", "initial", "final", "clipped")
 
 
 def team_cells(
-    testbed: Testbed[Any, Any], teams: Sequence[Team], methods: Sequence[str], options: StudyOptions
+    testbed: Testbed[Any, Any], teams: Sequence[Team], methods: Sequence[str], options: ComparisonOptions
 ) -> dict[tuple[str, str], Cell]:
-    """Every team with every method: (name of the team, method) -> cell of :func:`train`."""
+    """Every team with every method: (name of the team, method) -> its :func:`team_cell`."""
     return {
-        (team.name, method): team_cell(testbed, team, method, options.training, options.steps, options.seeds)
+        (team.name, method): team_cell(
+            testbed, team, method, options.training, options.steps, options.seeds, options.sweep
+        )
         for team in teams
         for method in methods
     }
 
 
 def team_cell(
-    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: int
+    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: int, sweep: Sweep
 ) -> Cell:
-    """The cell of :func:`train`; the same for every study that asks for the same."""
+    """:func:`train` with the best learning rates; the same cell for every study that asks for the same."""
     settings = {
-        "seeds": seeds,
         "steps": steps,
         "training": asdict(training),
         "testbed": {testbed.name: testbed.sizes()},
         "team": repr(team),
         "method": method,
     }
-    compute = partial(train, testbed, team, method, training, steps, range(seeds))
-    return Cell(f"{testbed.name}-{team.name}-{method}", compute, settings)
+    of_rate = partial(train, testbed, team, method, training, steps)
+    return tuned_cell(f"{testbed.name}-{team.name}-{method}", of_rate, final_success, seeds, sweep, settings)
 
 
 def train(
-    testbed: Testbed[Any, Any], team: Team, method: str, training: TrainingConfig, steps: int, seeds: Sequence[int]
+    testbed: Testbed[Any, Any],
+    team: Team,
+    method: str,
+    training: TrainingConfig,
+    steps: int,
+    seeds: Sequence[int],
+    rate: float = 1.0,
 ) -> dict[str, np.ndarray]:
     """Train one team with one method.
+
+    Args:
+        testbed, team: the world and the agents.
+        method, training, steps, seeds: of the training.
+        rate: multiple of the agents' learning rates; demonstrations before training are learnt with 1.
 
     Returns:
         ``success``, as its testbed measures it, before training and after every step, (steps + 1, agents, S);
@@ -64,6 +77,8 @@ def train(
     """
     world = testbed.world(seeds)
     agents = testbed.make_agents(team, world, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
     trainer = Trainer(agents, world, method, training, list(seeds))
     return train_with(trainer, steps, partial(testbed.success, world=world, seeds=seeds), team.name)
 
@@ -92,10 +107,21 @@ def train_with(
 
 def crossed_clip_fraction(metrics: Metrics, names: Sequence[str]) -> np.ndarray:
     """Share of the others' rollouts whose gradient the clip sets to 0, by learner: (agents, S), nan without sharing."""
-    own = np.asarray(metrics[f"clip_fraction/{names[0]}/{names[0]}"])
+    return crossed(metrics, "clip_fraction", names)
+
+
+def crossed(metrics: Metrics, metric: str, names: Sequence[str]) -> np.ndarray:
+    """A metric of cross rollouts by learner, mean over the other samplers: (agents, S), nan without sharing.
+
+    Args:
+        metrics: of a step.
+        metric: one that has a learner and a sampler.
+        names: of the agents.
+    """
+    own = np.asarray(metrics[f"{metric}/{names[0]}/{names[0]}"])
     rows = []
     for learner in names:
-        keys = [f"clip_fraction/{learner}/{sampler}" for sampler in names if sampler != learner]
+        keys = [f"{metric}/{learner}/{sampler}" for sampler in names if sampler != learner]
         shared = [np.asarray(metrics[key]) for key in keys if key in metrics]
         rows.append(np.mean(shared, axis=0) if shared else np.full_like(own, np.nan))
     return np.stack(rows)
@@ -104,6 +130,11 @@ def crossed_clip_fraction(metrics: Metrics, names: Sequence[str]) -> np.ndarray:
 def final_success(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """Success after training, mean over the agents, of what :func:`train` returns: (S,)."""
     return arrays["success"][-1].mean(0)
+
+
+def updates_in_a_step(method: str, training: TrainingConfig) -> int:
+    """Optimiser updates of each agent."""
+    return training.minibatches * get_method(method).rollout_factor
 
 
 def clipped_share(method: str, arrays: Mapping[str, np.ndarray]) -> str:

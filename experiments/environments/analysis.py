@@ -10,6 +10,7 @@ from common.comparison import Comparison, bootstrap_interval, compare
 from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table, with_interval
+from common.tuning import sweep_section
 from environments.agents import AGENTS, ENVIRONMENTS
 from environments.study import Options
 from hacrl_lab.methods import get_method
@@ -40,7 +41,9 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     worlds = "\n".join(
         f"- **{name}** ({ENVIRONMENTS[name].steps} steps): {ENVIRONMENTS[name].about}" for name in options.environments
     )
-    return {"table": _success(options, results), "worlds": worlds}
+    tried = (([name, get_method(method).label], arrays) for (name, method), arrays in results.items())
+    sweep = sweep_section(["environment", "method"], tried, options.tuning_seeds)
+    return {"table": _success(options, results), "worlds": worlds, "sweep": sweep}
 
 
 def _success(options: Options, results: Results) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from common.cache import Cell
 from common.cli import check_methods
 from common.options import OutputOptions
 from common.training import crossed_clip_fraction
+from common.tuning import Sweep, tuned_cell
 from environments.agents import ENVIRONMENTS, Setting, make_agents
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.evaluation import evaluate
@@ -37,6 +38,12 @@ class Options(OutputOptions):
     """What to train with; later ones are compared with the first."""
     eval_episodes: int = 64
     """Episodes of each agent before and after training, for every seed."""
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=Sweep)
+
+    @property
+    def tuning_seeds(self) -> int:
+        """On how many seeds learning rates are chosen."""
+        return len(self.sweep.seeds(self.seeds))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,14 +63,16 @@ PUBLISHED = (Options(),)
 def cells(options: Options) -> dict[tuple[str, str], Cell]:
     """(environment, method) -> its training."""
     shared = {
-        "seeds": options.seeds,
         "training": asdict(options.training),
         "eval_episodes": options.eval_episodes,
     }
     return {
-        (name, method): Cell(
+        (name, method): tuned_cell(
             f"environments-{name}-{method}",
             partial(train, ENVIRONMENTS[name], method, options),
+            success_after,
+            options.seeds,
+            options.sweep,
             {**shared, "method": method, "setting": ENVIRONMENTS[name].description()},
         )
         for name in options.environments
@@ -71,16 +80,24 @@ def cells(options: Options) -> dict[tuple[str, str], Cell]:
     }
 
 
-def train(setting: Setting, method: str, options: Options) -> Mapping[str, np.ndarray]:
-    """One method in one environment.
+def success_after(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Success after training, mean over the agents: (S,)."""
+    return arrays["after"].mean(0)
+
+
+def train(
+    setting: Setting, method: str, options: Options, seeds: Sequence[int], rate: float
+) -> Mapping[str, np.ndarray]:
+    """One method in one environment with a multiple of the learning rate.
 
     Returns:
         ``before`` and ``after``, sampled success (agents, S); ``curve``, success of the training episodes
         (steps, agents, S); ``length``, tokens of an episode, and ``clipped``, share of cross rollouts, (agents, S).
     """
-    seeds = list(range(options.seeds))
     world = setting.world()
     agents = make_agents(setting, world, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
     # seeds go on where the one before stopped, so that together they see all initial states equally often
     order = torch.arange(len(seeds) * options.eval_episodes).reshape(len(seeds), -1) % len(world.starts)
     prompts = world.starts_at(world.starts[order])
@@ -91,7 +108,7 @@ def train(setting: Setting, method: str, options: Options) -> Mapping[str, np.nd
         return np.stack([values[agent.name].mean(-1) for agent in agents])
 
     before = success()
-    trainer = Trainer(agents, world, method, options.training, seeds)
+    trainer = Trainer(agents, world, method, options.training, list(seeds))
     names = trainer.names
     history = [
         trainer.step() for _ in tqdm(range(setting.steps), desc=f"{setting.name}, {trainer.method.label}", leave=None)

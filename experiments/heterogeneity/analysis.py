@@ -21,7 +21,8 @@ from common.figures import mark, new_figure, save, team_panels
 from common.study import Results
 from common.tables import Csv, by_agent, markdown_table, with_interval
 from common.teams import PAIRS, TEAMS, Team
-from common.training import BY_SEED, by_seed, clipped_share, final_success
+from common.training import BY_SEED, by_seed, clipped_share, final_success, updates_in_a_step
+from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS, draw_band, method_style
 from heterogeneity.study import REFERENCE, REPEATS, SECONDS, TIMED_STEPS, Options
@@ -63,6 +64,8 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "pairs": teams_table(options, results, PAIRS),
         "teams": teams_table(options, results, TEAMS),
         "rollouts": f"{options.steps * training.prompts_per_step * training.group_size:,}",
+        "updates": str(options.steps * updates_in_a_step(REFERENCE, training)),
+        "sweep": sweep_table(options, results),
         "last": str(options.seed_counts[-1]),
         "minutes": f"{minutes:.1f}",
         "ratio": f"{seconds[-1] / seconds[0]:.1f}",
@@ -99,6 +102,17 @@ def teams_table(options: Options, results: Results, teams: Sequence[Team]) -> st
             rows.append(["", get_method(method).label, *numbers, *gain, clipped_share(method, arrays)])
     header = ["team", "method", "by agent", "mean", "interquartile mean", "− GSPO's", "improved", "clipped"]
     return markdown_table(header, rows)
+
+
+def sweep_table(options: Options, results: Results) -> str:
+    """The learning rates that were tried for every team and method."""
+    teams = [*PAIRS, *TEAMS[1:]]
+    rows = (
+        ([team.name, get_method(method).label], results[team.name, method])
+        for team in teams
+        for method in options.methods
+    )
+    return sweep_section(["team", "method"], rows, options.tuning_seeds)
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:

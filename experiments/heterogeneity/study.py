@@ -11,10 +11,11 @@ import numpy as np
 
 from common.cache import Cell
 from common.cli import check_methods
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.teams import PAIRS, TEAMS
 from common.testbeds import TESTBEDS, Testbed
 from common.training import team_cells, train
+from common.tuning import Sweep
 from hacrl_lab.config import TrainingConfig
 
 REFERENCE = "gspo"
@@ -27,7 +28,7 @@ World = Literal["chain", "bandit", "frozen_lake"]
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train teams of different agents in a small world with every method."""
 
     world: World = "chain"
@@ -65,7 +66,9 @@ class Options(StudyOptions):
 BY_WORLD: dict[World, Options] = {
     "chain": Options(),
     "bandit": Options(world="bandit"),
-    "frozen_lake": Options(world="frozen_lake", training=TrainingConfig(prompts_per_step=8)),
+    "frozen_lake": Options(
+        world="frozen_lake", training=TrainingConfig(prompts_per_step=8), sweep=Sweep(tuning_share=0.25)
+    ),
 }
 PUBLISHED = tuple(BY_WORLD.values())
 

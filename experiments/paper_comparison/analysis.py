@@ -14,6 +14,7 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table, with_interval
 from common.teams import PAIRS
+from common.testbeds import CHAIN
 from common.training import final_success
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.plotting import AGENT_COLOURS
@@ -43,8 +44,10 @@ class Row:
     """Difference in the paper, of every agent: (agents,)."""
     ours: np.ndarray
     """The same difference of ours for each seed, mean over pairs and agents: (S,)."""
-    world: str = "Token chain"
+    world: str
     """Where ours was measured."""
+    regime: str
+    """How many tokens answers have there."""
 
     @property
     def paper_interval(self) -> tuple[float, float]:
@@ -76,14 +79,15 @@ def rows(options: Options, results: Results) -> list[Row]:
 
 def world_rows(options: Options, results: Results, world: World) -> list[Row]:
     """The differences of Tables 1 and 7 in one world."""
-    title = options.of_world(world).testbed.title
+    testbed = options.of_world(world).testbed
 
     def row(method: str, reference: str, kind: str | None = None) -> Row:
         names = [pair.name for pair in PAIRS if kind in (None, pair.heterogeneity)]
         first, second = ([final_success(results[world, n, METHODS[one]]) for n in names] for one in (method, reference))
         ours = np.mean([a - b for a, b in zip(first, second, strict=True)], axis=0)
         claim = f"{method} − {reference}" + (f", {kind}" if kind else "")
-        return Row(claim, "Tables 1, 7", method_difference(method, reference, kind), ours, title)
+        theirs = method_difference(method, reference, kind)
+        return Row(claim, "Tables 1, 7", theirs, ours, testbed.title, testbed.answers)
 
     return [*(row(*pair) for pair in COMPARED), *(row("HACPO", "GSPO", kind) for kind in KINDS)]
 
@@ -94,12 +98,13 @@ def ablation_rows(results: Results) -> list[Row]:
     def without(label: str) -> np.ndarray:
         return final_success(results[REFERENCE]) - final_success(results[label])
 
-    return [
-        Row(f"HACPO − ({WITHOUT_ADVANTAGE})", "Table 2", ablation_difference("2"), without(WITHOUT_ADVANTAGE)),
-        Row(f"HACPO − ({WITHOUT_OMEGA})", "Table 3", ablation_difference("3"), without(WITHOUT_OMEGA)),
-        Row("α = 1 − α = 0", "Table 4", alpha_difference("1", "0"), without(ALPHA_0)),
-        Row("α = 3 − α = 1", "Table 4", alpha_difference("3", "1"), -without(ALPHA_3)),
-    ]
+    differences = (
+        (f"HACPO − ({WITHOUT_ADVANTAGE})", "Table 2", ablation_difference("2"), without(WITHOUT_ADVANTAGE)),
+        (f"HACPO − ({WITHOUT_OMEGA})", "Table 3", ablation_difference("3"), without(WITHOUT_OMEGA)),
+        ("α = 1 − α = 0", "Table 4", alpha_difference("1", "0"), without(ALPHA_0)),
+        ("α = 3 − α = 1", "Table 4", alpha_difference("3", "1"), -without(ALPHA_3)),
+    )
+    return [Row(*difference, CHAIN.title, CHAIN.answers) for difference in differences]
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
@@ -123,9 +128,10 @@ def differences_table(found: list[Row]) -> str:
         ours = with_interval(float(row.ours.mean()), row.our_interval, "+.3f")
         head = [row.claim, row.source, paper] if row.claim != named else ["", "", ""]
         verdict = f"**{row.verdict}**" if row.verdict == "disagrees" else row.verdict
-        lines.append([*head, row.world, ours, verdict])
+        lines.append([*head, row.world, row.regime, ours, verdict])
         named = row.claim
-    return markdown_table(["difference", "where", "paper [95 %]", "world", "ours [95 %]", "verdict"], lines)
+    header = ["difference", "where", "paper [95 %], answers of hundreds to thousands of tokens", "world"]
+    return markdown_table([*header, "regime: tokens of an answer", "ours [95 %]", "verdict"], lines)
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:
@@ -134,8 +140,8 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
     lines = []
     for row in rows(options, results):
         numbers = [row.paper.mean(), *row.paper_interval, row.ours.mean(), *row.our_interval]
-        lines.append([row.claim, row.source, row.world, *decimals(numbers), row.verdict])
-    return {"paper_comparison.csv": (["difference", "source", "world", *sides, "verdict"], lines)}
+        lines.append([row.claim, row.source, row.world, row.regime, *decimals(numbers), row.verdict])
+    return {"paper_comparison.csv": (["difference", "source", "world", "answer_tokens", *sides, "verdict"], lines)}
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:

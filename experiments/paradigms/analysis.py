@@ -13,6 +13,7 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, by_agent, decimals, markdown_table
 from common.teams import Team
+from common.tuning import sweep_section
 from hacrl_lab.plotting import AGENT_COLOURS
 from paradigms.arms import ARMS, Arm
 from paradigms.study import REFERENCE, Options
@@ -59,14 +60,18 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     for team in options.teams:
         start, in_turns = alone(results, team, REFERENCE, 0), results[team.name, REFERENCE]["team"][0].mean()
         head = [f"**{team.name}** ({team.heterogeneity})", "", "before training"]
-        rows.append([*head, by_agent(start), f"{start.mean():.3f}", "", f"{in_turns:.3f}", "0"])
+        rows.append([*head, by_agent(start), f"{start.mean():.3f}", "", f"{in_turns:.3f}", "0", "0"])
         for arm in ARMS:
             final, in_turns = alone(results, team, arm.name), results[team.name, arm.name]["team"][-1].mean()
             gain = "" if arm.name == REFERENCE else str(against[team.name, arm.name])
-            numbers = [by_agent(final), f"{final.mean():.3f}", gain, f"{in_turns:.3f}", f"{rollouts(options, arm):,}"]
-            rows.append(["", arm.paradigm, arm.label, *numbers])
-    header = ["pair", "paradigm", "way to train", "by agent, alone", "mean", "− GSPO's", "in turns", "rollouts, both"]
-    return {"table": markdown_table(header, rows)}
+            numbers = [by_agent(final), f"{final.mean():.3f}", gain, f"{in_turns:.3f}"]
+            cost = [f"{rollouts(options, arm):,}", options.steps * options.training.minibatches * arm.updates]
+            rows.append(["", arm.paradigm, arm.label, *numbers, *cost])
+    header = ["pair", "paradigm", "way to train", "by agent, alone", "mean", "− GSPO's", "in turns"]
+    header += ["rollouts, both", "updates of each that learns"]
+    tried = (([team.name, arm.label], results[team.name, arm.name]) for team in options.teams for arm in ARMS)
+    sweep = sweep_section(["pair", "way to train"], tried, options.tuning_seeds)
+    return {"table": markdown_table(header, rows), "sweep": sweep}
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:

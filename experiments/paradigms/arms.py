@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from tqdm.auto import trange
 
 from common.teams import Team
 from common.testbeds import CHAIN
+from common.training import final_success
 from hacrl_envs.chain import ChainWorld
 from hacrl_lab.agents.neural import Critic, NeuralAgent
 from hacrl_lab.baselines.distillation import OffPolicyDistillation, OnPolicyDistillation
@@ -41,6 +42,8 @@ class Setup:
     world: ChainWorld
     training: TrainingConfig
     seeds: list[int]
+    rate: float
+    """Multiple of all learning rates in training."""
     stronger: int
     """The agent that succeeds more often before training, mean over seeds."""
 
@@ -73,6 +76,8 @@ def with_critics(setup: Setup) -> Loop:
         )
         for k, (spec, agent) in enumerate(zip(setup.team.agents, setup.agents, strict=True))
     ]
+    for critic in critics:
+        critic.scale_learning_rate(setup.rate)
     return PPO(setup.agents, critics, setup.world, setup.training, setup.seeds)
 
 
@@ -92,6 +97,14 @@ class Arm:
     make: Callable[[Setup], Loop]
     samplers: int
     """How many times P·G rollouts are generated in a step."""
+    updates: int = 1
+    """How many times the number of mini-batches an agent that learns is updated in a step."""
+    deployed: Literal["alone", "in turns"] = "alone"
+    """Whose success decides on the learning rate: that of each agent alone, or that of the two in turns."""
+
+    def success(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """After training, as the agents are deployed: (S,)."""
+        return final_success(arrays) if self.deployed == "alone" else arrays["team"][-1]
 
 
 def _shared(method: str) -> Arm:
@@ -104,16 +117,18 @@ ARMS = (
     Arm("ppo", "PPO, each alone", "isolated RL", with_critics, 2),
     Arm("off_policy", "the stronger's right answers", "distillation", partial(distilled, how=OffPolicyDistillation), 1),
     Arm("on_policy", "reverse KL to the stronger", "distillation", partial(distilled, how=OnPolicyDistillation), 1),
-    Arm("team", "one team, in turns", "joint", partial(together, method="gspo"), 1),
-    Arm("team_x2", "one team, in turns, ×2", "joint", partial(together, method="gspo_x2"), 2),
+    Arm("team", "one team, in turns", "joint", partial(together, method="gspo"), 1, deployed="in turns"),
+    Arm("team_x2", "one team, in turns, ×2", "joint", partial(together, method="gspo_x2"), 2, 2, "in turns"),
     _shared("naive"),
     _shared("hacpo"),
     _shared("hacpo_ppo_clip_alpha0"),
 )
 
 
-def train(team: Team, arm: Arm, training: TrainingConfig, steps: int, seeds: Sequence[int]) -> dict[str, np.ndarray]:
-    """One way to train one pair, all seeds together.
+def train(
+    team: Team, arm: Arm, training: TrainingConfig, steps: int, seeds: Sequence[int], rate: float
+) -> dict[str, np.ndarray]:
+    """One way to train one pair, with a multiple of all learning rates, all seeds together.
 
     Returns:
         ``success``, of each agent alone, exact, before training and after every step, (steps + 1, agents, S); ``team``,
@@ -121,11 +136,13 @@ def train(team: Team, arm: Arm, training: TrainingConfig, steps: int, seeds: Seq
     """
     world = CHAIN.world(seeds)
     agents = CHAIN.make_agents(team, world, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
     pair = TurnTakingTeam("team", agents)
     success = [np.stack([CHAIN.success(agent, world, seeds) for agent in agents])]
     in_turns = [CHAIN.success(pair, world, seeds)]
     stronger = int(success[0].mean(-1).argmax())
-    loop = arm.make(Setup(team, agents, world, training, list(seeds), stronger))
+    loop = arm.make(Setup(team, agents, world, training, list(seeds), rate, stronger))
     for _ in trange(steps, desc=f"{team.name}, {arm.label}", unit="step", leave=None):
         loop.step()
         success.append(np.stack([CHAIN.success(agent, world, seeds) for agent in agents]))

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from common.cache import Cell
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.teams import PAIRS, Team, check_pairs
 from common.testbeds import CHAIN
+from common.tuning import tuned_cell
 from paradigms.arms import ARMS, train
 
 REFERENCE = "gspo"
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train the same two agents in every way of the paper's Figure 1."""
 
     pairs: tuple[int, ...] = (0, 2, 4)
@@ -39,9 +40,12 @@ def cells(options: Options) -> dict[tuple[str, str], Cell]:
     """(pair, way to train) -> its training."""
     settings = {**options.loop_settings(), "testbed": {CHAIN.name: CHAIN.sizes()}}
     return {
-        (team.name, arm.name): Cell(
+        (team.name, arm.name): tuned_cell(
             f"paradigms-{team.name}-{arm.name}",
-            partial(train, team, arm, options.training, options.steps, range(options.seeds)),
+            partial(train, team, arm, options.training, options.steps),
+            arm.success,
+            options.seeds,
+            options.sweep,
             {**settings, "team": repr(team), "arm": arm.name},
         )
         for team in options.teams

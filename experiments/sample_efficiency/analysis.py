@@ -12,7 +12,8 @@ from common.figures import team_panels
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.teams import PAIRS, Team
-from common.training import final_success
+from common.training import final_success, updates_in_a_step
+from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import draw_band, method_style
 from sample_efficiency.study import DOUBLE, REFERENCE, Options
@@ -81,7 +82,16 @@ def score(options: Options, results: Results) -> dict[str, float]:
 
 def tables(options: Options, results: Results) -> dict[str, str]:
     """The placeholders of the page."""
-    return {"summary": summary_table(options, results), "pairs": pairs_table(options, results)}
+    rows = (
+        ([team.name, get_method(method).label], results[team.name, method])
+        for team in PAIRS
+        for method in options.methods
+    )
+    return {
+        "summary": summary_table(options, results),
+        "pairs": pairs_table(options, results),
+        "sweep": sweep_section(["team", "method"], rows, options.tuning_seeds),
+    }
 
 
 def summary_table(options: Options, results: Results) -> str:
@@ -106,12 +116,12 @@ def pairs_table(options: Options, results: Results) -> str:
         name = f"**{team.name}**, {final_success(results[team.name, REFERENCE]).mean():.3f}"
         for method in options.methods:
             ratio, low, high = (_ratio(value) for value in relative_need(options, results, team, method))
-            cost = f"{rollouts(options, method)[-1]:,}"
+            cost = [f"{rollouts(options, method)[-1]:,}", options.steps * updates_in_a_step(method, options.training)]
             gain = found.get((team.name, method), "")
-            rows.append([name, get_method(method).label, cost, f"{ratio} [{low}, {high}]", gain])
+            rows.append([name, get_method(method).label, *cost, f"{ratio} [{low}, {high}]", gain])
             name = ""
-    header = ["team", "method", "rollouts of each agent", "needed for GSPO's end, of GSPO's", "end − GSPO×2's end"]
-    return markdown_table(header, rows)
+    header = ["team", "method", "rollouts of each agent", "updates of each agent"]
+    return markdown_table([*header, "needed for GSPO's end, of GSPO's", "end − GSPO×2's end"], rows)
 
 
 def _ratio(value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.cache import Cell
 from common.cli import check_methods
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.teams import PAIRS
 from common.testbeds import CHAIN
 from common.training import team_cells
@@ -17,7 +17,7 @@ REFERENCE, DOUBLE = "gspo", "gspo_x2"
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Compare methods by the rollouts that they generate, on the token chain."""
 
     methods: tuple[str, ...] = METHODS

@@ -16,6 +16,8 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.testbeds import BANDIT
+from common.training import updates_in_a_step
+from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from sharing_map.agents import NAMES, Place
 from sharing_map.study import DISTANCES, GAPS, OVERLAPS, PLACES, REFERENCE, Options
@@ -62,7 +64,18 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     first, *others = (f"![{get_method(method).label}]({method}.png)" for method in options.methods)
     pictures = {"picture": first, "pictures": "\n\n".join(others)}
     sizes = {name: str(value) for name, value in BANDIT.sizes().items()}
-    return {"table": _gains(found, options), "trends": _trends(found, results, options), **pictures, **sizes}
+    tried = (
+        ([place.gap, place.overlap, place.distance, get_method(method).label], arrays)
+        for (place, method), arrays in results.items()
+    )
+    return {
+        "table": _gains(found, options),
+        "trends": _trends(found, results, options),
+        "updates": str(options.steps * updates_in_a_step(REFERENCE, options.training)),
+        "sweep": sweep_section(["gap", "overlap", "distance", "method"], tried, options.tuning_seeds),
+        **pictures,
+        **sizes,
+    }
 
 
 def _gains(found: Gains, options: Options) -> str:

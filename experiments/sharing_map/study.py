@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import product
+from typing import Annotated
 
 import numpy as np
+import tyro
 
 from common.cache import Cell
 from common.cli import check_methods
-from common.options import StudyOptions
+from common.options import ComparisonOptions
 from common.testbeds import BANDIT
-from common.training import train_with
+from common.training import final_success, train_with
+from common.tuning import Sweep, tuned_cell
 from hacrl_lab.methods import get_method
 from hacrl_lab.trainer import Trainer
 from sharing_map.agents import Place, make_agents, mean_cross_ratios
@@ -24,11 +27,13 @@ PLACES = [Place(*values) for values in product(GAPS, OVERLAPS, DISTANCES)]
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train two agents at every point of a map of gap, overlap and distance."""
 
     seeds: int = 64
     """Independent bandits, each with agents of its own."""
+    steps: int = 8
+    """Training steps."""
     methods: tuple[str, ...] = (
         "hacpo",
         "naive",
@@ -40,8 +45,9 @@ class Options(StudyOptions):
     """What to compare with GSPO."""
     knowledge: float = 2.0
     """How much larger the stronger agent's logits are along a right answer that it knows."""
-    learning_rate: float = 0.05
-    """Learning rate of Adam."""
+    learning_rate: float = 0.5
+    """Learning rate of Adam, of which multiples are tried."""
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, tuning_share=0.25))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,21 +68,29 @@ def cells(options: Options) -> dict[tuple[Place, str], Cell]:
         "learning_rate": options.learning_rate,
     }
     return {
-        (place, method): Cell(
+        (place, method): tuned_cell(
             f"map-{place.gap}-{place.overlap}-{place.distance}-{method}",
             partial(train, options, place, method),
+            final_success,
+            options.seeds,
+            options.sweep,
             {**settings, **asdict(place), "method": method},
         )
         for place, method in product(PLACES, (REFERENCE, *options.methods))
     }
 
 
-def train(options: Options, place: Place, method: str) -> Mapping[str, np.ndarray]:
-    """One point with one method: ``success`` and ``clipped`` of ``train_with``, and ``ratio``, E_Q[s] at the start."""
-    seeds = list(range(options.seeds))
+def train(options: Options, place: Place, method: str, seeds: Sequence[int], rate: float) -> Mapping[str, np.ndarray]:
+    """One point with one method and a multiple of the learning rate.
+
+    Returns:
+        ``success`` and ``clipped`` of ``train_with``, and ``ratio``, E_Q[s] at the start.
+    """
     world = BANDIT.world(seeds)
     agents = make_agents(place, world, seeds, options.knowledge, options.learning_rate)
     ratio = mean_cross_ratios(agents, world).numpy()
-    trainer = Trainer(agents, world, method, options.training, seeds)
+    for agent in agents:
+        agent.scale_learning_rate(rate)
+    trainer = Trainer(agents, world, method, options.training, list(seeds))
     arrays = train_with(trainer, options.steps, partial(BANDIT.success, world=world, seeds=seeds), "a point of the map")
     return {"success": arrays["success"], "clipped": arrays["clipped"], "ratio": ratio}

@@ -88,6 +88,20 @@ class Parameters:
         self._optimizer.zero_grad()
         return norm
 
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate of all later updates; the optimiser keeps its state.
+
+        Args:
+            factor: > 0.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if not factor > 0:
+            raise ValueError(f"factor must be > 0, got {factor}")
+        for group in self._optimizer.param_groups:
+            group["lr"] *= factor
+
     def save(self, folder: Path) -> None:
         """Write parameters and the optimiser's state."""
         save_policy(folder, self.parameters, self._optimizer)

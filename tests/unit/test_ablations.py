@@ -14,9 +14,12 @@ from hacrl_lab.config import TrainingConfig
 OPTIONS = Options(seeds=16, steps=1, exchange_pairs=(2,))
 
 
+RATES = {"rates": np.array([1.0, 3.0]), "tuning_success": np.array([0.25, 0.5]), "rate": np.array(3.0)}
+
+
 def arrays(final: float) -> dict[str, np.ndarray]:
     end = final + 0.01 * np.arange(16)
-    return {"success": np.stack([np.zeros((2, 16)), np.tile(end, (2, 1))]), "clipped": np.full((2, 16), 0.5)}
+    return {"success": np.stack([np.zeros((2, 16)), np.tile(end, (2, 1))]), "clipped": np.full((2, 16), 0.5), **RATES}
 
 
 @pytest.fixture

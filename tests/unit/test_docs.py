@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
+import math
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+
+from hacrl_lab.theory.passing import crossing_length, token_budget
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -24,3 +28,26 @@ def test_the_page_of_methods_is_what_the_table_of_methods_gives() -> None:
 def test_links_lead_to_files_of_the_repository(page: Path) -> None:
     links = LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def crossing_table() -> str:
+    """The table of ``docs/long_answers.md``: the shortest answers that pass in the mean, of two decisive tokens."""
+    lines = ["| δ | λ | κ | D = 1.3 | D = 3 | D = 6 |", "|---|---|---|---|---|---|"]
+    for delta in (0.1, 0.2, 0.5):
+        budget = token_budget(delta)
+        for kappa in (0.02, 0.05, 0.1, 0.2, 0.4):
+            lengths = [float(crossing_length(budget, kappa, skill, 2)) for skill in (1.3, 3, 6)]
+            cells = " | ".join("never" if length == math.inf else str(math.ceil(length)) for length in lengths)
+            lines.append(f"| {delta} | {budget:.3f} | {kappa} | {cells} |")
+    return "\n".join(lines)
+
+
+def test_the_page_of_long_answers_has_the_lengths_that_the_law_gives() -> None:
+    page = (ROOT / "docs" / "long_answers.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- table -->")[2].partition("<!-- end of table -->")[0].strip()
+    assert table == crossing_table(), crossing_table()
+
+
+def test_the_examples_of_the_page_of_long_answers_are_true() -> None:
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "long_answers.md"), module_relative=False)
+    assert (failed, tried > 10) == (0, True)

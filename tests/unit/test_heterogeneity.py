@@ -22,7 +22,8 @@ def arrays(agents: int, final: float) -> dict[str, np.ndarray]:
     """Everyone starts at 0.25; in seed s everyone ends 0.01·s above a final success."""
     end = final + 0.01 * np.arange(SEEDS)
     success = np.stack([np.full((agents, SEEDS), 0.25), np.tile(end, (agents, 1))])
-    return {"success": success, "clipped": np.full((agents, SEEDS), 0.75), "seconds": np.array(30.0)}
+    rates = {"rates": np.array([1.0, 3.0]), "tuning_success": np.array([0.25, 0.5]), "rate": np.array(3.0)}
+    return {"success": success, "clipped": np.full((agents, SEEDS), 0.75), "seconds": np.array(30.0), **rates}
 
 
 @pytest.fixture
@@ -53,6 +54,8 @@ def test_the_page_has_its_numbers(options: Options, results: dict) -> None:
     assert first[3].endswith("| -0.050 [-0.050, -0.050] * | 0% | 75% |")
     assert (found["last"], found["ratio"], found["minutes"]) == ("16", "2.5", "9.0")  # 6 pairs × 3 methods × 30 s
     assert found["rollouts"] == "128"  # one step of 16 questions × 8 answers
+    assert found["updates"] == "2"  # its two mini-batches
+    assert "| MLP + MLP | HACPO | 0.250 | **0.500** |" in found["sweep"].splitlines()
 
 
 def test_the_csv_file_has_a_line_for_each_agent_and_seed(options: Options, results: dict) -> None:

@@ -122,5 +122,31 @@ def test_a_probability_gradient_is_right(kind: Callable[[int, int], CausalNetwor
     assert (values[0] - values[1]) / 2e-5 == pytest.approx(slope, rel=1e-6)
 
 
+def first_step(one: NeuralAgent) -> torch.Tensor:
+    """How far one update with gradients of 1 moves the parameters."""
+    before = torch.cat([value.detach().clone().flatten() for value in one.parameters.values()])
+    for value in one.parameters.values():
+        value.grad = torch.ones_like(value)
+    one.apply_gradients()
+    return torch.cat([value.detach().flatten() for value in one.parameters.values()]) - before
+
+
+def test_a_scaled_learning_rate_is_the_rate_of_later_updates() -> None:
+    # Adam's first step is as long as its learning rate, and so is every step while the gradient stays the same
+    usual, faster = agent(Linear, [0], rate=0.05), agent(Linear, [0], rate=0.05)
+    for one in (usual, faster):
+        torch.testing.assert_close(first_step(one), torch.full_like(first_step(agent(Linear, [0])), -0.05))
+    faster.scale_learning_rate(3)
+    steps = first_step(usual), first_step(faster)
+    torch.testing.assert_close(steps[1], 3 * steps[0])
+    torch.testing.assert_close(steps[0], torch.full_like(steps[0], -0.05))
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0])
+def test_a_learning_rate_is_not_scaled_by_nothing(factor: float) -> None:
+    with pytest.raises(ValueError, match="factor must be > 0, got"):
+        agent(Linear, [0]).scale_learning_rate(factor)
+
+
 def test_one_hot_marks_the_class() -> None:
     assert one_hot(torch.tensor([[2, 0]]), 3).tolist() == [[[0, 0, 1], [1, 0, 0]]]

@@ -87,4 +87,4 @@ def test_ablations_are_hacpo_minus_the_variant_and_alpha_three_minus_one() -> No
 )
 def test_the_verdict_is_by_sign_where_both_intervals_exclude_0(paper: float, ours: float, verdict: str) -> None:
     spread = np.array([-1e-4, 0, 1e-4])
-    assert Row("", "", paper + spread, ours + spread).verdict == verdict
+    assert Row("", "", paper + spread, ours + spread, "", "").verdict == verdict

@@ -15,6 +15,7 @@ from common.testbeds import BANDIT, CHAIN, FROZEN_LAKE, TESTBEDS, Testbed
 from common.testbeds.frozen_lake import a_seed_for_each_start
 from common.testbeds.questions import QuestionTestbed
 from common.training import by_seed, clipped_share, crossed_clip_fraction, final_success, team_cell, train
+from common.tuning import Sweep
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -85,7 +86,7 @@ def test_a_map_with_too_few_starts_is_refused() -> None:
 
 def test_a_cell_of_other_training_has_another_file(tmp_path: Any) -> None:
     def file(training: TrainingConfig = SHORT, steps: int = 2, seeds: int = 2, team: Team = PAIR) -> str:
-        return team_cell(CHAIN, team, "hacpo", training, steps, seeds).path(tmp_path).name
+        return team_cell(CHAIN, team, "hacpo", training, steps, seeds, Sweep()).path(tmp_path).name
 
     same_name = Team(PAIR.name, PAIR.heterogeneity, (mlp(9, (0, 1)), table((2, 3))))
     changed = (file(TrainingConfig()), file(steps=3), file(seeds=3), file(team=same_name))

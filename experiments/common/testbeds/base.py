@@ -25,6 +25,8 @@ class Testbed(ABC, Generic[WorldT, AgentT]):
     """Name as written on the command line."""
     title: str
     """Name as written in tables and figures."""
+    answers: str
+    """How many tokens an answer has, as written in tables."""
 
     @abstractmethod
     def sizes(self) -> dict[str, Any]:

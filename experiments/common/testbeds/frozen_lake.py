@@ -49,6 +49,7 @@ class FrozenLakeTestbed(Testbed[EpisodeWorld, EpisodicAgent]):
         share_of_updates: float,
         episodes: int,
     ) -> None:
+        self.answers = f"up to {max_steps}"
         self.rows, self.max_steps, self.episodes = tuple(rows), max_steps, episodes
         self.demonstrations, self.mistakes, self.share_of_updates = demonstrations, mistakes, share_of_updates
 

@@ -84,6 +84,7 @@ class ChainTestbed(QuestionTestbed[ChainWorld]):
 
     def __init__(self, task: ChainTask) -> None:
         self.task = task
+        self.answers = f"{task.shortest + 1} to {task.longest + 1}"  # with the end
         self.space = task.space
         self.skills, _, _ = task.parts(torch.arange(task.questions))
         self.features = {"parts": ChainFeatures(task), "number": QuestionFeatures(task)}
@@ -109,6 +110,7 @@ class BanditTestbed(QuestionTestbed[BanditWorld]):
 
     def __init__(self, contexts: int, actions: int, length: int, right_share: float) -> None:
         self.contexts, self.right_share = contexts, right_share
+        self.answers = str(length)
         self.space = ResponseSpace(actions, length)
         self.skills = torch.arange(contexts) * 4 // contexts
         self.features = {
