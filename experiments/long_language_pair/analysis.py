@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,10 +11,11 @@ from common.comparison import Comparison, compare, means_and_errors
 from common.figures import mark, new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
+from common.tuning import sweep_section
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from language_pair.recipes import recipes
-from long_language_pair.study import CURVE, INITIAL, REFERENCE, Options, arm_parts, mean_accuracy
+from long_language_pair.study import CURVE, INITIAL, REFERENCE, Options, arm_parts
 
 DOUBLE = "gspo_x2"
 TABLE_6 = {"own": "1.0000 (0.9996 to 1.0002)", "cross": "0.8955 (0.862 to 0.936)"}
@@ -33,26 +33,31 @@ def agents(results: Results) -> list[str]:
     return [str(name) for name in results[INITIAL]["agents"]]
 
 
-def final(options: Options, results: Results, arm: str) -> np.ndarray:
+def final(results: Results, arm: str) -> np.ndarray:
     """Accuracy after training: (agents, seeds)."""
-    return np.stack([results[arm, seed]["accuracy"].mean(-1) for seed in range(options.seeds)], -1)
+    return results[arm]["accuracy"].mean(-1)
 
 
-def curves(options: Options, results: Results, arm: str, key: str) -> np.ndarray:
+def start(results: Results) -> np.ndarray:
+    """Accuracy before training: (agents,)."""
+    return results[INITIAL]["accuracy"].mean(-1)
+
+
+def curves(results: Results, arm: str, key: str) -> np.ndarray:
     """A metric's values: (seeds, steps)."""
-    return np.stack([results[arm, seed][CURVE + key] for seed in range(options.seeds)])
+    return results[arm][CURVE + key]
 
 
 def against(options: Options, results: Results, reference: str) -> dict[str, Comparison]:
     """Every other arm's mean accuracy of both agents minus the reference's, paired by seed."""
-    ends = {arm: final(options, results, arm).mean(0) for arm in options.arms}
+    ends = {arm: final(results, arm).mean(0) for arm in options.arms}
     return compare({arm: (ends[arm], ends[reference]) for arm in options.arms if arm != reference})
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
     """Every arm's accuracy, its gain over GSPO, and the mean importance ratios of HACPO and its like."""
-    numbers = {f"accuracy/{INITIAL}": mean_accuracy(results[INITIAL])}
-    numbers |= {f"accuracy/{arm}": float(final(options, results, arm).mean()) for arm in options.arms}
+    numbers = {f"accuracy/{INITIAL}": float(start(results).mean())}
+    numbers |= {f"accuracy/{arm}": float(final(results, arm).mean()) for arm in options.arms}
     numbers |= {f"gain/{arm}": found.mean for arm, found in against(options, results, REFERENCE).items()}
     return numbers
 
@@ -65,9 +70,9 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "ratios": ratios_table(options, results),
         "mass": mass_table(options, results),
         "skills": skills_table(options, results),
-        "rates": rates_table(options, results),
+        "rates": rates(options, results),
         "lengths": lengths(options, results),
-        "minutes": f"{minutes(results):.0f}",
+        "minutes": f"{minutes(options, results):.0f}",
     }
 
 
@@ -76,13 +81,13 @@ def summary_table(options: Options, results: Results) -> str:
     gains = against(options, results, REFERENCE)
     over_double = against(options, results, DOUBLE) if DOUBLE in options.arms else {}
     first = agents(results)[0]
-    rows: list[list[object]] = [["before training", "", "0", "0", f"{mean_accuracy(results[INITIAL]):.3f}", "", ""]]
+    rows: list[list[object]] = [["before training", "", "0", "0", f"{start(results).mean():.3f}", "", ""]]
     for arm in options.arms:
-        one = results[arm, 0]
-        cost = [f"{int(one[f'{CURVE}{key}/{first}'][-1]):,}" for key in ("updates", "rollouts")]
-        mean, half = mean_interval(final(options, results, arm).mean(0))
+        rate = options.learning_rate * float(results[arm]["rate"])
+        cost = [f"{curves(results, arm, f'{key}/{first}')[0, -1]:,.0f}" for key in ("updates", "rollouts")]
+        mean, half = mean_interval(final(results, arm).mean(0))
         end = f"{mean:.3f} ± {half:.3f}"
-        rows.append([label(arm), f"{one['learning_rate']:g}", *cost, end, gains.get(arm, ""), over_double.get(arm, "")])
+        rows.append([label(arm), f"{rate:.2g}", *cost, end, gains.get(arm, ""), over_double.get(arm, "")])
     header = ["method", "learning rate", "updates", "rollouts", "accuracy", "− GSPO", "− GSPO×2"]
     return markdown_table(header, rows)
 
@@ -90,18 +95,19 @@ def summary_table(options: Options, results: Results) -> str:
 def agents_table(options: Options, results: Results) -> str:
     """The same for each agent."""
     names = agents(results)
-    start = results[INITIAL]["accuracy"].mean(-1)
-    rows: list[list[object]] = [["before training", *(cell for value in start for cell in (f"{value:.3f}", ""))]]
-    reference = final(options, results, REFERENCE)
+    rows: list[list[object]] = [
+        ["before training", *(cell for value in start(results) for cell in (f"{value:.3f}", ""))]
+    ]
+    reference = final(results, REFERENCE)
     pairs = {
-        (arm, k): (final(options, results, arm)[k], reference[k])
+        (arm, k): (final(results, arm)[k], reference[k])
         for arm in options.arms
         if arm != REFERENCE
         for k in range(len(names))
     }
     gains = compare(pairs)
     for arm in options.arms:
-        ends = final(options, results, arm).mean(-1)
+        ends = final(results, arm).mean(-1)
         rows.append(
             [label(arm), *(cell for k, end in enumerate(ends) for cell in (f"{end:.3f}", gains.get((arm, k), "")))]
         )
@@ -113,9 +119,9 @@ def ratios_table(options: Options, results: Results) -> str:
     names = agents(results)
     rows = [["the paper's Table 6", TABLE_6["own"], TABLE_6["cross"]]]
     for arm in options.arms:
-        own = [curves(options, results, arm, f"importance_ratio/{name}/{name}") for name in names]
+        own = [curves(results, arm, f"importance_ratio/{name}/{name}") for name in names]
         cross = [
-            curves(options, results, arm, f"importance_ratio/{learner}/{sampler}")
+            curves(results, arm, f"importance_ratio/{learner}/{sampler}")
             for learner, sampler in _pairs(options, results, arm)
         ]
         rows.append([label(arm), _with_range(own, 4), _with_range(cross, 3) if cross else ""])
@@ -141,55 +147,41 @@ def skills_table(options: Options, results: Results) -> str:
         weak = np.array(
             [bool(set(recipe.misreads) & set(str(topics).split())) for topics in results[INITIAL]["topics"]]
         )
-        start = results[INITIAL]["accuracy"][k]
-        rows.append([name, "before training", *(f"{start[chosen].mean():.3f}" for chosen in (weak, ~weak))])
+        before = results[INITIAL]["accuracy"][k]
+        rows.append([name, "before training", *(f"{before[chosen].mean():.3f}" for chosen in (weak, ~weak))])
         for arm in options.arms:
-            ends = np.stack([results[arm, seed]["accuracy"][k] for seed in range(options.seeds)])
-            rows.append(["", label(arm), *(f"{ends[:, chosen].mean():.3f}" for chosen in (weak, ~weak))])
+            ends = results[arm]["accuracy"][k].mean(0)
+            rows.append(["", label(arm), *(f"{ends[chosen].mean():.3f}" for chosen in (weak, ~weak))])
     return markdown_table(["agent", "method", "problems with a weak skill of its own", "other problems"], rows)
 
 
-def rates_table(options: Options, results: Results) -> str:
-    """Accuracy by learning rate on the seed for tuning; the best in bold."""
-    rows = []
-    for arm in options.arms:
-        ends = [mean_accuracy(results["rate", arm, rate]) for rate in options.learning_rates]
-        rows.append([label(arm), *(f"**{end:.3f}**" if end == max(ends) else f"{end:.3f}" for end in ends)])
-    return markdown_table(["method", *(f"{rate:g}" for rate in options.learning_rates)], rows)
+def rates(options: Options, results: Results) -> str:
+    """How learning rates were chosen, and accuracy on the tuning seeds by multiple."""
+    return sweep_section(["method"], [([label(arm)], results[arm]) for arm in options.arms], options.tuning_seeds)
 
 
 def lengths(options: Options, results: Results) -> str:
     """Mean length of answers in the first step of GSPO, by agent."""
     return ", ".join(
-        f"{name} {curves(options, results, REFERENCE, f'response_length/{name}')[:, 0].mean():.0f} tokens"
+        f"{name} {curves(results, REFERENCE, f'response_length/{name}')[:, 0].mean():.0f} tokens"
         for name in agents(results)
     )
 
 
-def minutes(results: Results) -> float:
-    """Of all training steps."""
-    return sum(float(arrays["seconds"]) for arrays in results.values() if "seconds" in arrays) / 60
+def minutes(options: Options, results: Results) -> float:
+    """Of the training steps of all runs that are reported."""
+    return sum(results[arm]["seconds"].sum() for arm in options.arms) / 60
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:
-    """One line for each run and agent: its end; and one for each run that tuned."""
+    """One line for each run and agent: its end."""
     names = agents(results)
-    rows = [[INITIAL, "", "", name, *decimals([end])] for name, end in zip(names, _ends(results[INITIAL]), strict=True)]
+    rows = [[INITIAL, "", "", name, *decimals([end])] for name, end in zip(names, start(results), strict=True)]
     for arm in options.arms:
-        for seed in range(options.seeds):
-            one = results[arm, seed]
-            rate = f"{one['learning_rate']:g}"
-            rows += [[arm, rate, seed, name, *decimals([end])] for name, end in zip(names, _ends(one), strict=True)]
-    tuning = [
-        [arm, f"{rate:g}", name, *decimals([end])]
-        for arm in options.arms
-        for rate in options.learning_rates
-        for name, end in zip(names, _ends(results["rate", arm, rate]), strict=True)
-    ]
-    return {
-        "long_language_pair.csv": (["arm", "learning_rate", "seed", "agent", "accuracy"], rows),
-        "learning_rates.csv": (["arm", "learning_rate", "agent", "accuracy"], tuning),
-    }
+        rate = f"{options.learning_rate * float(results[arm]['rate']):.3g}"
+        for seed, ends in enumerate(final(results, arm).T):
+            rows += [[arm, rate, seed, name, *decimals([end])] for name, end in zip(names, ends, strict=True)]
+    return {"long_language_pair.csv": (["arm", "learning_rate", "seed", "agent", "accuracy"], rows)}
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:
@@ -205,12 +197,11 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     left.axvline(0, color="black", linewidth=0.8)
     left.set(yticks=list(places.values()), yticklabels=[label(arm) for arm in places])
     left.set_xlabel("accuracy − GSPO's, mean of the agents")
-    start = results[INITIAL]["accuracy"].mean(-1)
     for k, (name, shape) in enumerate(zip(agents(results), "osD^vP", strict=False)):
         for arm, place in places.items():
             colour, _ = mark(arm.partition("/")[0])
-            right.plot(final(options, results, arm)[k].mean(), place, shape, color=colour)
-            right.plot(start[k], place, shape, color="white", markeredgecolor="grey")
+            right.plot(final(results, arm)[k].mean(), place, shape, color=colour)
+            right.plot(start(results)[k], place, shape, color="white", markeredgecolor="grey")
         right.plot([], [], shape, color="black", label=name)
     right.plot([], [], "o", color="white", markeredgecolor="grey", label="before training")
     right.set_xlabel("accuracy of each agent")
@@ -222,10 +213,6 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     save(figure, folder / "gains.png")
 
 
-def _ends(arrays: Mapping[str, Any]) -> np.ndarray:
-    return arrays["accuracy"].mean(-1)
-
-
 def _pairs(options: Options, results: Results, arm: str) -> Iterator[tuple[str, str]]:
     """(learner, sampler) of the rollouts that learners have from others."""
     if get_method(arm_parts(arm, options.training)[0]).shares:
@@ -234,7 +221,7 @@ def _pairs(options: Options, results: Results, arm: str) -> Iterator[tuple[str, 
 
 
 def _mean(options: Options, results: Results, arm: str, sign: str, pairs: Sequence[tuple[str, str]]) -> str:
-    values = [curves(options, results, arm, f"{sign}_mass_kept/{k}/{j}").mean() for k, j in pairs]
+    values = [curves(results, arm, f"{sign}_mass_kept/{k}/{j}").mean() for k, j in pairs]
     return f"{np.mean(values):.2f}"
 
 

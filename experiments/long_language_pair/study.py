@@ -1,4 +1,4 @@
-"""What is trained: every arm with several learning rates on a seed for tuning, then with its best on the seeds.
+"""What is trained: every arm with several learning rates on seeds for tuning, then with its best on the seeds.
 
 An arm is a method, or a method and a schedule: ``hacpo`` or ``hacpo/mixed_2u``.
 """
@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Hashable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Hashable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import tyro
 
 from common.cache import Cell, computed
-from common.options import StudyOptions
+from common.options import ComparisonOptions
+from common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
@@ -32,15 +33,12 @@ ARMS = (
     REFERENCE,
     "gspo_x2",
     "naive",
-    "naive/mixed_2u",
     "hacpo",
     "hacpo/mixed_2u",
     "hacpo_released",
     "hacpo_ppo_clip_alpha0",
 )
 INITIAL = "initial"
-TUNING_SEED = 1000
-"""Of the runs that choose learning rates; no reported run has it, nor do they have the reported runs' problems."""
 TIMINGS = "timings.jsonl"
 CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
@@ -57,18 +55,18 @@ def arm_parts(arm: str, training: TrainingConfig) -> tuple[str, TrainingConfig]:
 
 
 @dataclass(frozen=True)
-class Options(StudyOptions):
+class Options(ComparisonOptions):
     """Train a pair of language models that write long answers with every method, each with its best learning rate."""
 
     seeds: int = 5
     """Training seeds, from 0 on; all start from the same models."""
     steps: int = 16
     """Training steps."""
-    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig()
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, 0.2))
     arms: tuple[str, ...] = ARMS
     """What to train with, METHOD or METHOD/SCHEDULE; gspo must be among them."""
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
-    """Which AdamW learning rates are tried for each arm."""
+    learning_rate: float = 3e-4
+    """AdamW's learning rate, of which multiples are tried."""
     eval_prompts: int = 256
     """Problems in the evaluation before and after training."""
     eval_samples: int = 2
@@ -87,12 +85,10 @@ class Options(StudyOptions):
         for arm in self.arms:
             method, training = arm_parts(arm, self.training)
             training.check(method, agents=max(2, len(self.agents)))
-        if not self.learning_rates or len(set(self.learning_rates)) < len(self.learning_rates):
-            raise ValueError(f"learning_rates must be at least one and different, got {self.learning_rates}")
-        self.pair(REFERENCE, 0)
+        self.pair(REFERENCE, 0, 1.0)
 
-    def pair(self, arm: str, seed: int, learning_rate: float | None = None) -> PairOptions:
-        """One run of an arm, as options of the language pair."""
+    def pair(self, arm: str, seed: int, rate: float) -> PairOptions:
+        """One run of an arm, as options of the language pair; ``rate`` is a multiple of the learning rate."""
         method, training = arm_parts(arm, self.training)
         return PairOptions(
             method=method,
@@ -102,7 +98,7 @@ class Options(StudyOptions):
             problems=self.problems,
             steps=self.steps,
             training=training,
-            learning_rate=learning_rate,
+            learning_rate=self.learning_rate * rate,
             max_new_tokens=self.max_new_tokens,
             eval_prompts=self.eval_prompts,
             eval_samples=self.eval_samples,
@@ -115,37 +111,29 @@ PUBLISHED = (Options(),)
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """INITIAL -> the agents before training; ("rate", arm, rate) -> a run that tunes; (arm, seed) -> a run."""
-    found: dict[Hashable, Cell] = {INITIAL: _cell(options, options.pair(REFERENCE, 0), steps=0)}
-    for arm in options.arms:
-        found |= {("rate", arm, rate): cell for rate, cell in _tuning(options, arm).items()}
-    found |= {(arm, seed): _tuned(options, arm, seed) for seed in range(options.seeds) for arm in options.arms}
-    return found
+    """INITIAL -> the agents before training; arm -> its training with the learning rate that is best for it.
+
+    A run of one seed with one learning rate is what is kept, so that an interrupted study goes on within an arm.
+    """
+    initial = _cell(options, options.pair(REFERENCE, 0, 1.0), steps=0)
+    return {INITIAL: initial, **{arm: Cell(arm, partial(_tuned, options, arm)) for arm in options.arms}}
 
 
-def mean_accuracy(arrays: Mapping[str, Any]) -> float:
-    """Over agents and evaluation problems."""
-    return float(arrays["accuracy"].mean())
+def mean_accuracy(arrays: Arrays) -> np.ndarray:
+    """Mean over agents and evaluation problems of each seed: (S,)."""
+    return arrays["accuracy"].mean((0, -1))
 
 
-def _tuning(options: Options, arm: str) -> dict[float, Cell]:
-    """By learning rate a run with the seed for tuning."""
-    return {
-        rate: _cell(options, options.pair(arm, TUNING_SEED, rate), options.steps) for rate in options.learning_rates
-    }
+def _tuned(options: Options, arm: str) -> dict[str, np.ndarray]:
+    """See :func:`common.tuning.tuned`; arrays of runs have an axis of seeds, after the agents if there are agents."""
 
+    def train_seeds(seeds: Sequence[int], rate: float) -> dict[str, np.ndarray]:
+        one_each = [_cell(options, options.pair(arm, seed, rate), options.steps) for seed in seeds]
+        runs = [computed(cell, Path(options.cache_dir)) for cell in one_each]
+        numbers = {key: np.stack([run[key] for run in runs]) for key in runs[0] if key not in ("accuracy", "agents")}
+        return {**numbers, "accuracy": np.stack([run["accuracy"] for run in runs], axis=1)}
 
-def _tuned(options: Options, arm: str, seed: int) -> Cell:
-    """A run with the learning rate that was best when tuning; kept as the run with that rate."""
-
-    def compute() -> dict[str, Any]:
-        cache = Path(options.cache_dir)
-        by_rate = {rate: mean_accuracy(computed(cell, cache)) for rate, cell in _tuning(options, arm).items()}
-        best = max(by_rate, key=by_rate.__getitem__)
-        run = _cell(options, options.pair(arm, seed, best), options.steps)
-        return {**computed(run, cache), "learning_rate": np.array(best)}
-
-    return Cell(f"{arm}-{seed}", compute)
+    return tuned(train_seeds, mean_accuracy, options.seeds, options.sweep)
 
 
 def _cell(options: Options, pair: PairOptions, steps: int) -> Cell:
@@ -158,7 +146,7 @@ def _cell(options: Options, pair: PairOptions, steps: int) -> Cell:
 
 
 def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
-    """Train and evaluate as ``llm_pair.py`` does.
+    """Train and evaluate as ``llm_pair.py`` does; the seeds for tuning have evaluation problems of their own.
 
     Args:
         pair: method, learning rate, seed and settings.
@@ -166,15 +154,15 @@ def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
         folder: of the run while it is not finished.
 
     Returns:
-        ``agents``: names (n,). ``accuracy``: (n, problems). ``topics``: those of each problem, joined by spaces.
+        ``agents``: names, (n,). ``accuracy``: (n, problems). ``topics``: those of each problem, joined by spaces.
         ``seconds``: of all steps. And with CURVE before its name every metric of training, (steps,).
     """
     resolved = resolve(pair)
     sources = sources_of(resolved)
-    stream = RandomStream(EVALUATION_SEED, 1) if pair.seed == TUNING_SEED else RandomStream(EVALUATION_SEED)
+    of_tuning = (1,) if pair.seed >= FIRST_SEED else ()
     with MathVerifier() as verifier:
         world = make_world(resolved, sources, verifier)
-        prompts = world.sample_prompts(resolved.eval_prompts, stream)
+        prompts = world.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
         run_arm(folder, resolved, steps, pair.method, sources, world, prompts)
     evaluated = json.loads((folder / EVALUATION).read_text())
     arrays = {
