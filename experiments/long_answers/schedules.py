@@ -65,7 +65,9 @@ def runs(options: Options) -> list[Run]:
     return [*table_runs(options).values(), *order_runs(options).values()]
 
 
-def differences(options: Options, results: Results) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
+def differences(
+    options: Options, results: Results
+) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
     """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip."""
     chosen = table_runs(options)
     final = {key: final_success(results[run]) for key, run in chosen.items()}
@@ -76,9 +78,7 @@ def differences(options: Options, results: Results) -> dict[tuple[str, str, str]
         if key[1] != reference
     }
     found = compare(pairs)
-    return {
-        key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in chosen if key[1] in (*SHARING, "hacpo_released")
-    }
+    return {key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in chosen if key[1] in (*SHARING, "hacpo_released")}
 
 
 def table(options: Options, results: Results) -> str:
