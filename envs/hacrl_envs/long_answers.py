@@ -12,6 +12,7 @@ Questions practically never repeat (262,144 of them by default), and a 64th of t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import gymnasium
@@ -110,11 +111,16 @@ class LongAnswerTask:
         Raises:
             ValueError: there are not so many.
         """
-        numbers = torch.arange(self.questions)
-        kept = numbers[self.is_held_out(numbers)]
+        kept = _all_held_out(self)
         if not 1 <= count <= len(kept):
             raise ValueError(f"count must be 1 ... {len(kept)}, got {count}")
         return kept[torch.arange(count) * len(kept) // count]
+
+
+@cache
+def _all_held_out(task: LongAnswerTask) -> Tensor:
+    numbers = torch.arange(task.questions)
+    return numbers[task.is_held_out(numbers)]
 
 
 def draw_rules(task: LongAnswerTask, stream: RandomStream) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld
 from hacrl_lab.agents.actions import ActionPolicy, MakeOptimizer, Parameters, gathered_log_probs, sample
-from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, take_rows
 from hacrl_lab.seeding import RandomStream, Seeds, Stream
 
 
@@ -55,7 +55,9 @@ class Writer(Parameters, ActionPolicy):
         """(..., R, T, symbols) from the definition, for whole answers or their beginnings."""
         style = self.parameters["style"][..., self._places, :].unsqueeze(-3)
         style = style.expand(*tokens.shape[:-1], *style.shape[-2:])
-        logits = torch.cat([style, self._decisive_logits(prompts, tokens[..., : self.task.style_tokens])], dim=-2)
+        place = torch.arange(prompts.shape[-1]).expand(prompts.shape)
+        decisive = self._decisive_logits(prompts, place, tokens[..., : self.task.style_tokens])
+        logits = torch.cat([style, decisive], dim=-2)
         return logits[..., : tokens.shape[-1], :]
 
     @torch.no_grad()
@@ -64,19 +66,27 @@ class Writer(Parameters, ActionPolicy):
         uniforms = stream.uniform(prompts.shape[-1], group_size, self.task.length).flatten(-3, -2)  # (..., R, T)
         split = self.task.style_tokens
         style = sample(self.parameters["style"][..., None, self._places, :], uniforms[..., :split])
-        rows = prompts.repeat_interleave(group_size, -1)
-        decisive = sample(self._decisive_logits(rows, style), uniforms[..., split:])
+        place = torch.arange(prompts.shape[-1]).repeat_interleave(group_size).expand(style.shape[:-1])
+        decisive = sample(self._decisive_logits(prompts, place, style), uniforms[..., split:])
         actions = torch.cat([style, decisive], dim=-1).unflatten(-2, (-1, group_size))
         mask = torch.ones_like(actions, dtype=torch.bool)
         return RolloutBatch(self.name, actions, mask[..., 0], actions, mask)
 
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-        """Log π of every token, (..., R, T); the softmax of style is that of its table, taken once."""
-        taken, split = encoded.take(rows), self.task.style_tokens
-        style, decisive = taken.tokens[..., :split], taken.tokens[..., split:]
-        logits = self._decisive_logits(taken.contexts.squeeze(-1), style)
+        """Log π of every token, (..., R, T); the softmax of style is taken once, on its table."""
+        tokens, split = take_rows(encoded.tokens, rows, rest=1), self.task.style_tokens
+        style, decisive = tokens[..., :split], tokens[..., split:]
+        _, count, group = encoded.pool_shape
+        place = rows // group % count
         style_log_probs = self._look_up(self.parameters["style"].log_softmax(-1), style)
-        return torch.cat([style_log_probs, gathered_log_probs(logits, decisive)], dim=-1)
+        if self.style_cost == 0:  # then the softmax is that of the prompt, taken once as well
+            log_probs = self.task.scores(self.parameters["skills"], encoded.contexts.squeeze(-1)).log_softmax(-1)
+            cells = (place.unsqueeze(-1) * self.task.decisive + torch.arange(self.task.decisive)) * self.task.symbols
+            chosen = log_probs.flatten(-3).gather(-1, (cells + decisive).flatten(-2)).reshape(decisive.shape)
+        else:
+            logits = self._decisive_logits(encoded.contexts.squeeze(-1), place, style)
+            chosen = gathered_log_probs(logits, decisive)
+        return torch.cat([style_log_probs, chosen], dim=-1)
 
     @torch.no_grad()
     def success(self, world: LongAnswerWorld, questions: Tensor, stream: RandomStream, answers: int = 4) -> Tensor:
@@ -90,18 +100,29 @@ class Writer(Parameters, ActionPolicy):
             stream: of style tokens; drawn from only with a style cost.
             answers: style tokens are sampled so many times for each question.
         """
-        prompts = questions.expand(*world.rules.shape[:-4], -1)
-        right = world.right_tokens(prompts)
+        right = world.right_tokens(questions)
         if self.style_cost == 0:
-            scores = self.task.scores(self.parameters["skills"], prompts)
+            scores = self.task.scores(self.parameters["skills"], questions)
             return gathered_log_probs(scores, right).sum(-1).exp().mean(-1)
+        prompts = questions.expand(*world.rules.shape[:-4], -1)
         style = self.generate(prompts, answers, stream).responses[..., : self.task.style_tokens].flatten(-3, -2)
-        rows, right = prompts.repeat_interleave(answers, -1), right.repeat_interleave(answers, -2)
-        return gathered_log_probs(self._decisive_logits(rows, style), right).sum(-1).exp().mean(-1)
+        place = torch.arange(len(questions)).repeat_interleave(answers).expand(style.shape[:-1])
+        logits = self._decisive_logits(prompts, place, style)
+        return gathered_log_probs(logits, right.repeat_interleave(answers, -2)).sum(-1).exp().mean(-1)
 
-    def _decisive_logits(self, prompts: Tensor, style: Tensor) -> Tensor:
-        """(..., R) and style tokens (..., R, n) -> (..., R, decisive, symbols)."""
+    def _decisive_logits(self, prompts: Tensor, place: Tensor, style: Tensor) -> Tensor:
+        """Logits of decisive tokens for rows; the scores of each prompt are computed once.
+
+        Args:
+            prompts: (..., P).
+            place: which prompt each row answers, (..., R).
+            style: the rows' style tokens, (..., R, n).
+
+        Returns:
+            (..., R, decisive, symbols).
+        """
         scores = self.task.scores(self.parameters["skills"], prompts)
+        scores = torch.take_along_dim(scores, place[..., None, None], dim=-3)
         if self.style_cost == 0:
             return scores
         usual = (self._usual.exp() * self._usual).sum(-1)[..., self._places].mean(-1)  # −entropy, nats per token

@@ -44,9 +44,10 @@ def gains(options: Options, results: Results) -> dict[tuple[int, str], Compariso
 def against_double(options: Options, results: Results) -> dict[int, Comparison]:
     """Length -> HACPO's success against GSPO×2's."""
     final = {run: final_success(results[run]) for run in runs(options)}
-    return compare(
-        {length: tuple(final[run_at(options, length, name)] for name in ("hacpo", DOUBLE)) for length in LENGTHS}
-    )
+    pairs = {
+        length: (final[run_at(options, length, "hacpo")], final[run_at(options, length, DOUBLE)]) for length in LENGTHS
+    }
+    return compare(pairs)
 
 
 def cross_means(results: Results, run: Run) -> dict[str, float]:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated
+
+import tyro
 
 from common.options import ComparisonOptions
+from common.tuning import Sweep
 
 
 @dataclass(frozen=True)
@@ -13,6 +18,7 @@ class Options(ComparisonOptions):
 
     steps: int = 60
     """Training steps."""
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, tuning_share=0.25))
 
     def __post_init__(self) -> None:
         super().__post_init__()

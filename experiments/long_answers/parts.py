@@ -47,9 +47,7 @@ def run_of(training: TrainingConfig, method: str) -> Run:
 def runs(options: Options) -> list[Run]:
     """HACPO and every variant, in both configurations."""
     return [
-        run_of(training, method)
-        for training in configurations(options).values()
-        for method in (REFERENCE, *VARIANTS)
+        run_of(training, method) for training in configurations(options).values() for method in (REFERENCE, *VARIANTS)
     ]
 
 
@@ -67,9 +65,7 @@ def differences(options: Options, results: Results) -> dict[tuple[str, str], Com
 def table(options: Options, results: Results) -> str:
     """A line for each variant, one column a configuration."""
     found, configured = differences(options, results), configurations(options)
-    first = [
-        f"{final_success(results[run_of(training, REFERENCE)]).mean():.3f}" for training in configured.values()
-    ]
+    first = [f"{final_success(results[run_of(training, REFERENCE)]).mean():.3f}" for training in configured.values()]
     lines = [["HACPO", *first]]
     lines += [[get_method(method).label, *(found[name, method] for name in configured)] for method in VARIANTS]
     return markdown_table(["variant", *(f"`{name}`: − HACPO's" for name in configured)], lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from hacrl_lab.trainer import Trainer
 
 LEARNING_RATE = 0.03
 """Adam's, of which the sweep tries multiples."""
-QUESTIONS = 512
+QUESTIONS = 256
 """Held-out questions on which success is measured."""
 RECORDED = {"ratio": "importance_ratio", "kept_positive": "positive_mass_kept", "kept_negative": "negative_mass_kept"}
 """Arrays of cross rollouts and the metrics that they are made of."""
@@ -34,23 +34,14 @@ class Run:
     """What is trained; everything but the number of steps and seeds."""
 
     method: str
-    task: LongAnswerTask = LongAnswerTask()
-    beginning: Beginning = Beginning()
+    task: LongAnswerTask = field(default_factory=LongAnswerTask)
+    beginning: Beginning = field(default_factory=Beginning)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-
-    def alone(self, method: str) -> Run:
-        """The single-agent run beside it: alone, all schedules are the same, and so is every cross clip."""
-        own = replace(TrainingConfig().objective, **_own_clip(self.training))
-        return replace(self, method=method, training=replace(self.training, schedule=None, objective=own))
 
     @property
     def description(self) -> dict[str, Any]:
         """What its results depend on, as JSON."""
         return asdict(self)
-
-
-def _own_clip(training: TrainingConfig) -> dict[str, float]:
-    return {name: getattr(training.objective, name) for name in ("epsilon_low", "epsilon_high")}
 
 
 def run_cell(run: Run, steps: int, seeds: int, sweep: Sweep) -> Cell:

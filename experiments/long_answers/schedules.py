@@ -65,9 +65,7 @@ def runs(options: Options) -> list[Run]:
     return [*table_runs(options).values(), *order_runs(options).values()]
 
 
-def differences(
-    options: Options, results: Results
-) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
+def differences(options: Options, results: Results) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
     """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip."""
     chosen = table_runs(options)
     final = {key: final_success(results[run]) for key, run in chosen.items()}
@@ -78,7 +76,8 @@ def differences(
         if key[1] != reference
     }
     found = compare(pairs)
-    return {key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in chosen if key[1] in (*SHARING, "hacpo_released")}
+    shared = [key for key in chosen if get_method(key[1]).shares]
+    return {key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in shared}
 
 
 def table(options: Options, results: Results) -> str:

@@ -25,8 +25,8 @@ PAIRS = {
     "weak skills never taught": Beginning(other=0.0),
     "weak skills misread": Beginning(other=-1.0),
 }
-"""By what the two agents know. A skill never taught is guessed: one answer in 64 is right. One that is misread has right
-answers a thousand times less often, so that agents alone practically never see one."""
+"""By what the two agents know. A skill never taught is guessed: one answer in 64 is right. In one that is misread,
+right answers are so rare that an agent alone practically never sees any."""
 TWELVE = replace(LongAnswerTask(), skills=12)
 SIZES = (2, 3, 4)
 COSTS = (0.0, 1.0, 3.0, 10.0)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from hacrl_envs.chain import ChainFeatures, ChainTask, QuestionFeatures
 from hacrl_envs.episodes import EpisodeWorld, reached_the_end
+from hacrl_envs.long_answers import LongAnswerTask
+from hacrl_envs.writers import Writer
 from hacrl_lab.agents.actions import MakeOptimizer, plain_ascent
 from hacrl_lab.agents.base import Agent, Policy
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
@@ -35,10 +37,12 @@ NETWORKS: dict[str, Callable[[int, int], CausalNetwork]] = {
 }
 TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
 TEAMS = ("team", "team-seeds")
+WRITERS = ("writer", "writer-seeds", "writer-style-cost")
 EPISODIC = ("moves", "moves-seeds", "macro-moves", "macro-moves-gru")
 LANGUAGE = ("qwen3", "llama", "gpt2")
-KINDS = (*TABULAR, *TEAMS, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS), *EPISODIC, *LANGUAGE)
+KINDS = (*TABULAR, *TEAMS, *WRITERS, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS), *EPISODIC, *LANGUAGE)
 SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32", tokens_per_pass=0)
+LONG_TASK = LongAnswerTask(length=7, symbols=3, skills=1, attributes=6, period=2)
 TASK = ChainTask(skills=2, symbols=3, longest=2)
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3)
 
@@ -88,6 +92,11 @@ class Kind:
             network = GRU(16, vocabulary.size) if self.name.endswith("gru") else MLP(16, vocabulary.size)
             stream = self.stream(len(name))
             return EpisodicAgent(name, network, lambda seen: seen, vocabulary, stream, optimizer or ADAM)
+        if self.name in WRITERS:
+            shapes = (2, 3), (1, 7, 2, 3)
+            style, skills = (self.stream(len(name), part).uniform(*shape) for part, shape in enumerate(shapes))
+            cost = 2.0 if self.name == "writer-style-cost" else 0.0
+            return Writer(name, LONG_TASK, 2 * style, skills, optimizer or plain_ascent, cost)
         if self.name in TEAMS:
             members = [self._network(f"{name}, {part}", optimizer) for part in ("first", "the other")]
             return TurnTakingTeam(name, members)

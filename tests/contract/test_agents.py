@@ -164,3 +164,19 @@ def test_a_gradient_that_is_not_finite_is_refused_and_changes_nothing(kind: Kind
 def arrays(encoded: EncodedRollouts) -> list[Tensor]:
     seen = [] if encoded.observations is None else [encoded.observations]
     return [encoded.contexts, encoded.context_mask, encoded.tokens, encoded.mask, *seen]
+
+
+@every_kind
+def test_a_reference_is_the_policy_as_it_was_and_only_within_its_context(kind: Kind) -> None:
+    agent, encoded = own_pool(kind)
+    before = scores_of(agent, encoded)
+    with pytest.raises(ValueError, match=r"set_reference\(\) must come before training"), agent.reference():
+        pass
+    agent.set_reference()
+    (-scores_of(agent, encoded).sum()).backward()
+    agent.apply_gradients()
+    after = scores_of(agent, encoded)
+    assert not torch.equal(before, after)
+    with agent.reference(), torch.no_grad():
+        torch.testing.assert_close(scores_of(agent, encoded), before, rtol=0, atol=0)
+    assert torch.equal(scores_of(agent, encoded), after)

@@ -18,6 +18,7 @@ from hacrl_envs.bandit import BanditWorld, bandit_world
 from hacrl_envs.chain import ChainTask, ChainWorld, chain_world
 from hacrl_envs.episodes import EnvironmentStarts, EpisodeWorld, return_above
 from hacrl_envs.experts import demonstrate, optimal_policy
+from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld, long_answer_world
 from hacrl_envs.text import Problem, TextWorld, draw_from
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -25,7 +26,7 @@ from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
 
 P, G = 5, 2
-KINDS = ("bandit", "chain", "frozen_lake", "stories", "problems")
+KINDS = ("bandit", "chain", "long_answers", "frozen_lake", "stories", "problems")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,8 @@ def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
         return EpisodeWorld(make, return_above(0.5), max_steps=8, starts=1000)
     if request.param == "chain":
         return chain_world(0, ChainTask())
+    if request.param == "long_answers":
+        return long_answer_world(0, LongAnswerTask(length=6, symbols=4))
     if request.param == "stories":
         return ArithmeticWorld(verifier)
     return TextWorld(draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), verifier)
@@ -64,6 +67,11 @@ def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
     if isinstance(world, EpisodeWorld):
         policy = optimal_policy(world.env) if right else lambda seen: torch.zeros(seen.shape[:-1]).long()
         return demonstrate(prompts, policy, G, 0.0, RandomStream(0))
+    if isinstance(world, LongAnswerWorld):
+        style = RandomStream(3).integers(world.task.symbols, P, world.task.style_tokens)
+        tokens = torch.cat([style, world.right_tokens(prompts)], -1)
+        tokens[:, -1] = tokens[:, -1] if right else (tokens[:, -1] + 1) % world.task.symbols
+        return RolloutBatch("somebody", tokens.unsqueeze(1).expand(P, G, -1), done)
     if isinstance(world, ChainWorld):
         tokens = world.answers[prompts]
         tokens[:, 0] = tokens[:, 0] if right else (tokens[:, 0] + 1) % world.task.symbols
@@ -109,6 +117,8 @@ def secrets(world: Any, prompts: Any) -> list[Any]:
         return [world, world._verifier, world._draw, world._answers, *world._answers.values()]
     if isinstance(world, EpisodeWorld):
         return [world, world._success]
+    if isinstance(world, LongAnswerWorld):
+        return [world, world.rules, world.right_tokens(prompts)]
     assert isinstance(world, BanditWorld | ChainWorld)
     return [world, world.answers, world.answers[prompts], *([world.rules] if isinstance(world, ChainWorld) else [])]
 
