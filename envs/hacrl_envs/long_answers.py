@@ -245,12 +245,12 @@ class LongAnswerFeatures:
 
     The place is one of ``period`` style places or one of the decisive tokens, one-hot; the symbol before is one-hot. At
     decisive tokens the skill, one-hot, and the attributes are beside them; with ``jointly`` instead the features of
-    linear agents, in which every skill has places of its own.
+    linear agents, in which every skill and every decisive token has places of its own.
 
     Args:
         task: sizes.
-        jointly: whether skill and attributes are observed as one thing, with which a linear network can know several
-            skills.
+        jointly: whether token, skill and attributes are observed as one thing, with which a linear network can know
+            several skills.
     """
 
     def __init__(self, task: LongAnswerTask, jointly: bool = False) -> None:
@@ -261,7 +261,8 @@ class LongAnswerFeatures:
     def size(self) -> int:
         """F, the number of features."""
         task = self.task
-        question = task.skills * (task.attributes + 1) if self.jointly else task.skills + task.attributes
+        joint = task.decisive * task.skills * (task.attributes + 1)
+        question = joint if self.jointly else task.skills + task.attributes
         return task.period + task.decisive + task.symbols + question
 
     def __call__(self, prompts: Tensor, tokens: Tensor) -> Tensor:
@@ -272,11 +273,13 @@ class LongAnswerFeatures:
         place = torch.where(decides, task.period + position - task.style_tokens, position % task.period)
         before = one_hot(tokens[..., :-1], task.symbols)
         before = torch.nn.functional.pad(before, (0, 0, 1, 0))  # nothing before the first
-        question = self._question(prompts).unsqueeze(-2) * decides.double().unsqueeze(-1)  # (..., R, T, F')
-        places = one_hot(place, task.period + task.decisive).expand(*shape, -1)
-        return torch.cat([places, before, question], dim=-1)
+        places = one_hot(place, task.period + task.decisive)  # (T, places)
+        which = places[:, task.period :] if self.jointly else decides.double().unsqueeze(-1)  # (T, D or 1)
+        question = (which.unsqueeze(-1) * self._question(prompts)[..., None, None, :]).flatten(-2)  # (..., R, T, F')
+        return torch.cat([places.expand(*shape, -1), before, question], dim=-1)
 
     def _question(self, prompts: Tensor) -> Tensor:
+        """What is observed of the question alone: (..., R) -> (..., R, F'')."""
         if self.jointly:
             return self.task.features(prompts)
         skill, attributes = self.task.parts(prompts)

@@ -89,22 +89,21 @@ class Writer(Parameters, ActionPolicy):
         return torch.cat([style_log_probs, chosen], dim=-1)
 
     @torch.no_grad()
-    def success(self, world: LongAnswerWorld, questions: Tensor, stream: RandomStream, answers: int = 4) -> Tensor:
+    def success(self, questions: Tensor, right: Tensor, stream: RandomStream, answers: int = 4) -> Tensor:
         """The probability of a right answer, mean over questions: (...).
 
         It is exact without a style cost. With one it is a mean over sampled style tokens.
 
         Args:
-            world: whose rules count.
             questions: (P,), for instance held-out ones.
+            right: their right decisive tokens, (..., P, decisive), of :meth:`LongAnswerWorld.right_tokens`.
             stream: of style tokens; drawn from only with a style cost.
             answers: style tokens are sampled so many times for each question.
         """
-        right = world.right_tokens(questions)
         if self.style_cost == 0:
             scores = self.task.scores(self.parameters["skills"], questions)
             return gathered_log_probs(scores, right).sum(-1).exp().mean(-1)
-        prompts = questions.expand(*world.rules.shape[:-4], -1)
+        prompts = questions.expand(right.shape[:-1])
         style = self.generate(prompts, answers, stream).responses[..., : self.task.style_tokens].flatten(-3, -2)
         place = torch.arange(len(questions)).repeat_interleave(answers).expand(style.shape[:-1])
         logits = self._decisive_logits(prompts, place, style)

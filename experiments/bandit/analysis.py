@@ -11,7 +11,6 @@ from bandit.study import AGENTS, Options
 from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
-from common.training import updates_in_a_step
 from common.tuning import sweep_section
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
@@ -41,7 +40,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
             [
                 method.label,
                 f"{rollouts * method.rollout_factor:,}",
-                str(options.steps * updates_in_a_step(name, options.training)),
+                str(options.steps * options.training.updates(name, agents=2)),
                 *(with_half_width(curve[t].mean(0)) for t in (0, -1)),
                 "—" if name == reference else with_half_width(gain, "+.3f"),
                 f"{results[name]['clipped'].mean():.0%}" if method.shares else "—",

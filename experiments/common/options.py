@@ -11,8 +11,8 @@ import tyro
 from common.tuning import Sweep
 from hacrl_lab.config import TrainingConfig
 
-PLACES = ("output_dir", "publish", "cache_dir")
-"""Options that say where things go and that no result depends on."""
+PLACES = ("output_dir", "publish", "cache_dir", "workers")
+"""Options that say where and how results are made, and that no result depends on."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,14 @@ class OutputOptions:
     """Write to results/<study>, which is part of the repository."""
     cache_dir: str = "runs/cells"
     """Folder for what has been computed, one for all studies: an interrupted study goes on where it was."""
+    workers: int = 1
+    """Processes that compute side by side."""
 
     def __post_init__(self) -> None:
         if self.publish and self.output_dir is not None:
             raise ValueError(f"publish writes to results/<study>; output_dir must not be given too ({self.output_dir})")
+        if self.workers < 1:
+            raise ValueError(f"workers must be ≥ 1, got {self.workers}")
 
     @property
     def suffix(self) -> str:
@@ -78,7 +82,7 @@ def flat(options: Any) -> dict[str, Any]:
     """The fields of a dataclass and of the dataclasses in it, in order, as on the command line.
 
     >>> list(flat(StudyOptions()))[:6]
-    ['output_dir', 'publish', 'cache_dir', 'seeds', 'steps', 'prompts_per_step']
+    ['output_dir', 'publish', 'cache_dir', 'workers', 'seeds', 'steps']
     """
     values: dict[str, Any] = {}
     for one in fields(options):

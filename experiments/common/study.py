@@ -14,12 +14,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping
+import os
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm.auto import tqdm
 
 from common.cache import Cell, computed
@@ -94,7 +98,7 @@ def run(study: Study, options: OutputOptions) -> str:
     """
     folder = output_folder(options, study.name)
     folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
-    results = compute(study.cells(options), Path(options.cache_dir), study.name)
+    results = compute(study.cells(options), Path(options.cache_dir), study.name, options.workers)
     for name, table in study.csvs(options, results).items():
         write_csv(folder / name, table)
     study.figures(options, results, folder)
@@ -105,9 +109,37 @@ def run(study: Study, options: OutputOptions) -> str:
     return f"{next(iter(tables.values()))}\n\nWritten to {folder}."
 
 
-def compute(cells: Mapping[Hashable, Cell], cache: Path, description: str) -> Results:
-    """Every cell, computed or read, with a progress bar."""
+def compute(cells: Mapping[Hashable, Cell], cache: Path, description: str, workers: int = 1) -> Results:
+    """Every cell, computed or read, with a progress bar.
+
+    Args:
+        cells: by key.
+        cache: folder of all cells.
+        description: of the progress bar.
+        workers: processes that compute side by side, each with one thread: results are the same for any number.
+    """
+    torch.set_num_threads(1)
+    if workers > 1:
+        kept = [cell for cell in cells.values() if cell.settings is not None]
+        _compute_side_by_side(kept, cache, description, workers)
     return {key: computed(cell, cache) for key, cell in tqdm(cells.items(), desc=description, unit="cell")}
+
+
+def _compute_side_by_side(cells: Sequence[Cell], cache: Path, description: str, workers: int) -> None:
+    """Put cells into the cache; the workers' own progress bars are off."""
+    os.environ["TQDM_DISABLE"] = "1"  # which a worker reads when it imports tqdm; here it has been imported
+    with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
+        futures = [pool.submit(_fill, cell, cache) for cell in cells]
+        try:
+            for future in tqdm(as_completed(futures), total=len(futures), desc=description, unit="cell"):
+                future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+            del os.environ["TQDM_DISABLE"]
+
+
+def _fill(cell: Cell, cache: Path) -> None:
+    computed(cell, cache)
 
 
 def page(study: Study, options: OutputOptions, tables: Mapping[str, str]) -> str:

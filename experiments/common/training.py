@@ -132,11 +132,6 @@ def final_success(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return arrays["success"][-1].mean(0)
 
 
-def updates_in_a_step(method: str, training: TrainingConfig) -> int:
-    """Optimiser updates of each agent."""
-    return training.minibatches * get_method(method).rollout_factor
-
-
 def clipped_share(method: str, arrays: Mapping[str, np.ndarray]) -> str:
     """For a table: the share of cross rollouts that the clip sets to 0, empty for a method that does not share."""
     return f"{np.mean(arrays['clipped']):.0%}" if get_method(method).shares else ""

@@ -21,7 +21,7 @@ from common.figures import mark, new_figure, save, team_panels
 from common.study import Results
 from common.tables import Csv, by_agent, markdown_table, with_interval
 from common.teams import PAIRS, TEAMS, Team
-from common.training import BY_SEED, by_seed, clipped_share, final_success, updates_in_a_step
+from common.training import BY_SEED, by_seed, clipped_share, final_success
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import AGENT_COLOURS, draw_band, method_style
@@ -64,7 +64,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "pairs": teams_table(options, results, PAIRS),
         "teams": teams_table(options, results, TEAMS),
         "rollouts": f"{options.steps * training.prompts_per_step * training.group_size:,}",
-        "updates": str(options.steps * updates_in_a_step(REFERENCE, training)),
+        "updates": str(options.steps * training.updates(REFERENCE, agents=1)),
         "sweep": sweep_table(options, results),
         "last": str(options.seed_counts[-1]),
         "minutes": f"{minutes:.1f}",

@@ -99,7 +99,8 @@ def _by_seed(options: Options, results: Results) -> Iterator[list[str]]:
 
 def _curves(options: Options, results: Results) -> Iterator[list[str]]:
     for run in by_length.runs(options):
-        for step, values in enumerate(results[run]["success"].mean(1)):
+        arrays = results[run]
+        for step, values in zip(arrays["steps"], arrays["success"].mean(1), strict=True):
             yield [str(run.task.length), run.method, str(step), *decimals(values, places=5)]
 
 

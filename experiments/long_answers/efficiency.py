@@ -18,9 +18,10 @@ def relative_need(options: Options, results: Results, length: int, method: str) 
 
     It is infinite where the target is not reached.
     """
-    curves, targets = (results[run_at(options, length, name)]["success"].mean(1) for name in (method, DOUBLE))
+    mine, double = (results[run_at(options, length, name)] for name in (method, DOUBLE))
+    curves, targets = mine["success"].mean(1), double["success"].mean(1)
     factor = get_method(method).rollout_factor / get_method(DOUBLE).rollout_factor
-    generated = factor * np.arange(options.steps + 1) / options.steps
+    generated = factor * mine["steps"] / options.steps
     seeds = curves.shape[-1]
     picks = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
 

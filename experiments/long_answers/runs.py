@@ -15,7 +15,7 @@ from common.cache import Cell
 from common.training import crossed, final_success
 from common.tuning import Sweep, tuned_cell
 from hacrl_envs.long_answers import LongAnswerTask, long_answer_world
-from hacrl_envs.writers import Beginning, Writer, draw_writers
+from hacrl_envs.writers import Beginning, draw_writers
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import Metrics
 from hacrl_lab.seeding import RandomStream, Stream
@@ -25,6 +25,8 @@ LEARNING_RATE = 0.03
 """Adam's, of which the sweep tries multiples."""
 QUESTIONS = 256
 """Held-out questions on which success is measured."""
+MEASURED_EVERY = 5
+"""Steps from one measurement of success to the next."""
 RECORDED = {"ratio": "importance_ratio", "kept_positive": "positive_mass_kept", "kept_negative": "negative_mass_kept"}
 """Arrays of cross rollouts and the metrics that they are made of."""
 
@@ -52,7 +54,7 @@ def run_cell(run: Run, steps: int, seeds: int, sweep: Sweep) -> Cell:
 
 
 def train(run: Run, steps: int, seeds: Sequence[int], rate: float = 1.0) -> dict[str, np.ndarray]:
-    """Train, and measure every agent before training and after every step.
+    """Train, and measure every agent before training, every few steps and at the end.
 
     Args:
         run: what is trained.
@@ -60,27 +62,30 @@ def train(run: Run, steps: int, seeds: Sequence[int], rate: float = 1.0) -> dict
         rate: multiple of :data:`LEARNING_RATE`.
 
     Returns:
-        ``success``, (steps + 1, agents, S); and of cross rollouts by learner, mean over the others, (steps, agents, S),
-        nan for a method that does not share: ``ratio``, mean s; ``kept_positive`` and ``kept_negative``, shares of the
-        positive and the negative advantage mass whose gradient no clip removes.
+        ``success``, (points, agents, S), and the ``steps`` after which it was measured, (points,); and of cross
+        rollouts by learner, mean over the others, (steps, agents, S), nan for a method that does not share: ``ratio``,
+        mean s; ``kept_positive`` and ``kept_negative``, shares of the positive and the negative advantage mass whose
+        gradient no clip removes.
     """
     world = long_answer_world(list(seeds), run.task)
     optimizer = partial(torch.optim.Adam, lr=rate * LEARNING_RATE)
     agents = draw_writers(run.beginning, world, list(seeds), optimizer)
     trainer = Trainer(agents, world, run.method, run.training, list(seeds))
     questions = run.task.held_out(QUESTIONS)
+    right = world.right_tokens(questions)
 
-    def success(agent: Writer) -> np.ndarray:
+    def success() -> list[np.ndarray]:
         stream = RandomStream(list(seeds), Stream.EVALUATION)
-        return agent.success(world, questions, stream).numpy()
+        return [agent.success(questions, right, stream).numpy() for agent in agents]
 
-    curve, recorded = [[success(agent) for agent in agents]], []
+    measured, recorded = {0: success()}, []
     description = f"{run.task.length} tokens, {trainer.method.label}"
-    for _ in tqdm(range(steps), desc=description, unit="step", leave=None):
+    for step in tqdm(range(1, steps + 1), desc=description, unit="step", leave=None):
         recorded.append(cross_metrics(trainer.step(), trainer.names))
-        curve.append([success(agent) for agent in agents])
+        if step % MEASURED_EVERY == 0 or step == steps:
+            measured[step] = success()
     series = {name: np.array([one[name] for one in recorded]) for name in RECORDED}
-    return {"success": np.array(curve), **series}
+    return {"steps": np.array(list(measured)), "success": np.array(list(measured.values())), **series}
 
 
 def cross_metrics(metrics: Metrics, names: Sequence[str]) -> Mapping[str, np.ndarray]:

@@ -65,7 +65,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
             final, in_turns = alone(results, team, arm.name), results[team.name, arm.name]["team"][-1].mean()
             gain = "" if arm.name == REFERENCE else str(against[team.name, arm.name])
             numbers = [by_agent(final), f"{final.mean():.3f}", gain, f"{in_turns:.3f}"]
-            cost = [f"{rollouts(options, arm):,}", options.steps * options.training.minibatches * arm.updates]
+            cost = [f"{rollouts(options, arm):,}", options.steps * arm.updates(options.training)]
             rows.append(["", arm.paradigm, arm.label, *numbers, *cost])
     header = ["pair", "paradigm", "way to train", "by agent, alone", "mean", "− GSPO's", "in turns"]
     header += ["rollouts, both", "updates of each that learns"]

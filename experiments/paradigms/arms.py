@@ -97,8 +97,8 @@ class Arm:
     make: Callable[[Setup], Loop]
     samplers: int
     """How many times P·G rollouts are generated in a step."""
-    updates: int = 1
-    """How many times the number of mini-batches an agent that learns is updated in a step."""
+    method: str | None = None
+    """The method of HACRL's loop; None for a loop of its own."""
     deployed: Literal["alone", "in turns"] = "alone"
     """Whose success decides on the learning rate: that of each agent alone, or that of the two in turns."""
 
@@ -106,19 +106,29 @@ class Arm:
         """After training, as the agents are deployed: (S,)."""
         return final_success(arrays) if self.deployed == "alone" else arrays["team"][-1]
 
+    def updates(self, training: TrainingConfig) -> int:
+        """Optimiser updates in a step of an agent that learns."""
+        agents = 2 if self.deployed == "alone" else 1
+        return training.minibatches if self.method is None else training.updates(self.method, agents)
+
 
 def _shared(method: str) -> Arm:
     """HACRL with one of its methods."""
-    return Arm(method, get_method(method).label, "HACRL", partial(alone, method=method), 2)
+    return Arm(method, get_method(method).label, "HACRL", partial(alone, method=method), 2, method)
+
+
+def _team(name: str, label: str, method: str, samplers: int) -> Arm:
+    """A team that is trained and deployed jointly."""
+    return Arm(name, label, "joint", partial(together, method=method), samplers, method, "in turns")
 
 
 ARMS = (
-    Arm("gspo", "GSPO, each alone", "isolated RL", partial(alone, method="gspo"), 2),
+    Arm("gspo", "GSPO, each alone", "isolated RL", partial(alone, method="gspo"), 2, "gspo"),
     Arm("ppo", "PPO, each alone", "isolated RL", with_critics, 2),
     Arm("off_policy", "the stronger's right answers", "distillation", partial(distilled, how=OffPolicyDistillation), 1),
     Arm("on_policy", "reverse KL to the stronger", "distillation", partial(distilled, how=OnPolicyDistillation), 1),
-    Arm("team", "one team, in turns", "joint", partial(together, method="gspo"), 1, deployed="in turns"),
-    Arm("team_x2", "one team, in turns, ×2", "joint", partial(together, method="gspo_x2"), 2, 2, "in turns"),
+    _team("team", "one team, in turns", "gspo", 1),
+    _team("team_x2", "one team, in turns, ×2", "gspo_x2", 2),
     _shared("naive"),
     _shared("hacpo"),
     _shared("hacpo_ppo_clip_alpha0"),

@@ -12,7 +12,7 @@ from common.figures import team_panels
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.teams import PAIRS, Team
-from common.training import final_success, updates_in_a_step
+from common.training import final_success
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import draw_band, method_style
@@ -116,7 +116,7 @@ def pairs_table(options: Options, results: Results) -> str:
         name = f"**{team.name}**, {final_success(results[team.name, REFERENCE]).mean():.3f}"
         for method in options.methods:
             ratio, low, high = (_ratio(value) for value in relative_need(options, results, team, method))
-            cost = [f"{rollouts(options, method)[-1]:,}", options.steps * updates_in_a_step(method, options.training)]
+            cost = [f"{rollouts(options, method)[-1]:,}", options.steps * options.training.updates(method, agents=2)]
             gain = found.get((team.name, method), "")
             rows.append([name, get_method(method).label, *cost, f"{ratio} [{low}, {high}]", gain])
             name = ""

@@ -16,7 +16,6 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.testbeds import BANDIT
-from common.training import updates_in_a_step
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from sharing_map.agents import NAMES, Place
@@ -71,7 +70,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     return {
         "table": _gains(found, options),
         "trends": _trends(found, results, options),
-        "updates": str(options.steps * updates_in_a_step(REFERENCE, options.training)),
+        "updates": str(options.steps * options.training.updates(REFERENCE, agents=1)),
         "sweep": sweep_section(["gap", "overlap", "distance", "method"], tried, options.tuning_seeds),
         **pictures,
         **sizes,

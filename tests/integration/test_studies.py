@@ -79,8 +79,8 @@ def test_impossible_settings_are_refused(study: str) -> None:
     ("study", "arguments", "message"),
     [
         ("heterogeneity", ("--methods", "gspo"), "at least 2 different ones"),
-        ("heterogeneity", ("--minibatches", "16"), "got 32 > 16 in a step of GSPO×2"),
-        ("ablations", ("--prompts-per-step", "3"), "got 4 > 3"),
+        ("heterogeneity", ("--minibatches", "16"), "each of the 32 updates in a step of GSPO×2"),
+        ("ablations", ("--prompts-per-step", "3"), "each of the 4 updates in a step of"),
         ("ablations", ("--pair", "6"), "pair must be some of 0 ... 5, got (6,)"),
         ("paper_comparison", ("--worlds",), "worlds must be at least one and different, got none"),
         ("environments", ("--methods", "gspo", "nonsense"), "unknown method 'nonsense'"),

@@ -48,7 +48,7 @@ def test_a_switch_is_printed_with_its_negation() -> None:
         ((), "at least 1 different ones, got none"),
         (("gspo", "gspo"), "different ones"),
         (("gspo", "nonsense"), "unknown method 'nonsense'"),
-        (("gspo_x2",), "got 18 > 16 in a step of GSPO×2"),
+        (("gspo_x2",), "each of the 18 updates in a step of GSPO×2"),
     ],
 )
 def test_methods_are_checked_before_training(methods: tuple[str, ...], message: str) -> None:

@@ -105,10 +105,11 @@ def test_networks_observe_the_place_the_symbol_before_and_the_question_where_it_
     assert not question[:3].any()
     assert question[3].tolist() == question[4].tolist() == [0, 1, 1, -1, -1, -1, -1, -1]
     jointly = LongAnswerFeatures(TASK, jointly=True)
-    assert torch.equal(
-        jointly(torch.tensor([64 + 1]), torch.zeros(1, 5, dtype=torch.int64))[0, 4, 7:],
-        TASK.features(torch.tensor(64 + 1)),
-    )
+    first, second = jointly(torch.tensor([64 + 1]), torch.zeros(1, 5, dtype=torch.int64))[0, 3:, 7:]
+    alone = TASK.features(torch.tensor(64 + 1)).tolist()
+    assert first.tolist() == [*alone, *[0] * 14]
+    assert second.tolist() == [*[0] * 14, *alone]
+    assert jointly.size == 7 + 28
 
 
 @pytest.mark.parametrize(

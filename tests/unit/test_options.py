@@ -31,12 +31,17 @@ def test_settings_are_flat_and_without_places() -> None:
     settings = options.settings()
     assert (settings["seeds"], settings["minibatches"], settings["alpha"]) == (4, 1, 1.0)
     assert not {"output_dir", "publish", "cache_dir", "training", "objective"} & set(settings)
-    assert replace(options, output_dir="here", cache_dir="there").settings() == settings
-    assert set(flat(options)) - set(settings) == {"output_dir", "publish", "cache_dir"}
+    assert replace(options, output_dir="here", cache_dir="there", workers=2).settings() == settings
+    assert set(flat(options)) - set(settings) == {"output_dir", "publish", "cache_dir", "workers"}
 
 
 @pytest.mark.parametrize(
-    ("wrong", "message"), [({"seeds": 1}, "seeds must be ≥ 2"), ({"steps": 0}, "steps must be ≥ 1")]
+    ("wrong", "message"),
+    [
+        ({"seeds": 1}, "seeds must be ≥ 2"),
+        ({"steps": 0}, "steps must be ≥ 1"),
+        ({"workers": 0}, "workers must be ≥ 1"),
+    ],
 )
 def test_impossible_numbers_are_refused(wrong: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):

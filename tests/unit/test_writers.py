@@ -39,32 +39,33 @@ def test_sampling_and_scoring_at_once_are_those_of_the_definition(cost: float) -
     torch.testing.assert_close(agent.token_log_probs(encoded, rows), expected, rtol=0, atol=1e-13)
 
 
-def test_a_writer_is_a_linear_network_on_joint_features() -> None:
-    """Both are trained for three steps from the same policy, with the same random numbers."""
+def test_a_writer_says_what_a_linear_network_on_joint_features_says() -> None:
     world = long_answer_world(SEEDS, TASK)
     features = LongAnswerFeatures(TASK, jointly=True)
-    linear = partial(NeuralAgent, network=Linear(features.size, 4), features=features, space=TASK.space)
-    networks = []
-    for agent in writers():
-        network = linear(agent.name, stream=RandomStream(SEEDS), optimizer=plain_ascent)
-        with torch.no_grad():
-            weight, bias = network.parameters["out.weight"], network.parameters["out.bias"]  # (S, A, F), (S, A)
-            weight.zero_(), bias.zero_()
-            weight[..., : TASK.period] = agent.parameters["style"].transpose(-1, -2)
-            # one weight matrix for both decisive tokens, so only the first decides here
-            weight[..., -TASK.skills * 7 :] = agent.parameters["skills"].flatten(-4, -3)[..., 0, :].transpose(-1, -2)
-        networks.append(network)
+    writer = writers()[0]
+    network = NeuralAgent(
+        "a", Linear(features.size, 4), features, TASK.space, RandomStream(SEEDS), plain_ascent, scale=0.0
+    )
+    with torch.no_grad():
+        weight = network.parameters["out.weight"]  # (S, A, F)
+        weight[..., : TASK.period] = writer.parameters["style"].transpose(-1, -2)
+        skills = writer.parameters["skills"].movedim(-2, -4).flatten(-4, -2)  # (S, decisive·skills·7, A)
+        weight[..., -skills.shape[-2] :] = skills.transpose(-1, -2)
     prompts = world.sample_prompts(3, RandomStream(SEEDS, 1))
-    ours, theirs = (one[0].generate(prompts, 4, RandomStream(SEEDS, 2)) for one in (writers(), networks))
-    assert torch.equal(ours.responses[..., :-1], theirs.responses[..., :-1])
+    ours, theirs = (one.generate(prompts, 4, RandomStream(SEEDS, 2)) for one in (writer, network))
+    assert torch.equal(ours.responses, theirs.responses)
+    encoded = writer.encode(prompts, [ours])
+    scores = (one.token_log_probs(encoded, encoded.rows()) for one in (writer, network))
+    torch.testing.assert_close(*scores, rtol=0, atol=1e-13)
 
 
 def test_success_is_the_share_of_right_answers() -> None:
     world = long_answer_world(SEEDS, TASK)
     agent = writers()[0]
     questions = TASK.held_out(3)
+    right = world.right_tokens(questions)
     prompts = questions.expand(len(SEEDS), -1)
-    exact = agent.success(world, questions, RandomStream(SEEDS))
+    exact = agent.success(questions, right, RandomStream(SEEDS))
     sampled = evaluate([agent], world, prompts, 4000, SEEDS)["a"].mean(-1)
     # 12,000 answers a seed, std at most 0.5/√12,000 = 0.0046; 5.4 stds, three seeds: false alarm < 1e-6
     assert abs(exact.numpy() - sampled).max() < 0.025
@@ -74,12 +75,13 @@ def test_with_a_style_cost_success_is_a_mean_over_sampled_style() -> None:
     world = long_answer_world(SEEDS, TASK)
     agent = writers(Beginning(style_cost=5.0))[0]
     questions = TASK.held_out(3)
+    right = world.right_tokens(questions)
     with torch.no_grad():
         agent.parameters["style"].mul_(-1)  # as far from the style before training as can be
-    estimated = agent.success(world, questions, RandomStream(SEEDS), answers=4000)
+    estimated = agent.success(questions, right, RandomStream(SEEDS), answers=4000)
     sampled = evaluate([agent], world, questions.expand(len(SEEDS), -1), 4000, SEEDS)["a"].mean(-1)
     assert abs(estimated.numpy() - sampled).max() < 0.035  # both sampled: √2 as wide
-    free = writers()[0].success(world, questions, RandomStream(SEEDS))
+    free = writers()[0].success(questions, right, RandomStream(SEEDS))
     assert bool((estimated < free - 0.05).all())
 
 
