@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,17 +49,34 @@ def curves(results: Results, arm: str, key: str) -> np.ndarray:
     return results[arm][CURVE + key]
 
 
-def against(options: Options, results: Results, reference: str) -> dict[str, Comparison]:
-    """Every other arm's mean accuracy of both agents minus the reference's, paired by seed."""
-    ends = {arm: final(results, arm).mean(0) for arm in options.arms}
-    return compare({arm: (ends[arm], ends[reference]) for arm in options.arms if arm != reference})
+def on_the_way(results: Results, arm: str) -> np.ndarray:
+    """Accuracy of the answers sampled in training, mean over agents and steps: (seeds,)."""
+    return np.mean([curves(results, arm, f"accuracy/{name}").mean(-1) for name in agents(results)], axis=0)
+
+
+def against(options: Options, reference: str, values: Callable[[str], np.ndarray]) -> dict[str, Comparison]:
+    """Every other arm minus the reference, paired by seed.
+
+    Args:
+        options: of the study.
+        reference: an arm.
+        values: of an arm, (seeds,).
+    """
+    others = [arm for arm in options.arms if arm != reference]
+    return compare({arm: (values(arm), values(reference)) for arm in others})
+
+
+def final_gains(options: Options, results: Results, reference: str) -> dict[str, Comparison]:
+    """:func:`against` of the mean accuracy of the agents after training."""
+    return against(options, reference, lambda arm: final(results, arm).mean(0))
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
-    """Every arm's accuracy, its gain over GSPO, and the mean importance ratios of HACPO and its like."""
+    """Every arm's accuracy after training and on the way, and its gain over GSPO."""
     numbers = {f"accuracy/{INITIAL}": float(start(results).mean())}
     numbers |= {f"accuracy/{arm}": float(final(results, arm).mean()) for arm in options.arms}
-    numbers |= {f"gain/{arm}": found.mean for arm, found in against(options, results, REFERENCE).items()}
+    numbers |= {f"on_the_way/{arm}": float(on_the_way(results, arm).mean()) for arm in options.arms}
+    numbers |= {f"gain/{arm}": found.mean for arm, found in final_gains(options, results, REFERENCE).items()}
     return numbers
 
 
@@ -72,23 +90,26 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "skills": skills_table(options, results),
         "rates": rates(options, results),
         "lengths": lengths(options, results),
+        "silent": f"{curves(results, REFERENCE, f'zero_variance_share/{agents(results)[0]}').mean():.0%}",
         "minutes": f"{minutes(options, results):.0f}",
     }
 
 
 def summary_table(options: Options, results: Results) -> str:
     """A line for each arm: cost, end, and its differences paired by seed."""
-    gains = against(options, results, REFERENCE)
-    over_double = against(options, results, DOUBLE) if DOUBLE in options.arms else {}
+    gains = final_gains(options, results, REFERENCE)
+    over_double = final_gains(options, results, DOUBLE) if DOUBLE in options.arms else {}
+    quicker = against(options, REFERENCE, partial(on_the_way, results))
     first = agents(results)[0]
-    rows: list[list[object]] = [["before training", "", "0", "0", f"{start(results).mean():.3f}", "", ""]]
+    rows: list[list[object]] = [["before training", "", "0", "0", f"{start(results).mean():.3f}", "", "", ""]]
     for arm in options.arms:
         rate = options.learning_rate * float(results[arm]["rate"])
         cost = [f"{curves(results, arm, f'{key}/{first}')[0, -1]:,.0f}" for key in ("updates", "rollouts")]
         mean, half = mean_interval(final(results, arm).mean(0))
         end = f"{mean:.3f} ± {half:.3f}"
-        rows.append([label(arm), f"{rate:.2g}", *cost, end, gains.get(arm, ""), over_double.get(arm, "")])
-    header = ["method", "learning rate", "updates", "rollouts", "accuracy", "− GSPO", "− GSPO×2"]
+        differences = [found.get(arm, "") for found in (gains, over_double, quicker)]
+        rows.append([label(arm), f"{rate:.2g}", *cost, end, *differences])
+    header = ["method", "learning rate", "updates", "rollouts", "accuracy", "− GSPO", "− GSPO×2", "on the way − GSPO"]
     return markdown_table(header, rows)
 
 
@@ -188,7 +209,7 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     """Gain over GSPO of every arm, and each agent's accuracy at start and end."""
     figure = new_figure(1.2 + 0.42 * len(options.arms))
     left, right = figure.subplots(1, 2, sharey=True)
-    gains = against(options, results, REFERENCE)
+    gains = final_gains(options, results, REFERENCE)
     places = {arm: -i for i, arm in enumerate(options.arms)}
     means, errors = means_and_errors(gains.values())
     for i, arm in enumerate(gains):

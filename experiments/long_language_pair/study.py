@@ -116,7 +116,12 @@ def cells(options: Options) -> dict[Hashable, Cell]:
     A run of one seed with one learning rate is what is kept, so that an interrupted study goes on within an arm.
     """
     initial = _cell(options, options.pair(REFERENCE, 0, 1.0), steps=0)
-    return {INITIAL: initial, **{arm: Cell(arm, partial(_tuned, options, arm)) for arm in options.arms}}
+    shared = {**options.settings(), "built": _built(options.agents)}
+    trained = {
+        arm: Cell(f"long_pair-{arm.replace('/', '-')}", partial(_tuned, options, arm), {**shared, "arms": arm})
+        for arm in options.arms
+    }
+    return {INITIAL: initial, **trained}
 
 
 def mean_accuracy(arrays: Arrays) -> np.ndarray:
@@ -138,11 +143,15 @@ def _tuned(options: Options, arm: str) -> dict[str, np.ndarray]:
 
 def _cell(options: Options, pair: PairOptions, steps: int) -> Cell:
     """One run; an interrupted one goes on from its latest checkpoint."""
-    built = {} if pair.agents else {name: one.fingerprint() for name, one in recipes(pair.size, pair.answers).items()}
-    settings = {**asdict(pair), "steps": steps, "built": built}
+    settings = {**asdict(pair), "steps": steps, "built": _built(pair.agents)}
     name = f"long_pair-{pair.method if steps else INITIAL}-{pair.seed}"
     folder = Cell(name, dict, settings).path(Path(options.cache_dir)).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), settings)
+
+
+def _built(agents: Sequence[str]) -> dict[str, str]:
+    """What the lab's own pair was made from, by name; nothing of other agents."""
+    return {} if agents else {name: one.fingerprint() for name, one in recipes("tiny", "long").items()}
 
 
 def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
