@@ -113,7 +113,7 @@ def test_skills_are_taught_to_one_agent_each_to_both_or_to_a_part() -> None:
 
 def test_agents_share_rules_and_differ_in_style_by_the_distance_asked_for() -> None:
     close, far = (style_log_probs(writers(Beginning(style_distance=d))) for d in (0.1, 1.0))
-    distances = [float(style_distance(*one.unbind(-3)).mean.mean()) for one in (close, far)]
+    distances = [float(torch.as_tensor(style_distance(*one.unbind(-3)).mean).mean()) for one in (close, far)]
     assert 0 < distances[0] < 0.05 < 0.3 < distances[1]
     same = style_log_probs(writers(Beginning(style_distance=0.0)))
     assert torch.equal(same[:, 0], same[:, 1])
