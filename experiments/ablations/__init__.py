@@ -7,4 +7,4 @@ The paper's Tables 2-4 and Figure 4 on the token chain: one pair of agents, HACP
 changes one thing. Then the clip and the exponential weight are exchanged on six pairs of two worlds.
 """
 
-MINUTES = 10
+MINUTES = 25

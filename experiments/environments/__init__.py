@@ -7,4 +7,4 @@ One agent acts in single moves, the other also in macro-moves of two and through
 that one of them played is cut into the other's tokens, as a text is by another tokenizer. All seeds advance together.
 """
 
-MINUTES = 9
+MINUTES = 15

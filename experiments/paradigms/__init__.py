@@ -8,4 +8,4 @@ distillation in one direction from the stronger agent (off-policy on its verifie
 as a team that is trained and deployed jointly, and with sharing (Naive, HACPO); and what each way costs in rollouts.
 """
 
-MINUTES = 3
+MINUTES = 8

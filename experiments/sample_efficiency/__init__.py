@@ -7,4 +7,4 @@ reach GSPO's final success, and each method at the end against GSPO×2, which ge
 of the study heterogeneity; what has been computed is used.
 """
 
-MINUTES = 5
+MINUTES = 20

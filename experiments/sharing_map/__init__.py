@@ -7,4 +7,4 @@ Two tabular agents on the contextual bandit train with GSPO, each alone, and wit
 a 3 × 3 × 3 grid of the three, each set by hand; all seeds of a point advance together.
 """
 
-MINUTES = 12
+MINUTES = 3
