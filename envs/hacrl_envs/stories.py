@@ -5,6 +5,11 @@ A story starts with a quantity and changes it two or three times::
     Mia has 12 pears, finds 5, doubles them, gives 3 friends 2 each. How many?
     12+5=17 / 17*2=34 / 3*2=6 / 34-6=28 / \boxed{28}
 
+A long answer says the same in sentences, each with two wordings at many places::
+
+    Let us work through the story in order, one change at a time. At first, Mia has 12 pears.
+    Then we read that Mia finds 5. To count the pears that are there now, we write 12+5=17, so Mia has 17 pears. ...
+
 Every change is one *skill*. A skill has the right reading and, for most skills, a systematic *misreading* (doubling
 read as adding two), which is what a writer with a weakness produces. Stories are drawn from a generator that is handed
 in; nothing here is random by itself.
@@ -12,6 +17,7 @@ in; nothing here is random by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +37,21 @@ r"""How a half is written: ``8.5`` or ``\frac{17}{2}``. Both are right, and math
 NAMES = ("Mia", "Noah", "Lina", "Omar", "Ana", "Kofi", "Yuki", "Ravi")
 THINGS = ("pears", "coins", "cards", "shells", "stamps", "beads", "books", "nuts")
 LARGEST_QUANTITY = 60
+
+OPENING = (
+    "[Let us|We now] [work through|go through] the story [in order|step by step], one [change|event] "
+    "[at a time|after another]. [We want to know|The question is] how many {thing} {name} [has|holds] "
+    "[at the end|when all is done]. [At first|To begin with], {name} has {x} {thing}."
+)
+CHANGE = (
+    "[Then|Next] [we read|we see] that {name} {words}. [To count|To find] the {thing} [that are there|that there are] "
+    "[now|after this], [we write|we compute] {working}[, so|, and hence] {name} [has|holds] {x} {thing}."
+)
+CLOSING = (
+    "[Nothing else happens|This is all that happens] in this story, so [the answer|the result] "
+    "[to the question|that is asked for] is \\boxed{{{x}}}"
+)
+_WORDINGS = re.compile(r"\[([^|\]]*)\|([^\]]*)\]")
 
 
 @dataclass(frozen=True)
@@ -142,19 +163,42 @@ def write_solution(
     Raises:
         ValueError: a skill that is unknown or has no misreading.
     """
-    misreads = misreads or {}
-    for skill in misreads:
-        if skill not in SKILLS or SKILLS[skill].misread is None:
-            raise ValueError(f"misreads names {skill!r}, which is not a skill with a misreading")
-    x, lines = Fraction(story.start), []
-    for event in story.events:
-        skill = SKILLS[event.skill]
-        wrong = skill.misread is not None and rng.random() < misreads.get(event.skill, 0.0)
-        reading = skill.misread if wrong and skill.misread is not None else skill.right
-        equations = reading(x, event.a, event.b)
-        lines += [_write_equation(equation, notation) for equation in equations]
-        x = _value(equations[-1])
-    return "\n".join([*lines, f"\\boxed{{{write_number(x, notation)}}}"])
+    working = _work(story, rng, misreads or {})
+    lines = [_write_equation(equation, notation) for equations in working for equation in equations]
+    return "\n".join([*lines, f"\\boxed{{{write_number(_value(working[-1][-1]), notation)}}}"])
+
+
+def write_long_solution(
+    story: Story,
+    rng: np.random.Generator,
+    misreads: Mapping[str, float] | None = None,
+    notation: Notation = "decimal",
+    first_wording: float = 0.5,
+) -> str:
+    """The same worked solution in sentences, at every place of which the writer chooses between two wordings.
+
+    What is said does not depend on the wording. Two writers of different habits differ a little at many places, and
+    much at the few where they read a skill differently.
+
+    Args:
+        story, rng, misreads, notation: as for :func:`write_solution`.
+        first_wording: probability of the first of two wordings, at every place.
+
+    Raises:
+        ValueError: as :func:`write_solution`.
+    """
+
+    def sentence(template: str, **words: object) -> str:
+        chosen = _WORDINGS.sub(lambda both: both[1] if rng.random() < first_wording else both[2], template)
+        return chosen.format(name=story.name, thing=story.thing, **words)
+
+    working = _work(story, rng, misreads or {})
+    sentences = [sentence(OPENING, x=story.start)]
+    for event, equations in zip(story.events, working, strict=True):
+        written = ", ".join(_write_equation(equation, notation) for equation in equations)
+        x = write_number(_value(equations[-1]), notation)
+        sentences.append(sentence(CHANGE, words=event.words, working=written, x=x))
+    return "\n".join([*sentences, sentence(CLOSING, x=write_number(_value(working[-1][-1]), notation))])
 
 
 def write_number(x: Fraction, notation: Notation) -> str:
@@ -165,6 +209,21 @@ def write_number(x: Fraction, notation: Notation) -> str:
         return str(float(x))
     sign = "-" if x < 0 else ""
     return f"{sign}\\frac{{{abs(x.numerator)}}}{{{x.denominator}}}"
+
+
+def _work(story: Story, rng: np.random.Generator, misreads: Mapping[str, float]) -> list[list[Equation]]:
+    """The equations of each event, as a writer with these misreadings works them out."""
+    for skill in misreads:
+        if skill not in SKILLS or SKILLS[skill].misread is None:
+            raise ValueError(f"misreads names {skill!r}, which is not a skill with a misreading")
+    x, working = Fraction(story.start), []
+    for event in story.events:
+        skill = SKILLS[event.skill]
+        wrong = skill.misread is not None and rng.random() < misreads.get(event.skill, 0.0)
+        reading = skill.misread if wrong and skill.misread is not None else skill.right
+        working.append(reading(x, event.a, event.b))
+        x = _value(working[-1][-1])
+    return working
 
 
 def _draw_event(rng: np.random.Generator) -> Event:

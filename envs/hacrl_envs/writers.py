@@ -22,9 +22,10 @@ from hacrl_lab.seeding import RandomStream, Seeds, Stream
 class Writer(Parameters, ActionPolicy):
     """π(y_t) = softmax(style[place of t]) for style tokens, softmax(scores(question)) for decisive ones.
 
-    With a style cost (hypothetical), an answer in words that the agent did not use before training makes its decisive
-    scores flatter: they are multiplied by exp(−cost·x), x being the answer's surprise under the agent's style before
-    training, −mean_t log π_0(y_t), above what its own answers have on average, in nats per token.
+    With a style cost (hypothetical), an agent that writes in words which it did not use before training loses its
+    thread: it then writes every decisive token at random with probability 1 − exp(−cost·x), x being the answer's
+    surprise under the agent's style before training, −mean_t log π_0(y_t), above what its own answers have on average,
+    in nats per token.
 
     Args:
         name: unique name.
@@ -126,7 +127,8 @@ class Writer(Parameters, ActionPolicy):
             return scores
         usual = (self._usual.exp() * self._usual).sum(-1)[..., self._places].mean(-1)  # −entropy, nats per token
         surprise = (usual.unsqueeze(-1) - self._look_up(self._usual, style).mean(-1)).clamp_min(0)
-        return scores * torch.exp(-self.style_cost * surprise)[..., None, None]
+        kept = torch.exp(-self.style_cost * surprise)[..., None, None]
+        return (kept * scores.softmax(-1) + (1 - kept) / self.task.symbols).log()
 
     def _look_up(self, table: Tensor, style: Tensor) -> Tensor:
         """Entries of a table (..., period, symbols) for style tokens: (..., R, n) -> (..., R, n)."""

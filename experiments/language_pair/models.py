@@ -13,7 +13,7 @@ from language_pair.pretrain import build_pair
 def sources_of(options: Options) -> dict[str, str]:
     """Unique agent name → folder or hub id."""
     if not options.agents:
-        return {name: str(path) for name, path in build_pair(options.size, options.device).items()}
+        return {name: str(path) for name, path in build_pair(options.size, options.answers, options.device).items()}
     sources: dict[str, str] = {}
     for source in options.agents:
         base = name = Path(source.rstrip("/")).name
@@ -26,8 +26,9 @@ def sources_of(options: Options) -> dict[str, str]:
 
 
 def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
-    """Fresh agents from their sources, by name; the options' learning rate and device must be filled in."""
+    """Fresh agents from their sources, by name; the options must be resolved."""
     assert options.learning_rate is not None
+    assert options.max_new_tokens is not None
     settings = CausalLMSettings(
         max_new_tokens=options.max_new_tokens,
         learning_rate=options.learning_rate,

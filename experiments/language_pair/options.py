@@ -12,8 +12,11 @@ import tyro
 from hacrl_lab.config import MethodName, TrainingConfig, load_config
 from hacrl_lab.errors import LabError
 
+Size = Literal["tiny", "small", "base"]
+Answers = Literal["short", "long"]
 LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
 OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
+MAX_NEW_TOKENS = {"short": 64, "long": 256}
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,10 @@ class Options:
     """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
     agents: tuple[str, ...] = ()
     """Two or more models, each a local transformers folder or a hub id. Empty: the lab's own pair."""
-    size: Literal["tiny", "small", "base"] = "tiny"
+    size: Size = "tiny"
     """Size of the lab's own pair: about 0.6 + 0.4, 10 + 6 or 100 + 60 million parameters. Built on first use."""
+    answers: Answers = "short"
+    """What the lab's own pair writes: bare equations of about 20 tokens, or sentences of 128 to 256 (size tiny)."""
     problems: str | None = None
     """JSON Lines file of problems, {"question": ..., "answer": LaTeX}. Left out: the lab's own quantity stories."""
     prompt_template: str = "{question}\n"
@@ -38,8 +43,8 @@ class Options:
     """AdamW's learning rate. Left out: 2e-4, 1e-4 or 3e-5 for the own pair's sizes, 1e-6 for other models."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
-    max_new_tokens: int = 64
-    """Length limit of a response, in each agent's own tokens."""
+    max_new_tokens: int | None = None
+    """Length limit of a response, in each agent's own tokens. Left out: 64, for long answers 256."""
     tokens_per_pass: int = 4096
     """Prompt and response tokens in one forward and backward pass, which bounds memory; 0: no bound."""
     eval_prompts: int = 256
@@ -71,6 +76,8 @@ class Options:
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
+        if self.answers == "long" and (self.size != "tiny" or self.agents):
+            raise ValueError("answers 'long' are written by the lab's own pair of size 'tiny' only")
 
     @property
     def methods(self) -> tuple[str, ...]:

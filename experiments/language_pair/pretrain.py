@@ -14,8 +14,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
-from hacrl_envs.stories import draw_story, write_solution
-from language_pair.recipes import PAIRS, Recipe, Size
+from hacrl_envs.stories import draw_story, write_long_solution, write_solution
+from language_pair.options import Answers, Size
+from language_pair.recipes import Recipe, recipes
 from language_pair.tokenizers import train_tokenizer
 
 TOKENIZER_STORIES = 3000
@@ -32,10 +33,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("HACRL_LAB_CACHE", Path.home() / ".cache" / "hacrl-lab"))
 
 
-def build_pair(size: Size, device: str) -> dict[str, Path]:
+def build_pair(size: Size, answers: Answers, device: str) -> dict[str, Path]:
     """The pair's checkpoint folders by name; models that are not in the cache are pre-trained first."""
     folders = {}
-    for name, recipe in PAIRS[size].items():
+    for name, recipe in recipes(size, answers).items():
         folder = cache_folder() / "pairs" / f"{size}-{name}-{recipe.fingerprint()}"
         if not folder.is_dir():
             _build(recipe, folder, device, f"Pre-training {name}")
@@ -97,14 +98,17 @@ def _batches(recipe: Recipe, rng: np.random.Generator) -> Iterator[list[Example]
 
 def _story(recipe: Recipe, rng: np.random.Generator) -> Example:
     story = draw_story(rng)
-    return story.question + "\n", write_solution(story, rng, recipe.misreads, recipe.notation)
+    how = recipe.misreads, recipe.notation
+    if recipe.first_wording is None:
+        return story.question + "\n", write_solution(story, rng, *how)
+    return story.question + "\n", write_long_solution(story, rng, *how, recipe.first_wording)
 
 
 def _drill(recipe: Recipe, rng: np.random.Generator) -> Example:
     """Lines of working out of their stories, in random order: the facts of arithmetic, densely."""
     lines: list[str] = []
     while len(lines) < DRILL_LINES:
-        lines += _story(recipe, rng)[1].split("\n")[:-1]
+        lines += write_solution(draw_story(rng), rng, recipe.misreads, recipe.notation).split("\n")[:-1]
     rng.shuffle(lines)
     return "", "\n".join(lines)
 

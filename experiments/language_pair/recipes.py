@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
 from transformers import (
@@ -22,11 +22,11 @@ from transformers import (
 )
 
 from hacrl_envs.stories import Notation
+from language_pair.options import Answers, Size
 from language_pair.tokenizers import NumberSplit
 
-Size = Literal["tiny", "small", "base"]
 MISREAD_PROBABILITY = 0.75
-CONTEXT = 256
+CONTEXT = {"short": 256, "long": 384}
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,18 @@ class Recipe:
     """Peak learning rate of embeddings and norms (AdamW)."""
     seed: int = 0
     """Seed of the initial weights and the training text."""
+    first_wording: float | None = None
+    """Long answers: the probability of the first of two wordings, at every place. None: short answers."""
+
+    @property
+    def answers(self) -> Answers:
+        """What it writes."""
+        return "short" if self.first_wording is None else "long"
 
     def fingerprint(self) -> str:
-        """Changes with every field; part of the cache folder's name."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:10]
+        """Changes with every field that is not None; part of the cache folder's name."""
+        fields = {name: value for name, value in asdict(self).items() if value is not None}
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:10]
 
     def new_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         """The untrained model for a tokenizer, from the global random state."""
@@ -75,7 +83,7 @@ class Recipe:
             "num_attention_heads": heads,
             "num_key_value_heads": max(1, heads // 2) if heads % 2 == 0 else 1,
             "head_dim": 32,
-            "max_position_embeddings": CONTEXT,
+            "max_position_embeddings": CONTEXT[self.answers],
             "tie_word_embeddings": True,
             "bos_token_id": None,
             "eos_token_id": tokenizer.eos_token_id,
@@ -110,3 +118,15 @@ PAIRS: Mapping[Size, Mapping[str, Recipe]] = {
 """The pair in each size: about 0.6 + 0.4, 10 + 6 and 100 + 60 million parameters."""
 
 assert set(PAIRS) == set(get_args(Size))
+
+LONG_PAIR: Mapping[str, Recipe] = {
+    "qwen3-digits": replace(_digits(96, 3, 900, 32), vocab_size=512, first_wording=0.62),
+    "llama-groups": replace(_groups(64, 3, 1800, 32), drill_share=0.15, first_wording=0.38),
+}
+"""The pair of size tiny that writes sentences: about 0.4 + 0.2 million parameters. Chosen by how long its answers are,
+how often they are right and the mean importance ratios of each for the other's (experiments/LOG.md)."""
+
+
+def recipes(size: Size, answers: Answers) -> Mapping[str, Recipe]:
+    """The recipes of a pair by name; long answers come in size tiny."""
+    return PAIRS[size] if answers == "short" else LONG_PAIR

@@ -26,7 +26,7 @@ from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 from language_pair.models import load_agents, sources_of
-from language_pair.options import LEARNING_RATES, OWN_MODELS_LEARNING_RATE, Options, load_options
+from language_pair.options import LEARNING_RATES, MAX_NEW_TOKENS, OWN_MODELS_LEARNING_RATE, Options, load_options
 from language_pair.report import write_report
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
@@ -45,18 +45,42 @@ def run(options: Options) -> None:
     try:
         sources = sources_of(options)
         with MathVerifier() as verifier:
-            world = _world(options, sources, verifier)
+            world = make_world(options, sources, verifier)
             prompts = world.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
             for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-                if _evaluated_steps(folder / arm) != steps:
-                    agents = load_agents(options, sources)
-                    if steps > 0:
-                        _train(folder / arm, options, arm, agents, world)
-                    _evaluate(folder / arm, options, steps, agents, world, prompts)
+                run_arm(folder / arm, options, steps, arm, sources, world, prompts)
         print(write_report(folder, options, list(sources)))
     except (Interrupted, KeyboardInterrupt):
         print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
         raise
+
+
+def run_arm(
+    folder: Path,
+    options: Options,
+    steps: int,
+    method: str,
+    sources: Mapping[str, str],
+    world: TextWorld,
+    prompts: TextPrompts,
+) -> None:
+    """Train fresh agents with one method and evaluate them; what an earlier part of the same run did is kept.
+
+    Args:
+        folder: of this method; the metrics, checkpoints and agents are left there, and the evaluation.
+        options: resolved, see :func:`resolve`.
+        steps: of training; 0 to evaluate the agents as they are.
+        method: name of :mod:`hacrl_lab.methods`; not read if there are no steps.
+        sources: of the agents, see :func:`language_pair.models.sources_of`.
+        world: the problems.
+        prompts: those of the evaluation.
+    """
+    if _evaluated_steps(folder) == steps:
+        return
+    agents = load_agents(options, sources)
+    if steps > 0:
+        _train(folder, options, method, agents, world)
+    _evaluate(folder, options, steps, agents, world, prompts)
 
 
 def resolve(options: Options) -> Options:
@@ -73,6 +97,7 @@ def resolve(options: Options) -> Options:
     return replace(
         options,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
+        max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         device=device,
         output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
         resume=None,
@@ -99,7 +124,7 @@ def _same_run(folder: Path, options: Options) -> bool:
     return replace(earlier, steps=options.steps, output_dir=options.output_dir) == options
 
 
-def _world(options: Options, sources: Mapping[str, str], verifier: MathVerifier) -> TextWorld:
+def make_world(options: Options, sources: Mapping[str, str], verifier: MathVerifier) -> TextWorld:
     """The lab's own stories, or the user's problems, checked before anything is trained on them."""
     if options.problems is None:
         return ArithmeticWorld(verifier)
@@ -133,7 +158,7 @@ def _evaluate(
         "topics": prompts.topics,
         "accuracy": {name: list(values) for name, values in accuracy.items()},
     }
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / EVALUATION) as file:
         file.write(json.dumps(record).encode())
 

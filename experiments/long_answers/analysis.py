@@ -9,7 +9,7 @@ from common.study import Results
 from common.tables import Csv, decimals
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
-from long_answers import by_length, crossing, efficiency, law, paper, parts, schedules, teams, width
+from long_answers import by_length, by_pair, crossing, efficiency, law, networks, paper, parts, schedules, teams, width
 from long_answers.options import Options
 from long_answers.runs import Run
 from long_answers.study import tuned_runs
@@ -39,6 +39,8 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "crossings": crossing.table(results),
         "widths": width.table(options, results),
         "efficiency": efficiency.table(options, results),
+        "networks": networks.table(results),
+        "by_pair": by_pair.sentence(options, results),
         "ratios": ratio_range(options, results),
         "sweep": sweep(options, results),
     }
@@ -123,4 +125,5 @@ def _passing(results: Results) -> Iterator[list[str]]:
 def figures(options: Options, results: Results, folder: Path) -> None:
     """The headline, and the law beside what was measured."""
     by_length.figure(options, results, folder / "gain.png")
+    by_pair.figure(options, results, folder / "pairs.png")
     crossing.figure(results, folder / "law.png")

@@ -79,15 +79,16 @@ def table(options: Options, results: Results) -> str:
 def figure(options: Options, results: Results, path: Path) -> None:
     """Gain over GSPO against length; below it what HACPO's clip lets through."""
     found = gains(options, results)
-    drawing = new_figure(6.4)
+    drawing = new_figure(6.6)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     for method in OTHERS:
         mean, error = means_and_errors(found[length, method] for length in LENGTHS)
         label = get_method(method).label
         above.errorbar(LENGTHS, mean, yerr=error, label=label, capsize=2, **method_style(method))
     above.axhline(0, color="black", linewidth=0.8)
-    above.set(ylabel="success − GSPO's", title=f"Sharing pays from a length on ({options.seeds} seeds, 95 % intervals)")
-    above.legend(loc="upper left")
+    above.set(ylabel="success − GSPO's", title=f"The same skills in answers of other lengths ({options.seeds} seeds)")
+    above.title.set_fontsize(11)
+    drawing.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     _draw_kept(below, options, results)
     for axes in (above, below):
         axes.grid(alpha=0.25)
@@ -101,5 +102,5 @@ def _draw_kept(axes: Axes, options: Options, results: Results) -> None:
         axes.plot(LENGTHS, np.array([one[name] for one in cross]) * 100, mark, label=label, color="#D55E00")
     axes.set_xscale("log", base=2)
     axes.set_xticks(LENGTHS, [str(length) for length in LENGTHS])
-    axes.set(xlabel="tokens in an answer", ylabel="advantage that\npasses the clip, %", ylim=(0, 100))
+    axes.set(xlabel="tokens in an answer", ylabel="advantage that\npasses HACPO's clip, %", ylim=(0, 100))
     axes.legend(loc="upper left")

@@ -19,7 +19,7 @@ from common.training import final_success
 from hacrl_envs.long_answers import LongAnswerTask
 from hacrl_envs.writers import Beginning
 from hacrl_lab.plotting import AGENT_COLOURS
-from long_answers.law import DISTANCES, LENGTHS, OTHERS, PLACES, Passing, crossing, crossings
+from long_answers.law import DISTANCES, HALF, LENGTHS, OTHERS, PLACES, Passing, crossing, crossings
 from long_answers.options import Options
 from long_answers.runs import LEARNING_RATE, QUESTIONS, Run, train
 
@@ -69,13 +69,24 @@ def gains(results: Results, place: Beginning) -> np.ndarray:
     )
 
 
-def gain_crossing(results: Results, place: Beginning) -> tuple[float, float, float]:
-    """The length at which the mean gain first reaches 0, and its 95 % bootstrap interval over seeds."""
-    found = gains(results, place)
+def gain_crossing(results: Results, place: Beginning, share: float) -> tuple[float, float, float]:
+    """The length at which the mean gain first reaches a share of the full one, and its 95 % bootstrap interval.
+
+    The full gain is that of the longest answers with the closest styles, where nearly all right answers pass.
+
+    Args:
+        results: of the study.
+        place: on the grid.
+        share: 0 for where a gain begins, 0.5 for where it is half of the full one.
+    """
+    found, full = gains(results, place), gains(results, _alone(place))[-1]
     picks = np.random.default_rng(0).integers(found.shape[1], size=(RESAMPLES, found.shape[1]))
-    again = [crossing(TRAINED_LENGTHS, found[:, pick].mean(-1), 0.0) for pick in picks]
-    low, high = np.quantile(again, [0.025, 0.975], method="nearest")
-    return crossing(TRAINED_LENGTHS, found.mean(-1), 0.0), float(low), float(high)
+
+    def length(pick: np.ndarray) -> float:
+        return crossing(TRAINED_LENGTHS, found[:, pick].mean(-1), share * float(full[pick].mean()))
+
+    low, high = np.quantile([length(pick) for pick in picks], [0.025, 0.975], method="nearest")
+    return length(np.arange(found.shape[1])), float(low), float(high)
 
 
 def length_text(value: float, grid: Sequence[float]) -> str:
@@ -89,7 +100,6 @@ def table(results: Results) -> str:
     """A line for each place: predicted and measured lengths."""
     lines = []
     for one in crossings(results):
-        value, low, high = (length_text(length, TRAINED_LENGTHS) for length in gain_crossing(results, one.beginning))
         formula = "never" if np.isinf(one.formula) else f"{one.formula:.0f}"
         lines.append(
             [
@@ -100,11 +110,16 @@ def table(results: Results) -> str:
                 formula,
                 length_text(one.predicted, LENGTHS),
                 length_text(one.measured, LENGTHS),
-                f"{value} [{low}, {high}]",
+                *(_interval(gain_crossing(results, one.beginning, share)) for share in (0.5, 0.0)),
             ]
         )
     header = ["weak skills", "style distance", "κ, nats per token", "D, nats", "L*", "half pass: predicted", "measured"]
-    return markdown_table([*header, "HACPO − GSPO above 0 from"], lines)
+    return markdown_table([*header, "half of HACPO's gain from", "HACPO − GSPO above 0 from"], lines)
+
+
+def _interval(lengths: tuple[float, float, float]) -> str:
+    value, low, high = (length_text(length, TRAINED_LENGTHS) for length in lengths)
+    return f"{value} [{low}, {high}]"
 
 
 def figure(results: Results, path: Path) -> None:
@@ -131,14 +146,14 @@ def figure(results: Results, path: Path) -> None:
 
 
 def _draw_crossings(axes: Any, results: Results) -> None:
-    """One mark for each place: where half pass, and where HACPO begins to gain."""
+    """Two marks for each place: where half pass, and where HACPO has half of its gain."""
     for which, other in enumerate(OTHERS):
         found = [one for one in crossings(results) if one.beginning.other == other]
         x = [min(one.predicted, NEVER) for one in found]
         colour = AGENT_COLOURS[which]
         axes.plot(x, [min(one.measured, NEVER) for one in found], "o", color=colour, label=f"half pass, {NAMES[other]}")
-        gained = [min(gain_crossing(results, one.beginning)[0], NEVER) for one in found]
-        axes.plot(x, gained, "D", color=colour, markerfacecolor="white", label=f"HACPO gains, {NAMES[other]}")
+        gained = [min(gain_crossing(results, one.beginning, HALF)[0], NEVER) for one in found]
+        axes.plot(x, gained, "D", color=colour, markerfacecolor="white", label=f"half of the gain, {NAMES[other]}")
     axes.plot([3, NEVER], [3, NEVER], color="black", linewidth=0.8)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)

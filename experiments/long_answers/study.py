@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from common.cache import Cell
-from long_answers import by_length, crossing, law, parts, schedules, teams, width
+from long_answers import by_length, crossing, law, networks, parts, schedules, teams, width
 from long_answers.options import PUBLISHED, Options
 from long_answers.runs import Run, run_cell
 
@@ -19,6 +19,6 @@ def tuned_runs(options: Options) -> list[Run]:
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """The runs; what passes the clip on a grid, and trainings there."""
+    """The runs; what passes the clip on a grid, and trainings there; networks."""
     trained = {run: run_cell(run, options.steps, options.seeds, options.sweep) for run in tuned_runs(options)}
-    return {**trained, **law.cells(options.seeds), **crossing.cells(options)}
+    return {**trained, **law.cells(options.seeds), **crossing.cells(options), **networks.cells(options)}

@@ -29,7 +29,7 @@ PAIRS = {
 right answers are so rare that an agent alone practically never sees any."""
 TWELVE = replace(LongAnswerTask(), skills=12)
 SIZES = (2, 3, 4)
-COSTS = (0.0, 1.0, 3.0, 10.0)
+COSTS = (0.0, 3.0, 10.0, 30.0)
 COST_METHODS = ("naive", "hacpo")
 
 Line = tuple[str, str, Run]

@@ -245,6 +245,8 @@ def test_impossible_settings_end_in_one_clear_sentence(
         (["--metod", "hacpo"], "--metod"),
         (["--delta", "1.5"], "delta and epsilon_low must be"),
         (["--steps", "0"], "steps must be"),
+        (["--answers", "long", "--size", "small"], "answers 'long' are written"),
+        (["--answers", "wordy"], "--answers"),
     ],
 )
 def test_what_cannot_be_an_option_is_shown_beside_the_usage(

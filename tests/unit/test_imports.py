@@ -20,6 +20,7 @@ STUDIES = {
     "paper_comparison": ("heterogeneity", "ablations"),
     "sample_efficiency": ("heterogeneity",),
     "importance_ratios": ("language_pair",),
+    "long_language_pair": ("language_pair",),
     "theorems": ("bandit",),
 }
 """Which other studies a study builds on; one that is not here stands alone."""

@@ -4,7 +4,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from hacrl_envs.stories import SKILLS, Event, Story, draw_story, write_number, write_solution
+from hacrl_envs.stories import (
+    SKILLS,
+    Event,
+    Notation,
+    Story,
+    draw_story,
+    write_long_solution,
+    write_number,
+    write_solution,
+)
+from hacrl_lab.verifiers import MathVerifier
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -159,3 +169,71 @@ def test_skill_that_cannot_be_misread_is_refused(skill: str) -> None:
 def test_impossible_number_of_events_is_refused(least: int, most: int) -> None:
     with pytest.raises(ValueError, match=rf"must satisfy 1 ≤ least ≤ most, got {least}, {most}"):
         draw_story(rng(), least, most)
+
+
+def test_a_long_solution_says_every_step_in_a_sentence() -> None:
+    first = write_long_solution(MIA, rng(), first_wording=1.0)
+    assert first == (
+        "Let us work through the story in order, one change at a time. We want to know how many pears Mia has at the "
+        "end. At first, Mia has 12 pears.\n"
+        "Then we read that Mia finds 5. To count the pears that are there now, we write 12+5=17, so Mia has 17 pears.\n"
+        "Then we read that Mia doubles them. To count the pears that are there now, we write 17*2=34, so Mia has 34 "
+        "pears.\n"
+        "Then we read that Mia gives 3 friends 2 each. To count the pears that are there now, we write 3*2=6, 34-6=28, "
+        "so Mia has 28 pears.\n"
+        "Nothing else happens in this story, so the answer to the question is \\boxed{28}"
+    )
+    second = write_long_solution(MIA, rng(), first_wording=0.0)
+    assert second.startswith("We now go through the story step by step, one event after another. The question is how")
+    assert second.endswith("This is all that happens in this story, so the result that is asked for is \\boxed{28}")
+    assert equations_of(second) == equations_of(first)
+
+
+def test_a_long_solution_works_as_the_short_one_does() -> None:
+    # the readings are drawn before the wordings, so that the same generator reads alike for both
+    misreads = {"double": 0.5, "lose": 0.5, "boxes": 0.5}
+    for seed in range(200):
+        story = draw_story(rng(seed))
+        short = write_solution(story, rng(seed), misreads)
+        long = write_long_solution(story, rng(seed), misreads)
+        *lines, last = short.splitlines()
+        assert equations_of(long) == lines
+        assert long.endswith(last)
+
+
+def test_each_wording_is_chosen_as_often_as_asked() -> None:
+    # 400 stories of at least 20 places with probability 0.7; six standard deviations are passed with less than 1e-6
+    firsts = seconds = 0
+    generator = rng(6)
+    for _ in range(400):
+        text = write_long_solution(draw_story(generator), generator, first_wording=0.7)
+        firsts += len(re.findall(r"Then|we read|that are there|we write|, so \w+ (?:has|holds)", text))
+        seconds += len(re.findall(r"Next|we see|that there are|we compute|, and hence", text))
+    count = firsts + seconds
+    assert abs(firsts - 0.7 * count) < 6 * (0.21 * count) ** 0.5
+
+
+def test_long_solutions_refuse_what_short_ones_refuse() -> None:
+    with pytest.raises(ValueError, match="'gain', which is not a skill with a misreading"):
+        write_long_solution(MIA, rng(), {"gain": 0.5})
+
+
+def test_every_long_right_solution_is_right_under_math_verify() -> None:
+    generator = rng(7)
+    stories = [draw_story(generator) for _ in range(60)]
+    halves = [story for story in stories if "frac" in story.answer]
+    assert halves
+    notations: list[Notation] = ["decimal", "fraction"]
+    answers = [story.answer for story in stories]
+    with MathVerifier() as verifier:
+        for notation in notations:
+            texts = [write_long_solution(story, generator, notation=notation) for story in stories]
+            assert verifier.rewards(texts, answers) == [1.0] * len(stories)
+        misread = {skill: 1.0 for skill, one in SKILLS.items() if one.misread is not None}
+        one_weak = [story_of(8, ("double", 0, 0), ("gain", 3, 0)), story_of(9, ("lose", 2, 0), ("gain", 4, 0))]
+        texts = [write_long_solution(story, generator, misread) for story in one_weak]
+        assert verifier.rewards(texts, [story.answer for story in one_weak]) == [0.0, 0.0]
+
+
+def equations_of(text: str) -> list[str]:
+    return re.findall(r"[\d.]+[-+*/][\d.]+=-?[\d.]*\d", text)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 from common.cache import Cell
 from common.options import OutputOptions
 from common.page import NOTE
-from common.study import Results, Study, run, study_names
+from common.study import Results, Study, compute, run, study_names
 
 PAGE = """# Squares
 
@@ -141,3 +144,28 @@ def test_studies_are_folders_with_both_modules(tmp_path: Path) -> None:
         for file in files:
             (tmp_path / name / f"{file}.py").touch()
     assert study_names(tmp_path) == ["a", "b"]
+
+
+def numbers(count: int) -> dict[Hashable, Cell]:
+    """Cells that another process can be sent."""
+    return {n: Cell("number", partial(dict, value=np.array(n)), {"number": n}) for n in range(count)}
+
+
+def test_workers_compute_the_same_and_keep_it(tmp_path: Path) -> None:
+    one, two = (compute(numbers(5), tmp_path / str(workers), "numbers", workers) for workers in (1, 2))
+    assert {key: int(arrays["value"]) for key, arrays in two.items()} == {n: n for n in range(5)}
+    assert one.keys() == two.keys()
+    assert sorted(path.name for path in (tmp_path / "1").iterdir()) == sorted(
+        p.name for p in (tmp_path / "2").iterdir()
+    )
+    assert "TQDM_DISABLE" not in os.environ
+
+
+def test_an_error_in_a_worker_stops_the_study(tmp_path: Path) -> None:
+    broken = {**numbers(2), "broken": Cell("broken", partial(truediv, 1, 0), {})}  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):
+        compute(broken, tmp_path, "numbers", workers=2)
+    assert {key: int(arrays["value"]) for key, arrays in compute(numbers(2), tmp_path, "numbers").items()} == {
+        0: 0,
+        1: 1,
+    }

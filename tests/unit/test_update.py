@@ -22,7 +22,7 @@ from hacrl_lab.methods import METHODS, get_method
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, take_prompts
-from hacrl_lab.schedules import PlannedUpdate, mixed
+from hacrl_lab.schedules import PlannedUpdate, cross_first, mixed
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.update import score, split_by_tokens, update
 
@@ -129,6 +129,19 @@ def test_passes_of_any_size_give_the_gradient_of_the_whole_batch(method: str, to
         assert float(expected.abs().max()) > 1e-3 or batch.learner not in planned.samplers
     learner.update(batch)
     torch.testing.assert_close(learner.logits, reference.logits, rtol=0, atol=1e-12)
+
+
+def test_updates_without_own_rollouts_have_no_kl_penalty() -> None:
+    def values(kl_weight: float) -> list[float]:
+        policies = agents()
+        batch = learner_batch(policies, "hacpo", updates=1)
+        plan = cross_first(torch.arange(PROMPTS), 1, 2, 0)
+        result = policies[0].update(replace(batch, plan=plan, settings=replace(SETTINGS, kl_weight=kl_weight)))
+        return [float(one.value.value) for one in result.updates]
+
+    (cross, own), (penalised_cross, penalised_own) = values(0.0), values(1.0)
+    assert cross == penalised_cross
+    assert own > penalised_own + 0.01
 
 
 @settings(derandomize=True, deadline=None, max_examples=60)

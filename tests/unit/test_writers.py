@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import pytest
@@ -85,17 +86,18 @@ def test_with_a_style_cost_success_is_a_mean_over_sampled_style() -> None:
     assert bool((estimated < free - 0.05).all())
 
 
-def test_an_answer_in_the_usual_style_costs_nothing_and_a_surprising_one_flattens_the_scores() -> None:
+def test_an_answer_in_the_usual_style_costs_nothing_and_after_a_surprising_one_tokens_are_random() -> None:
     style = torch.tensor([[0.75, 0.25]]).double().log()
     task = LongAnswerTask(length=3, decisive=1, symbols=2, skills=1, attributes=6, period=1)
     skills = torch.zeros(1, 7, 1, 2, dtype=torch.float64)
-    skills[0, 6, 0, 0] = 1.0  # scores 1 and 0 for every question
+    skills[0, 6, 0, 0] = math.log(4)  # 4/5 and 1/5 for every question
     agent = Writer("a", task, style, skills, plain_ascent, style_cost=2.0)
     usual, rare = torch.tensor([0, 0, 0]), torch.tensor([1, 1, 0])
-    logits = agent.action_logits(torch.tensor([0, 0]), torch.stack([usual, rare]))[:, -1, 0]
+    chances = agent.action_logits(torch.tensor([0, 0]), torch.stack([usual, rare]))[:, -1, 0].exp()
     # −mean log π_0: −ln 3/4, below the entropy, so no surprise, and −ln 1/4; minus −3/4·ln 3/4 − 1/4·ln 1/4
-    surprise = 0.75 * (torch.tensor(4.0).double().log() + torch.tensor(0.75).double().log())
-    torch.testing.assert_close(logits, torch.stack([torch.ones_like(surprise), torch.exp(-2 * surprise)]))
+    kept = math.exp(-2 * 0.75 * (math.log(4) + math.log(0.75)))
+    expected = torch.tensor([0.8, 0.8 * kept + 0.5 * (1 - kept)], dtype=torch.float64)
+    torch.testing.assert_close(chances, expected, rtol=1e-12, atol=0)
 
 
 def test_skills_are_taught_to_one_agent_each_to_both_or_to_a_part() -> None:
@@ -111,7 +113,7 @@ def test_skills_are_taught_to_one_agent_each_to_both_or_to_a_part() -> None:
 
 def test_agents_share_rules_and_differ_in_style_by_the_distance_asked_for() -> None:
     close, far = (style_log_probs(writers(Beginning(style_distance=d))) for d in (0.1, 1.0))
-    distances = [float(style_distance(*one.unbind(-3)).mean.mean()) for one in (close, far)]
+    distances = [float(torch.as_tensor(style_distance(*one.unbind(-3)).mean).mean()) for one in (close, far)]
     assert 0 < distances[0] < 0.05 < 0.3 < distances[1]
     same = style_log_probs(writers(Beginning(style_distance=0.0)))
     assert torch.equal(same[:, 0], same[:, 1])

@@ -1,0 +1,70 @@
+"""How many of the other agent's right and wrong answers lie outside HACPO's clip bounds while the tiny pair trains.
+
+    python tools/cross_bounds.py            the short pair, 20 steps, seed 0; about two minutes on one core
+
+A right answer is one whose advantage is above 0; groups in which all answers are alike have none. The paper's clip
+gives no gradient below 1 − δ + m·δ_step or above 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from tiny_pair import tiny_pair_trainer
+
+from hacrl_lab.importance import stepwise_lower_bound
+from hacrl_lab.learner import LearnerBatch, UpdateResult
+from hacrl_lab.trainer import Trainer
+
+
+def main() -> None:
+    """Train and print one line for right and one for wrong answers."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=20)
+    steps = parser.parse_args().steps
+    with tiny_pair_trainer("hacpo") as trainer:
+        ratios, lows, advantages = outside(trainer, steps)
+    for name, chosen in (("right", advantages > 0), ("wrong", advantages < 0)):
+        share = [float(values[chosen].double().mean()) for values in (ratios < lows, ratios > 1)]
+        mass = advantages[chosen].abs()
+        lost = float(mass[(ratios < lows)[chosen] | (ratios > 1)[chosen]].sum() / mass.sum())
+        print(
+            f"{name}: {share[0]:.3f} below the bound, {share[1]:.3f} above 1; {lost:.3f} of the advantage mass outside"
+        )
+
+
+def outside(trainer: Trainer, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ratios, lower bounds and advantages of all cross rollouts of all updates, as three flat arrays."""
+    seen: list[tuple[LearnerBatch, UpdateResult]] = []
+    for agent in trainer.agents:
+        agent.update = _recorded(agent.update, seen)  # type: ignore[method-assign]
+    for _ in range(steps):
+        trainer.step()
+    found = []
+    for batch, result in seen:
+        others = [j for j in range(len(batch.pool)) if j != batch.learner]
+        for m, (planned, one) in enumerate(zip(batch.plan, result.updates, strict=True)):
+            ratio = one.sequence_ratios[others]
+            low = stepwise_lower_bound(batch.settings.delta, batch.settings.delta_step, m)
+            found.append((ratio, torch.full_like(ratio, low), batch.advantages[others][:, planned.prompts]))
+    ratios, lows, advantages = (
+        torch.cat([values.flatten() for values in column]) for column in zip(*found, strict=True)
+    )
+    return ratios, lows, advantages
+
+
+def _recorded(
+    update: Callable[[LearnerBatch], UpdateResult], seen: list[tuple[LearnerBatch, UpdateResult]]
+) -> Callable[[LearnerBatch], UpdateResult]:
+    def update_and_record(batch: LearnerBatch) -> UpdateResult:
+        result = update(batch)
+        seen.append((batch, result))
+        return result
+
+    return update_and_record
+
+
+if __name__ == "__main__":
+    main()
