@@ -17,10 +17,9 @@ from theorems.alternatives import (
     ALTERNATIVES,
     FIRST,
     WORLDS,
-    adam_table,
     alternatives_table,
     gain,
-    longer_step,
+    sweep_table,
 )
 from theorems.finding import findings_table
 from theorems.gradients import align
@@ -37,7 +36,7 @@ def score(options: Options, results: Results) -> dict[str, float]:
     errors = {f"error/{name}": value(results, name).max_error for name in FINDINGS}
     aligned = {f"aligned/{name}": float(1 - one.misaligned.mean()) for name, one in value(results, "map").items()}
     gains = {
-        f"gain/{world}/{method}": float(gain(results, (world, method), world).mean())
+        f"gain/{world}/{method}": float(gain(results, (world, method)).mean())
         for world in WORLDS
         for method in ALTERNATIVES
     }
@@ -60,13 +59,12 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "near_clipped": f"{clipped.cosine[1, -1]:.2f}",
         "near_capped": f"{capped.cosine[1, -1]:.2f}",
         "time_ratio": f"{float(results['time']['ratio']):.2f}",
-        "longer_step": f"{longer_step(world):.3f}",
         "findings_table": findings_table([value(results, name) for name in FINDINGS]),
         "bandit_setting": f"{options.seeds} seeds, {options.steps} steps, {world.training.prompts_per_step} prompts × "
-        f"{world.training.group_size} answers a step, learning rate {world.learning_rate:g}; exact success "
+        f"{world.training.group_size} answers a step; exact success "
         "probability, 95 % t intervals",
         "alternatives_table": alternatives_table(results, options.steps),
-        "adam_table": adam_table(results),
+        "sweep": sweep_table(results, options.tuning_seeds),
         "responses": f"{last.responses:,}",
         "length": str(last.length),
         "seconds": f"{last.seconds:.1f}",
@@ -98,7 +96,6 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     windows.plot_windows(folder / "windows.png")
     cost.plot_costs(value(results, "cost"), problems, folder / "cost.png")
     training_figures.plot_gains(results, options.seeds, folder / "alternatives.png")
-    training_figures.plot_learning_rates(results, options.sweep_seeds, folder / "learning_rates.png")
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:

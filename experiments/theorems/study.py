@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
+
+import tyro
 
 from common.cache import Cell
 from common.options import OutputOptions
+from common.tuning import Sweep
 from theorems import alignment_map, baselines, cost, gradients, ratios
 from theorems.alternatives import time_cell, training_cells
 from theorems.finding import Finding
@@ -29,8 +33,6 @@ FINDINGS: dict[str, Callable[[int], Finding]] = {
         ratios.concentration,
     )
 }
-LONGEST_TIMED = 20
-"""Steps of the runs that are timed, at most."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,18 @@ class Options(OutputOptions):
     """Random problems for each setting."""
     seeds: int = 256
     """Bandits on which the alternatives are trained."""
-    sweep_seeds: int = 64
-    """Bandits for each learning rate of the sweep, and for the runs with Adam."""
-    steps: int = 60
+    steps: int = 10
     """Training steps on the bandits."""
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, tuning_share=0.25))
+
+    @property
+    def tuning_seeds(self) -> int:
+        """On how many seeds learning rates are chosen."""
+        return len(self.sweep.seeds(self.seeds))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("problems", 2), ("seeds", 2), ("sweep_seeds", 2), ("steps", 1)):
+        for name, least in (("problems", 2), ("seeds", 2), ("steps", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
 
@@ -71,8 +77,8 @@ def cells(options: Options) -> dict[Hashable, Cell]:
     found: dict[Hashable, Cell] = {
         name: Cell(name, partial(_kept_as_it_is, measure, problems)) for name, measure in enumerated.items()
     }
-    found |= training_cells(options.seeds, options.sweep_seeds, options.steps)
-    found["time"] = time_cell(options.seeds, min(options.steps, LONGEST_TIMED))
+    found |= training_cells(options.seeds, options.steps, options.sweep)
+    found["time"] = time_cell(options.seeds, options.steps)
     return found
 
 
