@@ -8,4 +8,4 @@ small worlds, many seeds. What can be compared is the sign of a difference. The 
 heterogeneity and ablations; what has been computed is used, and without it FrozenLake takes one and a half hours.
 """
 
-MINUTES = 40
+MINUTES = 130
