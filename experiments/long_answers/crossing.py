@@ -96,7 +96,7 @@ def length_text(value: float, grid: Sequence[float]) -> str:
     return f"≤ {grid[0]}" if value <= grid[0] else f"{value:.0f}"
 
 
-def table(results: Results) -> str:
+def table(options: Options, results: Results) -> str:
     """A line for each place: predicted and measured lengths."""
     lines = []
     for one in crossings(results):
