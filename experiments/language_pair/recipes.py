@@ -123,8 +123,8 @@ LONG_PAIR: Mapping[str, Recipe] = {
     "qwen3-digits": replace(_digits(96, 3, 900, 32), vocab_size=512, first_wording=0.62),
     "llama-groups": replace(_groups(64, 3, 1800, 32), drill_share=0.15, first_wording=0.38),
 }
-"""The pair of size tiny that writes sentences: about 0.4 + 0.2 million parameters. Chosen by how long its answers are, how
-often they are right and the mean importance ratios of each for the other's (experiments/LOG.md)."""
+"""The pair of size tiny that writes sentences: about 0.4 + 0.2 million parameters. Chosen by how long its answers are,
+how often they are right and the mean importance ratios of each for the other's (experiments/LOG.md)."""
 
 
 def recipes(size: Size, answers: Answers) -> Mapping[str, Recipe]:
