@@ -13,15 +13,7 @@ from hacrl_lab.theory.gradients import CrossWeight
 from hacrl_lab.theory.problems import opposed_coins
 from theorems import alignment_map, cost, training_figures, windows
 from theorems.alignment_map import CLIPS, CORRELATIONS
-from theorems.alternatives import (
-    ALTERNATIVES,
-    FIRST,
-    WORLDS,
-    adam_table,
-    alternatives_table,
-    gain,
-    longer_step,
-)
+from theorems.alternatives import ALTERNATIVES, FIRST, WORLDS, alternatives_table, gain, rates_section, trained
 from theorems.finding import findings_table
 from theorems.gradients import align
 from theorems.study import FINDINGS, Options
@@ -37,7 +29,7 @@ def score(options: Options, results: Results) -> dict[str, float]:
     errors = {f"error/{name}": value(results, name).max_error for name in FINDINGS}
     aligned = {f"aligned/{name}": float(1 - one.misaligned.mean()) for name, one in value(results, "map").items()}
     gains = {
-        f"gain/{world}/{method}": float(gain(results, (world, method), world).mean())
+        f"gain/{world}/{method}": float(gain(results, (world, method)).mean())
         for world in WORLDS
         for method in ALTERNATIVES
     }
@@ -48,7 +40,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     """Every number on the page."""
     free, clipped, capped = (value(results, "map")[name] for name in CLIPS)
     distant = [index for index, rho in enumerate(CORRELATIONS) if rho <= 0.5]
-    world, last = WORLDS[FIRST], value(results, "cost")[-1]
+    world, last = trained(options, FIRST), value(results, "cost")[-1]
     return {
         "coins": "\n".join("    " + line for line in counterexample().splitlines()),
         "prompt_bias": f"{value(results, 'theorem_4_1').violations[0].mean:.2f}",
@@ -60,13 +52,12 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "near_clipped": f"{clipped.cosine[1, -1]:.2f}",
         "near_capped": f"{capped.cosine[1, -1]:.2f}",
         "time_ratio": f"{float(results['time']['ratio']):.2f}",
-        "longer_step": f"{longer_step(world):.3f}",
         "findings_table": findings_table([value(results, name) for name in FINDINGS]),
         "bandit_setting": f"{options.seeds} seeds, {options.steps} steps, {world.training.prompts_per_step} prompts × "
-        f"{world.training.group_size} answers a step, learning rate {world.learning_rate:g}; exact success "
-        "probability, 95 % t intervals",
-        "alternatives_table": alternatives_table(results, options.steps),
-        "adam_table": adam_table(results),
+        f"{world.training.group_size} answers a step, {world.contexts} contexts with one right response each",
+        "bandit_rate": f"{world.learning_rate:g}",
+        "alternatives_table": alternatives_table(results, options),
+        "sweep": rates_section(results, options.tuning_seeds),
         "responses": f"{last.responses:,}",
         "length": str(last.length),
         "seconds": f"{last.seconds:.1f}",
@@ -98,7 +89,6 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     windows.plot_windows(folder / "windows.png")
     cost.plot_costs(value(results, "cost"), problems, folder / "cost.png")
     training_figures.plot_gains(results, options.seeds, folder / "alternatives.png")
-    training_figures.plot_learning_rates(results, options.sweep_seeds, folder / "learning_rates.png")
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:
