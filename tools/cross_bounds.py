@@ -1,6 +1,7 @@
 """How many of the other agent's right and wrong answers lie outside HACPO's clip bounds while the tiny pair trains.
 
-    python tools/cross_bounds.py            the short pair, 20 steps, seed 0; about two minutes on one core
+    python tools/cross_bounds.py                    20 steps with seed 0, two minutes on one core
+    python tools/cross_bounds.py --answers long --prompts-per-step 16 --steps 16
 
 A right answer is one whose advantage is above 0; groups in which all answers are alike have none. The paper's clip
 gives no gradient below 1 − δ + m·δ_step or above 1.
@@ -14,6 +15,7 @@ from collections.abc import Callable
 import torch
 from tiny_pair import tiny_pair_trainer
 
+from hacrl_lab.config import TrainingConfig
 from hacrl_lab.importance import stepwise_lower_bound
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.trainer import Trainer
@@ -23,13 +25,16 @@ def main() -> None:
     """Train and print one line for right and one for wrong answers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=20)
-    steps = parser.parse_args().steps
-    with tiny_pair_trainer("hacpo") as trainer:
-        ratios, lows, advantages = outside(trainer, steps)
-    for name, chosen in (("right", advantages > 0), ("wrong", advantages < 0)):
-        share = [float(values[chosen].double().mean()) for values in (ratios < lows, ratios > 1)]
-        mass = advantages[chosen].abs()
-        lost = float(mass[(ratios < lows)[chosen] | (ratios > 1)[chosen]].sum() / mass.sum())
+    parser.add_argument("--prompts-per-step", type=int, default=32)
+    parser.add_argument("--answers", choices=("short", "long"), default="short")
+    chosen = parser.parse_args()
+    training = TrainingConfig(prompts_per_step=chosen.prompts_per_step)
+    with tiny_pair_trainer("hacpo", training, answers=chosen.answers) as trainer:
+        ratios, lows, advantages = outside(trainer, chosen.steps)
+    for name, kind in (("right", advantages > 0), ("wrong", advantages < 0)):
+        share = [float(values[kind].double().mean()) for values in (ratios < lows, ratios > 1)]
+        mass = advantages[kind].abs()
+        lost = float(mass[(ratios < lows)[kind] | (ratios > 1)[kind]].sum() / mass.sum())
         print(
             f"{name}: {share[0]:.3f} below the bound, {share[1]:.3f} above 1; {lost:.3f} of the advantage mass outside"
         )

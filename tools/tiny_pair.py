@@ -18,13 +18,16 @@ from hacrl_lab.config import TrainingConfig  # noqa: E402
 from hacrl_lab.trainer import Trainer  # noqa: E402
 from hacrl_lab.verifiers import MathVerifier  # noqa: E402
 from language_pair.models import load_agents, sources_of  # noqa: E402
-from language_pair.options import Options  # noqa: E402
+from language_pair.options import Answers, Options  # noqa: E402
 from language_pair.run import resolve  # noqa: E402
 
 
 @contextmanager
 def tiny_pair_trainer(
-    method: str = "hacpo", training: TrainingConfig | None = None, tokens_per_pass: int | None = None
+    method: str = "hacpo",
+    training: TrainingConfig | None = None,
+    tokens_per_pass: int | None = None,
+    answers: Answers = "short",
 ) -> Iterator[Trainer]:
     """A trainer of the tiny pair, fresh from its pre-training, on quantity stories.
 
@@ -32,9 +35,10 @@ def tiny_pair_trainer(
         method: name.
         training: its settings; the main job's by default.
         tokens_per_pass: tokens in a forward and backward pass; the main job's by default.
+        answers: what the pair writes.
     """
     transformers.utils.logging.disable_progress_bar()
-    options = Options()
+    options = Options(answers=answers)
     options = resolve(
         replace(
             options,

@@ -15,6 +15,7 @@ from hacrl_lab.errors import LabError
 Size = Literal["tiny", "small", "base"]
 Answers = Literal["short", "long"]
 LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
+LONG_LEARNING_RATE = 3e-4
 OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
 MAX_NEW_TOKENS = {"short": 64, "long": 256}
 
@@ -40,7 +41,8 @@ class Options:
     """Training steps for each method."""
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=32)
     learning_rate: float | None = None
-    """AdamW's learning rate. Left out: 2e-4, 1e-4 or 3e-5 for the own pair's sizes, 1e-6 for other models."""
+    """AdamW's learning rate. Left out: 2e-4, 1e-4 or 3e-5 for the own pair's sizes, 3e-4 for its long answers, 1e-6 for
+    other models."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     max_new_tokens: int | None = None

@@ -26,7 +26,7 @@ from language_pair.options import Answers, Size
 from language_pair.tokenizers import NumberSplit
 
 MISREAD_PROBABILITY = 0.75
-CONTEXT = {"short": 256, "long": 384}
+CONTEXT = {"short": 256, "long": 2048}  # others' long answers may take more of one's own tokens
 
 
 @dataclass(frozen=True)

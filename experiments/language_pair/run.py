@@ -26,7 +26,14 @@ from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 from language_pair.models import load_agents, sources_of
-from language_pair.options import LEARNING_RATES, MAX_NEW_TOKENS, OWN_MODELS_LEARNING_RATE, Options, load_options
+from language_pair.options import (
+    LEARNING_RATES,
+    LONG_LEARNING_RATE,
+    MAX_NEW_TOKENS,
+    OWN_MODELS_LEARNING_RATE,
+    Options,
+    load_options,
+)
 from language_pair.report import write_report
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
@@ -87,7 +94,8 @@ def resolve(options: Options) -> Options:
     """Fill in what depends on other settings or on the machine."""
     if len(options.agents) == 1:
         raise LabError("--agents takes two or more models; one alone has nobody to share with")
-    rate = OWN_MODELS_LEARNING_RATE if options.agents else LEARNING_RATES[options.size]
+    own_rate = LONG_LEARNING_RATE if options.answers == "long" else LEARNING_RATES[options.size]
+    rate = OWN_MODELS_LEARNING_RATE if options.agents else own_rate
     gpu = "cuda" if torch.cuda.is_available() else "cpu"
     device = gpu if options.device == "auto" else options.device
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from common.study import Results
@@ -10,7 +10,7 @@ from common.tables import Csv, decimals
 from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 from long_answers import by_length, by_pair, crossing, efficiency, law, networks, paper, parts, schedules, teams, width
-from long_answers.options import Options
+from long_answers.options import Options, Part
 from long_answers.runs import Run
 from long_answers.study import tuned_runs
 
@@ -27,29 +27,41 @@ def score(options: Options, results: Results) -> dict[str, float]:
 
 def tables(options: Options, results: Results) -> dict[str, str]:
     """The placeholders of the page."""
-    return {
-        "lengths": by_length.table(options, results),
-        "schedules": schedules.table(options, results),
-        "order": schedules.order_table(options, results),
-        "paper": paper.table(options, results),
-        "parts": parts.table(options, results),
-        "pairs": teams.table("skills of the pair", teams.pair_lines(options), results),
-        "sizes": teams.table("team", teams.size_lines(options), results),
-        "costs": teams.table("style cost, own clip", teams.cost_lines(options), results),
-        "crossings": crossing.table(results),
-        "widths": width.table(options, results),
-        "efficiency": efficiency.table(options, results),
-        "networks": networks.table(results),
-        "by_pair": by_pair.sentence(options, results),
-        "ratios": ratio_range(options, results),
-        "sweep": sweep(options, results),
+    made = {
+        name: table(options, results) if part in options.parts else LEFT_OUT
+        for part, its_tables in TABLES.items()
+        for name, table in its_tables.items()
     }
+    return {**made, "sweep": sweep(options, results)}
 
 
 def ratio_range(options: Options, results: Results) -> str:
     """Mean, smallest and largest mean cross ratio of a step, in a HACPO run at the longest length."""
     series = results[by_length.run_at(options, by_length.LENGTHS[-1], "hacpo")]["ratio"].mean((1, 2))
     return f"{series.mean():.3f} ({series.min():.3f} to {series.max():.3f})"
+
+
+LAW = "law.png"
+LEFT_OUT = "*Left out of this run.*"
+TABLES: Mapping[Part, Mapping[str, Callable[[Options, Results], str]]] = {
+    "lengths": {
+        "lengths": by_length.table,
+        "by_pair": by_pair.sentence,
+        "efficiency": efficiency.table,
+        "ratios": ratio_range,
+    },
+    "law": {
+        "law_figure": lambda options, results: f"![shares that pass, predicted and measured; crossing lengths]({LAW})",
+        "crossings": crossing.table,
+    },
+    "widths": {"widths": width.table},
+    "schedules": {"schedules": schedules.table, "order": schedules.order_table},
+    "ablations": {"ablations": parts.table},
+    "paper": {"paper": paper.table},
+    "teams": {"pairs": teams.pair_table, "sizes": teams.size_table, "costs": teams.cost_table},
+    "networks": {"networks": networks.table},
+}
+"""Placeholders of the page by part."""
 
 
 def _named(run: Run) -> list[str]:
@@ -80,12 +92,16 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
     """Success by run, agent and seed; success by step of the headline; what passes on the grid."""
     header = [*SETTING, "learning rate", "agent", "seed", "initial", "final", "ratio", "kept right", "kept wrong"]
     curves = ["tokens", "method", "step", *(f"seed {seed}" for seed in range(options.seeds))]
-    passing = ["style_distance", "other", "tokens", "kappa", "deficit", "predicted", "measured", "hacpo_minus_gspo"]
-    return {
+    found: dict[str, Csv] = {
         "long_answers.csv": (header, _by_seed(options, results)),
         "curves.csv": (curves, _curves(options, results)),
-        "passing.csv": (passing, _passing(results)),
     }
+    if "law" in options.parts:
+        found["passing.csv"] = (PASSING, _passing(results))
+    return found
+
+
+PASSING = ("style_distance", "other", "tokens", "kappa", "deficit", "predicted", "measured", "hacpo_minus_gspo")
 
 
 def _by_seed(options: Options, results: Results) -> Iterator[list[str]]:
@@ -123,7 +139,8 @@ def _passing(results: Results) -> Iterator[list[str]]:
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:
-    """The headline, and the law beside what was measured."""
+    """The headline, agents against their partners' styles, and the law beside what was measured."""
     by_length.figure(options, results, folder / "gain.png")
     by_pair.figure(options, results, folder / "pairs.png")
-    crossing.figure(results, folder / "law.png")
+    if "law" in options.parts:
+        crossing.figure(results, folder / LAW)

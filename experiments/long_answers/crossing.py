@@ -96,7 +96,7 @@ def length_text(value: float, grid: Sequence[float]) -> str:
     return f"≤ {grid[0]}" if value <= grid[0] else f"{value:.0f}"
 
 
-def table(results: Results) -> str:
+def table(options: Options, results: Results) -> str:
     """A line for each place: predicted and measured lengths."""
     lines = []
     for one in crossings(results):
@@ -126,18 +126,16 @@ def figure(results: Results, path: Path) -> None:
     """Left: measured shares on the law's curves. Right: measured crossing lengths against predicted ones."""
     drawing = new_figure(4.6)
     left, right = drawing.subplots(1, 2)
-    for which, distance in enumerate(sorted({place.style_distance for place in PLACES})):
-        place = Beginning(style_distance=distance, other=OTHERS[0])
-        arrays = results[Passing(place)]
-        left.plot(
-            LENGTHS, 100 * arrays["predicted"].mean(-1), color=AGENT_COLOURS[which], label=f"distance {distance:g}"
-        )
-        left.plot(LENGTHS, 100 * arrays["measured"].mean(-1), "o", color=AGENT_COLOURS[which])
-    left.set(
-        xlabel="tokens in an answer", ylabel="right answers that pass, %", ylim=(0, 100), title="Share that passes"
-    )
+    for which, distance in enumerate(DISTANCES):
+        arrays = results[Passing(Beginning(style_distance=distance, other=OTHERS[0]))]
+        law, sampled = (100 * arrays[name].mean(-1) for name in ("predicted", "measured"))
+        left.plot(LENGTHS, law, color=AGENT_COLOURS[which])
+        left.plot(LENGTHS, sampled, "o", color=AGENT_COLOURS[which])
+        left.annotate(f"{distance:g}", (24, law[LENGTHS.index(24)]), xytext=(-8, 6), textcoords="offset points")
+    left.set(xlabel="tokens in an answer", ylabel="right answers that pass, %", ylim=(0, 108))
+    left.set_title("Law (lines) and measurement (dots)\nfor four style distances")
     left.set_xscale("log", base=2)
-    left.legend(loc="upper left")
+    left.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
     _draw_crossings(right, results)
     for axes in (left, right):
         axes.title.set_fontsize(11)
@@ -160,5 +158,9 @@ def _draw_crossings(axes: Any, results: Results) -> None:
     ticks = [4, 16, 64, 256, NEVER]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ticks, [*(str(tick) for tick in ticks[:-1]), "none"])
-    axes.set(xlabel="predicted length at which half pass", ylabel="measured length", title="Crossing lengths")
+    axes.set(
+        xlabel="predicted length at which half pass",
+        ylabel="measured length",
+        title="Lengths at which half is reached\nfor three kinds of weak skills",
+    )
     axes.legend(fontsize=8, loc="upper left")

@@ -151,7 +151,7 @@ def differences(results: Results) -> dict[tuple[str, int, str], Comparison]:
     return compare({key: (values, final[*key[:2], "gspo"]) for key, values in final.items() if key[2] != "gspo"})
 
 
-def table(results: Results) -> str:
+def table(options: Options, results: Results) -> str:
     """A line for each network and length."""
     found = differences(results)
     lines = []

@@ -76,7 +76,7 @@ def gains(lines: Sequence[Line], results: Results) -> dict[tuple[str, str], Comp
     return compare({key: (values, final[key[0], "gspo"]) for key, values in final.items() if key[1] != "gspo"})
 
 
-def table(what: str, lines: Sequence[Line], results: Results) -> str:
+def _table(what: str, lines: Sequence[Line], results: Results) -> str:
     """A line for each row, a column for each method.
 
     Args:
@@ -93,3 +93,18 @@ def table(what: str, lines: Sequence[Line], results: Results) -> str:
             rows.append([name, by_agent(curve[0]), by_agent(curve[-1]), *(found[name, other] for other in methods)])
     header = [what, "before, by agent", "GSPO, by agent"]
     return markdown_table([*header, *(f"{get_method(method).label} − GSPO" for method in methods)], rows)
+
+
+def pair_table(options: Options, results: Results) -> str:
+    """By what the two agents know."""
+    return _table("skills of the pair", pair_lines(options), results)
+
+
+def size_table(options: Options, results: Results) -> str:
+    """By how many they are."""
+    return _table("team", size_lines(options), results)
+
+
+def cost_table(options: Options, results: Results) -> str:
+    """By what a foreign style costs them."""
+    return _table("style cost, own clip", cost_lines(options), results)

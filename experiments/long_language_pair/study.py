@@ -20,6 +20,7 @@ from common.cache import Cell, computed
 from common.options import ComparisonOptions
 from common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
@@ -172,7 +173,10 @@ def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
     with MathVerifier() as verifier:
         world = make_world(resolved, sources, verifier)
         prompts = world.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
-        run_arm(folder, resolved, steps, pair.method, sources, world, prompts)
+        try:
+            run_arm(folder, resolved, steps, pair.method, sources, world, prompts)
+        except Interrupted as stop:
+            raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
     evaluated = json.loads((folder / EVALUATION).read_text())
     arrays = {
         "agents": np.array(list(evaluated["accuracy"])),

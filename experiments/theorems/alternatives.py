@@ -12,18 +12,21 @@ from bandit.analysis import with_half_width
 from bandit.study import Options as BanditOptions
 from bandit.study import cell, train
 from common.cache import Cell
+from common.options import ComparisonOptions
 from common.study import Results
 from common.tables import markdown_table
-from common.tuning import Sweep, sweep_section
+from common.tuning import sweep_section
 from hacrl_lab.methods import get_method
 
-ONE = 1e-6
-"""A share so small that one response is right."""
+CONTEXTS = 32
+LEARNING_RATE = 1.5
 WORLDS = {
-    "3 actions of 4": BanditOptions(length=3, actions=4, right_share=ONE),
-    "4 actions of 3": BanditOptions(length=4, actions=3, right_share=ONE),
-    "1 action of 64": BanditOptions(length=1, actions=64, right_share=ONE),
+    name: BanditOptions(
+        length=length, actions=actions, right_share=1 / actions**length, contexts=CONTEXTS, learning_rate=LEARNING_RATE
+    )
+    for name, length, actions in (("2 actions of 4", 2, 4), ("4 actions of 3", 4, 3), ("1 action of 12", 1, 12))
 }
+"""Bandits with one right response a context."""
 FIRST = next(iter(WORLDS))
 REFERENCE = "hacpo"
 COMBINED = "hacpo_lagged_loo_capped"
@@ -33,32 +36,35 @@ METHODS = (REFERENCE, *ALTERNATIVES, *OTHERS)
 REPEATS = 5
 
 Run = tuple[str, str]
-"""(name of the world, method)."""
+"""(world, method)."""
 
 
-def training_cells(seeds: int, steps: int, sweep: Sweep) -> dict[Run, Cell]:
-    """Every world with every method, as cells of the bandit study."""
-    return {
-        (world, method): cell(replace(options, seeds=seeds, steps=steps, sweep=sweep), method)
-        for world, options in WORLDS.items()
-        for method in METHODS
-    }
+def training_cells(options: ComparisonOptions) -> dict[Run, Cell]:
+    """Every method in every world, with its best learning rate, as cells of the bandit study."""
+    return {(world, method): cell(trained(options, world), method) for world in WORLDS for method in METHODS}
 
 
-def time_cell(seeds: int, steps: int) -> Cell:
+def trained(options: ComparisonOptions, world: str) -> BanditOptions:
+    """A world with this study's seeds, steps, training settings and sweep."""
+    return replace(
+        WORLDS[world], seeds=options.seeds, steps=options.steps, training=options.training, sweep=options.sweep
+    )
+
+
+def time_cell(options: ComparisonOptions) -> Cell:
     """Time of training with the combination over that with HACPO: ratio of medians, runs taken in turn."""
+    world = trained(options, FIRST)
 
     def measure() -> dict[str, np.ndarray]:
-        options = replace(WORLDS[FIRST], steps=steps)
         times: dict[str, list[float]] = {REFERENCE: [], COMBINED: []}
         for _ in range(REPEATS):
             for method, seconds in times.items():
                 started = time.perf_counter()
-                train(options, method, range(seeds), rate=1.0)
+                train(world, method, range(world.seeds), rate=1.0)
                 seconds.append(time.perf_counter() - started)
         return {"ratio": np.array(median(times[COMBINED]) / median(times[REFERENCE]))}
 
-    return Cell("theorems-time", measure, {"study": "theorems", "timed": COMBINED, "seeds": seeds, "steps": steps})
+    return Cell("theorems-time", measure, {"study": "theorems", "timed": COMBINED, **world.settings()})
 
 
 def final(results: Results, run: Run) -> np.ndarray:
@@ -72,28 +78,26 @@ def gain(results: Results, run: Run) -> np.ndarray:
     return final(results, run) - final(results, (world, REFERENCE))
 
 
-def alternatives_table(results: Results, steps: int) -> str:
+def alternatives_table(results: Results, options: ComparisonOptions) -> str:
     """Final success of every method and its paired difference from HACPO, by world."""
-    header = ["method", "rollouts of each agent", "updates of each agent"]
+    header = ["method", "rollouts"]
     for world in WORLDS:
         header += [f"{world}: final", "− HACPO's", "clipped"]
-    return markdown_table(header, [_row(results, steps, method) for method in METHODS])
+    rollouts = options.steps * options.training.prompts_per_step * options.training.group_size
+    rows = []
+    for method in METHODS:
+        parts = get_method(method)
+        row = [parts.label, f"{rollouts * parts.rollout_factor:,}"]
+        for world in WORLDS:
+            run = (world, method)
+            clipped = f"{results[run]['clipped'].mean():.0%}" if parts.shares else "—"
+            paired = "—" if method == REFERENCE else with_half_width(gain(results, run), "+.4f")
+            row += [with_half_width(final(results, run)), paired, clipped]
+        rows.append(row)
+    return markdown_table(header, rows)
 
 
-def _row(results: Results, steps: int, name: str) -> list[str]:
-    """Label, cost, and three cells for each world."""
-    training, method = WORLDS[FIRST].training, get_method(name)
-    rollouts = steps * training.prompts_per_step * training.group_size * method.rollout_factor
-    cells = [method.label, f"{rollouts:,}", str(steps * training.updates(name, agents=2))]
-    for world in WORLDS:
-        run = world, name
-        difference = "—" if name == REFERENCE else with_half_width(gain(results, run), "+.3f")
-        clipped = f"{results[run]['clipped'].mean():.0%}" if method.shares else "—"
-        cells += [with_half_width(final(results, run)), difference, clipped]
-    return cells
-
-
-def sweep_table(results: Results, tuning_seeds: int) -> str:
-    """The learning rates that were tried in every world for every method."""
+def rates_section(results: Results, tuning_seeds: int) -> str:
+    """How learning rates were chosen, and all that were tried."""
     rows = (([world, get_method(method).label], results[world, method]) for world in WORLDS for method in METHODS)
-    return sweep_section(["responses", "method"], rows, tuning_seeds)
+    return sweep_section(["bandit", "method"], rows, tuning_seeds)

@@ -13,14 +13,7 @@ from hacrl_lab.theory.gradients import CrossWeight
 from hacrl_lab.theory.problems import opposed_coins
 from theorems import alignment_map, cost, training_figures, windows
 from theorems.alignment_map import CLIPS, CORRELATIONS
-from theorems.alternatives import (
-    ALTERNATIVES,
-    FIRST,
-    WORLDS,
-    alternatives_table,
-    gain,
-    sweep_table,
-)
+from theorems.alternatives import ALTERNATIVES, FIRST, WORLDS, alternatives_table, gain, rates_section, trained
 from theorems.finding import findings_table
 from theorems.gradients import align
 from theorems.study import FINDINGS, Options
@@ -47,7 +40,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     """Every number on the page."""
     free, clipped, capped = (value(results, "map")[name] for name in CLIPS)
     distant = [index for index, rho in enumerate(CORRELATIONS) if rho <= 0.5]
-    world, last = WORLDS[FIRST], value(results, "cost")[-1]
+    world, last = trained(options, FIRST), value(results, "cost")[-1]
     return {
         "coins": "\n".join("    " + line for line in counterexample().splitlines()),
         "prompt_bias": f"{value(results, 'theorem_4_1').violations[0].mean:.2f}",
@@ -61,10 +54,10 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "time_ratio": f"{float(results['time']['ratio']):.2f}",
         "findings_table": findings_table([value(results, name) for name in FINDINGS]),
         "bandit_setting": f"{options.seeds} seeds, {options.steps} steps, {world.training.prompts_per_step} prompts × "
-        f"{world.training.group_size} answers a step; exact success "
-        "probability, 95 % t intervals",
-        "alternatives_table": alternatives_table(results, options.steps),
-        "sweep": sweep_table(results, options.tuning_seeds),
+        f"{world.training.group_size} answers a step, {world.contexts} contexts with one right response each",
+        "bandit_rate": f"{world.learning_rate:g}",
+        "alternatives_table": alternatives_table(results, options),
+        "sweep": rates_section(results, options.tuning_seeds),
         "responses": f"{last.responses:,}",
         "length": str(last.length),
         "seconds": f"{last.seconds:.1f}",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 import tyro
 
 from common.cache import Cell
-from common.options import OutputOptions
-from common.tuning import Sweep
+from common.options import ComparisonOptions
+from hacrl_lab.config import TrainingConfig
 from theorems import alignment_map, baselines, cost, gradients, ratios
 from theorems.alternatives import time_cell, training_cells
 from theorems.finding import Finding
@@ -36,7 +36,7 @@ FINDINGS: dict[str, Callable[[int], Finding]] = {
 
 
 @dataclass(frozen=True)
-class Options(OutputOptions):
+class Options(ComparisonOptions):
     """Check the paper's results exactly, and train the alternatives on bandits."""
 
     problems: int = 300
@@ -45,25 +45,19 @@ class Options(OutputOptions):
     """Bandits on which the alternatives are trained."""
     steps: int = 10
     """Training steps on the bandits."""
-    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, tuning_share=0.25))
-
-    @property
-    def tuning_seeds(self) -> int:
-        """On how many seeds learning rates are chosen."""
-        return len(self.sweep.seeds(self.seeds))
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=8)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, least in (("problems", 2), ("seeds", 2), ("steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
+        if self.problems < 2:
+            raise ValueError(f"problems must be ≥ 2, got {self.problems}")
 
 
 PUBLISHED = (Options(),)
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """Findings by their function's name, ``cost``, ``map``, ``lengths``, ``time``, and (setting, method) of trainings.
+    """Findings by their function's name, ``cost``, ``map``, ``lengths``, ``time``, and (world, method) of trainings.
 
     What is enumerated takes seconds and is not kept.
     """
@@ -77,8 +71,8 @@ def cells(options: Options) -> dict[Hashable, Cell]:
     found: dict[Hashable, Cell] = {
         name: Cell(name, partial(_kept_as_it_is, measure, problems)) for name, measure in enumerated.items()
     }
-    found |= training_cells(options.seeds, options.steps, options.sweep)
-    found["time"] = time_cell(options.seeds, options.steps)
+    found |= training_cells(options)
+    found["time"] = time_cell(options)
     return found
 
 

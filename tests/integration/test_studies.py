@@ -14,6 +14,7 @@ import run as studies
 RUN = studies.ROOT / "run.py"
 SMALL = {
     "bandit": ("--seeds", "4", "--steps", "1"),
+    "long_answers": ("--parts", "lengths", "widths", "--seeds", "2", "--steps", "1", "--workers", "2"),
     "heterogeneity": ("--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "heterogeneity_bandit": ("--world", "bandit", "--methods", "gspo", "hacpo", "--seeds", "2", "--steps", "1"),
     "heterogeneity_frozen_lake": (
@@ -85,6 +86,8 @@ def test_impossible_settings_are_refused(study: str) -> None:
         ("paper_comparison", ("--worlds",), "worlds must be at least one and different, got none"),
         ("environments", ("--methods", "gspo", "nonsense"), "unknown method 'nonsense'"),
         ("bandit", ("--steps", "-2"), "steps must be ≥ 1"),
+        ("long_answers", ("--parts", "law"), "parts must be lengths and any of law,"),
+        ("long_answers", ("--parts", "lengths", "paper"), "parts must hold ablations, schedules beside paper"),
         ("heterogeneity", ("--publish",), "output_dir must not be given too"),
     ],
 )

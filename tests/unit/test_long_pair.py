@@ -57,3 +57,8 @@ def test_the_length_limit_follows_from_the_answers() -> None:
 def test_long_answers_are_of_the_tiny_pair_only(others: dict) -> None:
     with pytest.raises(ValueError, match="answers 'long' are written by the lab's own pair of size 'tiny' only"):
         Options(answers="long", **others)
+
+
+def test_the_learning_rate_follows_from_the_answers() -> None:
+    rates = {answers: resolve(Options(answers=answers)).learning_rate for answers in ("short", "long")}
+    assert rates == {"short": 2e-4, "long": 3e-4}
