@@ -131,7 +131,7 @@ def figure(results: Results, path: Path) -> None:
         law, sampled = (100 * arrays[name].mean(-1) for name in ("predicted", "measured"))
         left.plot(LENGTHS, law, color=AGENT_COLOURS[which])
         left.plot(LENGTHS, sampled, "o", color=AGENT_COLOURS[which])
-        left.annotate(f"{distance:g}", (24, law[LENGTHS.index(24)]), xytext=(-8, 6), textcoords="offset points")
+        left.annotate(f"{distance:g}", (24, law[LENGTHS.index(24)]), xytext=(-28, 5), textcoords="offset points")
     left.set(xlabel="tokens in an answer", ylabel="right answers that pass, %", ylim=(0, 108))
     left.set_title("Law (lines) and measurement (dots)\nfor four style distances")
     left.set_xscale("log", base=2)

@@ -8,4 +8,4 @@ every expectation a finite sum. Four alternatives with statements that hold exac
 every method with its best learning rate.
 """
 
-MINUTES = 6
+MINUTES = 5

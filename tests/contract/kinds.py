@@ -38,6 +38,7 @@ NETWORKS: dict[str, Callable[[int, int], CausalNetwork]] = {
 TABULAR = ("tabular", "tabular-seeds", "tabular-stops")
 TEAMS = ("team", "team-seeds")
 WRITERS = ("writer", "writer-seeds", "writer-style-cost")
+PLAIN_ASCENT = (*TABULAR, *WRITERS)  # the others have Adam
 EPISODIC = ("moves", "moves-seeds", "macro-moves", "macro-moves-gru")
 LANGUAGE = ("qwen3", "llama", "gpt2")
 KINDS = (*TABULAR, *TEAMS, *WRITERS, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS), *EPISODIC, *LANGUAGE)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from kinds import KINDS, LANGUAGE, TABULAR, TEAMS, G, Kind, LocalAgent
+from kinds import KINDS, LANGUAGE, PLAIN_ASCENT, TEAMS, G, Kind, LocalAgent
 from pools import pool_log_probs
 from torch import Tensor
 
@@ -96,7 +96,7 @@ def test_files_are_safetensors_and_json_with_a_name_for_every_tensor(kind: Kind,
         else:  # eight bytes of length, then a table of the tensors in JSON
             names = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
             assert any(name.startswith("parameter/") for name in names)
-            assert any(name.startswith("exp_avg_sq/") for name in names) == (kind.name not in TABULAR)
+            assert any(name.startswith("exp_avg_sq/") for name in names) == (kind.name not in PLAIN_ASCENT)
 
 
 @every_kind

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from kinds import KINDS, TABULAR, G, Kind, LocalAgent, P
+from kinds import KINDS, PLAIN_ASCENT, G, Kind, LocalAgent, P
 from pools import pool_log_probs
 from torch import Tensor
 
@@ -144,7 +144,7 @@ def test_a_step_without_a_backward_pass_is_one_with_gradient_zero(kind: Kind) ->
             (0 * scores_of(agent, encoded).sum()).backward()
         assert bool((agent.apply_gradients() == 0).all())
         now = scores_of(agent, encoded).detach()
-        assert torch.equal(now, before) == (kind.name in TABULAR)  # Adam's moments move on, plain ascent rests
+        assert torch.equal(now, before) == (kind.name in PLAIN_ASCENT)  # Adam's moments move on, plain ascent rests
         return now, before
 
     for idle, zero in zip(after(idle=True), after(idle=False), strict=True):

@@ -215,7 +215,7 @@ ERRORS = [
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
     (["--agents", "./only-one"], "--agents takes two or more models"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
-    (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must not exceed prompts_per_step"),
+    (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
     (["--resume", "runs/none", "--seed", "3"], "only --steps may be given beside it"),
 ]

@@ -25,7 +25,7 @@ def test_the_page_is_written_whole(tmp_path: Path, capsys: pytest.CaptureFixture
     pictures = re.findall(r"^!\[.*\]\((\w+\.png)\)$", page, flags=re.MULTILINE)
     assert len(pictures) == 6
     assert all((tmp_path / "theorems" / picture).read_bytes()[:4] == b"\x89PNG" for picture in pictures)
-    assert "Calibrated** is worse" not in page  # was written for other settings
+    assert "Calibrated** gains" not in page  # was written for other settings
     # every result holds to rounding where it is given what it needs
     rows = re.findall(rf"^\| \*\*[^|]*\|[^|]*\| ({NUMBER}) \(\d+\) \|", page, flags=re.MULTILINE)
     assert len(rows) == len(FINDINGS) == 12
