@@ -8,4 +8,4 @@ chosen by its length, accuracy and importance ratios (near the paper's Table 6) 
 method trains with the learning rate that was best for it on a seed of its own.
 """
 
-MINUTES = 160
+MINUTES = 240

@@ -63,7 +63,7 @@ class Options(ComparisonOptions):
     """Training seeds, from 0 on; all start from the same models."""
     steps: int = 16
     """Training steps."""
-    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, 0.2))
+    sweep: Annotated[Sweep, tyro.conf.OmitArgPrefixes] = field(default_factory=partial(Sweep, 0.6))
     arms: tuple[str, ...] = ARMS
     """What to train with, METHOD or METHOD/SCHEDULE; gspo must be among them."""
     learning_rate: float = 3e-4
