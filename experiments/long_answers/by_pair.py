@@ -11,16 +11,16 @@ from common.study import Results
 from hacrl_lab.plotting import method_style
 from hacrl_lab.theory.passing import token_budget
 from long_answers.by_length import LENGTHS, REFERENCE, run_at
-from long_answers.law import deficits
+from long_answers.law import distances
 from long_answers.options import Options
 
 LONGEST = LENGTHS[-1]
 
 
-def distances(options: Options) -> np.ndarray:
+def style_distances(options: Options) -> np.ndarray:
     """κ of the partner's style before training, nats per token: (agents, S), seeds as they are reported."""
     beginning = run_at(options, LONGEST, REFERENCE).beginning
-    return np.array([style for _, style in deficits(beginning, range(options.seeds))])
+    return np.array([one.style for one in distances(beginning, range(options.seeds))])
 
 
 def gains(options: Options, results: Results) -> np.ndarray:
@@ -37,7 +37,7 @@ def budget(options: Options) -> float:
 
 def by_side(options: Options, results: Results) -> dict[str, tuple[int, float, float]]:
     """Agents whose partner's style is within the budget and beyond it: how many, mean gain, share that lost."""
-    within = distances(options) < budget(options)
+    within = style_distances(options) < budget(options)
     found = gains(options, results)
     sides = {"within": found[within], "beyond": found[~within]}
     return {name: (len(values), *_summary(values)) for name, values in sides.items()}
@@ -62,7 +62,7 @@ def figure(options: Options, results: Results, path: Path) -> None:
     drawing = new_figure(3.6)
     axes = drawing.subplots()
     style = method_style("hacpo")
-    axes.plot(distances(options).ravel(), gains(options, results).ravel(), "o", color=style["color"], alpha=0.7)
+    axes.plot(style_distances(options).ravel(), gains(options, results).ravel(), "o", color=style["color"], alpha=0.7)
     axes.axvline(budget(options), color="black", linestyle="--", linewidth=1)
     axes.axhline(0, color="black", linewidth=0.8)
     axes.annotate("λ", (budget(options), axes.get_ylim()[1]), xytext=(4, -12), textcoords="offset points")

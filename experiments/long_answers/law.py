@@ -66,9 +66,14 @@ def measure(beginning: Beginning, seeds: Sequence[int]) -> Mapping[str, np.ndarr
         deficit D of right answers, and ``style``, κ, nats, (S,). All are means over both directions.
     """
     shares = [np.mean([part(beginning, length, seeds) for part in (measured, predicted)], axis=2) for length in LENGTHS]
-    quantities = np.mean(list(deficits(beginning, seeds)), axis=0)
+    both = distances(beginning, seeds)
     found = np.array(shares)  # (lengths, 2, S)
-    return {"measured": found[:, 0], "predicted": found[:, 1], "deficit": quantities[0], "style": quantities[1]}
+    return {
+        "measured": found[:, 0],
+        "predicted": found[:, 1],
+        "deficit": np.mean([one.deficit for one in both], axis=0),
+        "style": np.mean([one.style for one in both], axis=0),
+    }
 
 
 def measured(beginning: Beginning, length: int, seeds: Sequence[int]) -> list[np.ndarray]:
@@ -98,7 +103,8 @@ def predicted(beginning: Beginning, length: int, seeds: Sequence[int]) -> list[n
     shares = []
     for world, learner, sampler, questions in directions(beginning, length, seeds):
         deficit, weight = skill_deficits(world, learner, sampler, questions)
-        style = style_distance(*style_log_probs([sampler, learner]).unbind(-3))
+        taken = torch.arange(world.task.style_tokens) % world.task.period
+        style = style_distance(*style_log_probs([sampler, learner])[..., taken, :].unbind(-3))
         per_seed = replace(
             style, mean=_column(style.mean), variance=_column(style.variance), spread=_column(style.spread)
         )
@@ -125,12 +131,27 @@ def skill_deficits(
     return log_probs[1] - log_probs[0], log_probs[1].exp()
 
 
-def deficits(beginning: Beginning, seeds: Sequence[int]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each direction, the mean skill deficit of right answers and the style distance κ, nats: (S,) each."""
+@dataclass(frozen=True)
+class Distance:
+    """How far a learner is from a sampler before training; every field has a value for each seed, (S,)."""
+
+    deficit: np.ndarray
+    """Mean skill deficit D of right answers, nats."""
+    style: np.ndarray
+    """κ, nats per style token."""
+    variance: np.ndarray
+    """v, variance of a style token's deficit, nats²."""
+
+
+def distances(beginning: Beginning, seeds: Sequence[int]) -> list[Distance]:
+    """One for each direction of the pair; styles and skills do not depend on the length of answers."""
+    found = []
     for world, learner, sampler, questions in directions(beginning, LongAnswerTask().length, seeds):
         deficit, weight = skill_deficits(world, learner, sampler, questions)
         style = style_distance(*style_log_probs([sampler, learner]).unbind(-3))
-        yield ((deficit * weight).sum(-1) / weight.sum(-1)).numpy(), torch.as_tensor(style.mean).numpy()
+        means = (torch.as_tensor(value).numpy() for value in (style.mean, style.variance))
+        found.append(Distance(((deficit * weight).sum(-1) / weight.sum(-1)).numpy(), *means))
+    return found
 
 
 def directions(

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
+
 from common.comparison import Comparison, compare
 from common.study import Results
 from common.tables import markdown_table
@@ -13,7 +15,7 @@ from common.training import final_success
 from hacrl_envs.long_answers import LongAnswerTask
 from hacrl_envs.writers import Beginning
 from hacrl_lab.theory.passing import CrossAnswers, StyleDistance, width_for
-from long_answers.law import deficits
+from long_answers.law import distances
 from long_answers.options import Options
 from long_answers.runs import Run
 
@@ -41,13 +43,13 @@ CASES = (
 
 @cache
 def chosen_width(options: Options, case: Case) -> float:
-    """δ of the law for a case: from the mean skill deficit and style distance of pairs on tuning seeds."""
-    found = list(deficits(case.beginning, options.sweep.seeds(options.seeds)))
-    deficit = float(sum(one[0].mean() for one in found) / len(found))
-    style = float(sum(one[1].mean() for one in found) / len(found))
-    # for close styles the variance of d is about twice its mean, as for two normal distributions of equal width
-    distance = StyleDistance(mean=style, variance=2 * style, spread=0.0, overlap=1.0)
-    answers = CrossAnswers(case.length, LongAnswerTask().decisive, deficit, distance)
+    """δ of the law for a case, from mean D, κ and v of pairs on tuning seeds."""
+    both = distances(case.beginning, options.sweep.seeds(options.seeds))
+    deficit, mean, variance = (
+        float(np.mean([getattr(one, part) for one in both])) for part in ("deficit", "style", "variance")
+    )
+    style = StyleDistance(mean, variance, spread=0.0, overlap=1.0)  # the width needs mean and variance only
+    answers = CrossAnswers(case.length, LongAnswerTask().decisive, deficit, style)
     training = options.training
     width = width_for(answers, DEVIATIONS, training.minibatches, training.objective.delta_step)
     return round(float(width), DECIMALS)
