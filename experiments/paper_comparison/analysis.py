@@ -14,13 +14,12 @@ from common.figures import new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table, with_interval
 from common.teams import PAIRS
-from common.testbeds import CHAIN
-from common.training import final_success
+from common.testbeds import CHAIN, TESTBEDS
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.plotting import AGENT_COLOURS
 from heterogeneity.study import World
 from paper_comparison.paper import ablation_difference, alpha_difference, method_difference
-from paper_comparison.study import ALPHA_0, ALPHA_3, METHODS, WITHOUT_ADVANTAGE, WITHOUT_OMEGA, Options
+from paper_comparison.study import ALPHA_0, ALPHA_3, METHODS, SUCCESS, WITHOUT_ADVANTAGE, WITHOUT_OMEGA, Options
 
 COMPARED = (
     ("HACPO", "GSPO"),
@@ -73,17 +72,17 @@ class Row:
 
 def rows(options: Options, results: Results) -> list[Row]:
     """Every difference that both have; the worlds of one difference follow each other."""
-    by_world = [world_rows(options, results, world) for world in options.worlds]
+    by_world = [world_rows(results, world) for world in options.worlds]
     return [row for same in zip(*by_world, strict=True) for row in same] + ablation_rows(results)
 
 
-def world_rows(options: Options, results: Results, world: World) -> list[Row]:
+def world_rows(results: Results, world: World) -> list[Row]:
     """The differences of Tables 1 and 7 in one world."""
-    testbed = options.of_world(world).testbed
+    testbed = TESTBEDS[world]
 
     def row(method: str, reference: str, kind: str | None = None) -> Row:
         names = [pair.name for pair in PAIRS if kind in (None, pair.heterogeneity)]
-        first, second = ([final_success(results[world, n, METHODS[one]]) for n in names] for one in (method, reference))
+        first, second = ([results[world, n, METHODS[one]][SUCCESS] for n in names] for one in (method, reference))
         ours = np.mean([a - b for a, b in zip(first, second, strict=True)], axis=0)
         claim = f"{method} − {reference}" + (f", {kind}" if kind else "")
         theirs = method_difference(method, reference, kind)
@@ -96,7 +95,7 @@ def ablation_rows(results: Results) -> list[Row]:
     """The differences of Tables 2 to 4, on the token chain."""
 
     def without(label: str) -> np.ndarray:
-        return final_success(results[REFERENCE]) - final_success(results[label])
+        return results[REFERENCE][SUCCESS] - results[label][SUCCESS]
 
     differences = (
         (f"HACPO − ({WITHOUT_ADVANTAGE})", "Table 2", ablation_difference("2"), without(WITHOUT_ADVANTAGE)),
@@ -117,7 +116,8 @@ def score(options: Options, results: Results) -> dict[str, float]:
 def tables(options: Options, results: Results) -> dict[str, str]:
     """The placeholders of the page."""
     counts = ", ".join(f"{word} in {int(count)}" for word, count in score(options, results).items())
-    return {"differences": differences_table(rows(options, results)), "counts": counts}
+    seeds = str(len(results[REFERENCE][SUCCESS]))
+    return {"differences": differences_table(rows(options, results)), "counts": counts, "seeds": seeds}
 
 
 def differences_table(found: list[Row]) -> str:
@@ -167,7 +167,8 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     for which, world in enumerate(worlds):
         mine.plot([], [], "o", color=AGENT_COLOURS[which], label=world)
     figure.legend(*mine.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-    figure.suptitle(f"Intervals over the paper's agents and over our {options.seeds} seeds", fontsize=11)
+    seeds = len(results[REFERENCE][SUCCESS])
+    figure.suptitle(f"Intervals over the paper's agents and over our {seeds} seeds", fontsize=11)
     save(figure, folder / "differences.png")
 
 

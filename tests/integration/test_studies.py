@@ -23,7 +23,7 @@ SMALL = {
     ),
     "sample_efficiency": ("--methods", "gspo", "gspo_x2", "hacpo", "--seeds", "2", "--steps", "1"),
     "ablations": ("--seeds", "2", "--steps", "1", "--prompts-per-step", "4", "--exchange-pairs", "0"),
-    "paper_comparison": ("--worlds", "bandit", "--seeds", "2", "--steps", "1"),
+    "paper_comparison": ("--worlds", "bandit"),
     "importance_ratios": ("--seeds", "2", "--steps", "1", "--no-language-pair"),
     "sharing_map": ("--methods", "hacpo", "--seeds", "2", "--steps", "1"),
     "paradigms": ("--pairs", "0", "--seeds", "2", "--steps", "1"),

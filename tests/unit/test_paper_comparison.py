@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from common.teams import PAIRS
+from hacrl_lab.errors import LabError
 from paper_comparison.analysis import Row, ablation_rows, world_rows
 from paper_comparison.paper import PAIRS as PAPER_PAIRS
 from paper_comparison.paper import ablation_difference, alpha_difference, method_difference, read
-from paper_comparison.study import METHODS, VARIANTS, Options
+from paper_comparison.study import METHODS, SUCCESS, VARIANTS, by_seed
 
 
 def test_every_pair_of_the_paper_is_counted() -> None:
@@ -49,8 +52,8 @@ def test_ablation_differences_are_hacpo_minus_the_ablation() -> None:
 
 
 def constant(success: float) -> dict[str, np.ndarray]:
-    """Two agents and three seeds that end at some success."""
-    return {"success": np.stack([np.zeros((2, 3)), np.full((2, 3), success)])}
+    """Three seeds that end at some success."""
+    return {SUCCESS: np.full(3, success)}
 
 
 def test_our_differences_are_means_over_the_pairs_of_a_kind() -> None:
@@ -61,7 +64,7 @@ def test_our_differences_are_means_over_the_pairs_of_a_kind() -> None:
         for pair in PAIRS
         for method, number in numbers.items()
     }
-    ours = {row.claim: row.ours.tolist() for row in world_rows(Options(), results, "chain")}
+    ours = {row.claim: row.ours.tolist() for row in world_rows(results, "chain")}
     by_kind = [ours[f"HACPO − GSPO, {kind}"] for kind in ("state", "size", "model")]
     assert by_kind == [[210] * 3, [420] * 3, [210] * 3]  # 250 − 40, twice as much in two of the six pairs
     assert ours["HACPO − GSPO"] == [280] * 3
@@ -88,3 +91,19 @@ def test_ablations_are_hacpo_minus_the_variant_and_alpha_three_minus_one() -> No
 def test_the_verdict_is_by_sign_where_both_intervals_exclude_0(paper: float, ours: float, verdict: str) -> None:
     spread = np.array([-1e-4, 0, 1e-4])
     assert Row("", "", paper + spread, ours + spread, "", "").verdict == verdict
+
+
+def test_success_is_read_by_seed_whatever_the_order_of_lines(tmp_path: Path) -> None:
+    path = tmp_path / "heterogeneity.csv"
+    path.write_text("team,method,agent,seed,final\na,x,1,0,0.5\na,x,1,1,1.0\na,x,2,1,0.0\na,x,2,0,0.25\na,y,1,0,0.75\n")
+    assert by_seed(path, "team", "method") == {("a", "x"): {0: [0.5, 0.25], 1: [1.0, 0.0]}, ("a", "y"): {0: [0.75]}}
+    assert by_seed(path, "method")["y",] == {0: [0.75]}
+
+
+@pytest.mark.parametrize("content", [None, "team,method\na,x\n", "team,method,seed,final\na,x,0,high\n"])
+def test_other_files_are_refused(content: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "heterogeneity.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(LabError, match="is not the output of a study"):
+        by_seed(path, "team", "method")
