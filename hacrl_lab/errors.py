@@ -15,3 +15,7 @@ class CheckpointError(LabError):
 
 class NonFiniteError(LabError):
     """A loss or gradient that is inf or nan; the update was not applied."""
+
+
+class EngineError(LabError):
+    """An engine that generates does not have the weights of its agent, or a worker of a run is lost."""

@@ -38,6 +38,8 @@ METRICS: Mapping[str, str] = {
     "finished_share": "share of responses that end with a stop action rather than at the length limit",
     "token_nll": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
     "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens and rollouts, nats",
+    "engine_mismatch_max": "the largest of these, nats",
+    "engine_kl": "KL divergence of the trained policy from what generated, k3 estimate, nats per token",
     "rollouts": "rollouts that the agent has generated since the start of training",
     "updates": "optimiser updates that the agent has made since the start of training",
 }
@@ -70,7 +72,9 @@ def pool_metrics(
         metrics[f"finished_share/{name}"] = batch.finished.double().mean((-2, -1))
         metrics[f"token_nll/{name}"] = -pool.mean_log_probs[..., k, :, :].mean((-2, -1))
         if (mismatch := pool.engine_mismatch[k]) is not None:
-            metrics[f"engine_mismatch/{name}"] = mismatch
+            metrics[f"engine_mismatch/{name}"] = mismatch.mean
+            metrics[f"engine_mismatch_max/{name}"] = mismatch.largest
+            metrics[f"engine_kl/{name}"] = mismatch.kl
         metrics[f"rollouts/{name}"] = torch.tensor(steps_done * rollouts_a_step)
     return metrics
 
@@ -149,10 +153,11 @@ class MetricsWriter:
             self._files.append(path.open("a", encoding="utf-8"))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
-    def write(self, step: int, metrics: Metrics, seconds: float) -> None:
-        """Write the metrics of step ``step`` (from 1) and how long it took."""
+    def write(self, step: int, metrics: Metrics, seconds: float, engine: Mapping[str, float] | None = None) -> None:
+        """Write the metrics of step ``step`` (from 1), how long it took and what the engine says of itself."""
         values = {key: float(value.cpu().double().mean()) for key, value in metrics.items()}
-        for file, line in zip(self._files, ({"step": step, **values}, {"step": step, "seconds": seconds}), strict=True):
+        lines = {"step": step, **values}, {"step": step, "seconds": seconds, **(engine or {})}
+        for file, line in zip(self._files, lines, strict=True):
             file.write(json.dumps(line) + "\n")
             file.flush()
         for key, value in values.items():

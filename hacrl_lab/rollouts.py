@@ -58,6 +58,39 @@ class RolloutBatch:
 
 
 @dataclass(frozen=True)
+class EngineMismatch:
+    """How far the log-probabilities of what generated are from those of what is trained, for one sampler's rollouts.
+
+    d = engine's − recomputed log-probability of a sampled token, nats.
+    """
+
+    mean: Tensor
+    """Mean of |d| over tokens, then over rollouts: (...)."""
+    largest: Tensor
+    """Largest |d|: (...)."""
+    kl: Tensor
+    """KL divergence of the trained policy from what generated, by k3, the mean of exp(−d) − 1 + d over tokens, then
+    over rollouts: (...)."""
+
+
+def engine_mismatch(engine: Tensor, recomputed: Tensor, mask: Tensor) -> EngineMismatch:
+    """Compare two log-probabilities of the same sampled tokens.
+
+    Args:
+        engine, recomputed: nats, (..., P, G, T).
+        mask: true on the tokens of the responses.
+
+    >>> one = engine_mismatch(torch.tensor([[[-1.0, -2.0]]]), torch.tensor([[[-1.5, -2.0]]]), torch.ones(1, 1, 2) > 0)
+    >>> float(one.mean), float(one.largest)
+    (0.25, 0.5)
+    """
+    gap = torch.where(mask, engine - recomputed, 0)
+    tokens = mask.sum(-1).clamp_min(1)
+    mean, kl = ((values.sum(-1) / tokens).mean((-2, -1)) for values in (gap.abs(), torch.expm1(-gap) + gap))
+    return EngineMismatch(mean, gap.abs().amax((-3, -2, -1)), kl)
+
+
+@dataclass(frozen=True)
 class SharedPool:
     """One step's rollouts of all n agents."""
 
@@ -71,8 +104,8 @@ class SharedPool:
     """By sampler: its token log-probabilities of its own rollouts, (..., P, G, T); they stay with the sampler."""
     mean_log_probs: Tensor
     """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
-    engine_mismatch: list[Tensor | None]
-    """By sampler: mean |engine's − recomputed| token log-probability, nats, (...); None without an engine's."""
+    engine_mismatch: list[EngineMismatch | None]
+    """By sampler; None where what generated reports no log-probabilities."""
 
 
 @dataclass(frozen=True)

@@ -30,12 +30,12 @@ from hacrl_lab.config import TrainingConfig
 from hacrl_lab.engines.base import Engine
 from hacrl_lab.engines.local import InProcess
 from hacrl_lab.errors import CheckpointError
-from hacrl_lab.importance import masked_mean, mean_log_prob
+from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
-from hacrl_lab.rollouts import SharedPool
+from hacrl_lab.rollouts import SharedPool, engine_mismatch
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
 from hacrl_lab.worlds import World
@@ -141,7 +141,7 @@ class Trainer:
             engine, (_, mask) = batch.engine_log_probs, batch.own_tokens
             old.append(engine if self.config.old_log_probs == "engine" and engine is not None else scores)
             means.append(mean_log_prob(old[-1], mask))
-            mismatch.append(None if engine is None else masked_mean((engine - scores).abs(), mask).mean((-2, -1)))
+            mismatch.append(None if engine is None else engine_mismatch(engine, scores, mask))
         return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
 
     def _learner_batch(self, k: int, pool: SharedPool, all_ratios: Tensor, plan: UpdatePlan) -> LearnerBatch:
@@ -233,7 +233,7 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
                 started = time.perf_counter()
                 metrics = trainer.step()
                 done = trainer.steps_done
-                writer.write(done, metrics, time.perf_counter() - started)
+                writer.write(done, metrics, time.perf_counter() - started, trainer.engine.statistics())
                 bar.set_postfix({name: f"{float(metrics[f'accuracy/{name}'].mean()):.2f}" for name in trainer.names})
                 bar.update()
                 if done == steps or done % checkpoint_every == 0 or interrupted():

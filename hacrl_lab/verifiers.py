@@ -1,4 +1,4 @@
-"""Verifiable rewards: is the boxed answer mathematically equal to the exact one?
+"""Verifiable rewards: is a response's answer mathematically equal to the exact one?
 
 math-verify decides. It can hang on odd input and guards itself with signals that work in main threads only, so it runs
 in worker processes of its own, started afresh and killed when an answer takes too long. This module imports nothing
@@ -17,42 +17,28 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from hacrl_lab.answer_rules import ANSWER_RULES, AnswerRule
 from hacrl_lab.errors import LabError
 
 _LATEX_TEXT_OR_COMMAND = re.compile(r"\\text\{[^}]*\}|\\[A-Za-z]+")
 _BARE_WORD = re.compile(r"[A-Za-z]{4,}")  # math-verify would read it as a product of letters
 
 
-def boxed_answer(response: str) -> str | None:
-    r"""What the last complete ``\boxed{}`` of a response holds, or None.
-
-    >>> print(boxed_answer(r"so \boxed{1}, no: \boxed{\frac{1}{2}}."))
-    \frac{1}{2}
-    """
-    open_braces: list[int | None] = []  # for every open brace, where its box's content starts, if it is a box's
-    found: tuple[int, int] | None = None
-    for place, character in enumerate(response):
-        if character == "{":
-            is_box = response.endswith("\\boxed", 0, place)
-            open_braces.append(place + 1 if is_box else None)
-        elif character == "}" and open_braces:
-            start = open_braces.pop()
-            if start is not None and (found is None or start > found[0]):
-                found = start, place
-    return None if found is None else response[slice(*found)]
-
-
 class MathVerifier:
-    """Rewards 1 for a boxed answer that math-verify finds equal to the exact answer, else 0.
+    """Rewards 1 for an answer that math-verify finds equal to the exact answer, else 0.
 
     Every distinct pair of answers is decided once and remembered. Use as a context manager, or call :meth:`close`.
 
     Args:
         workers: processes.
         timeout: seconds for one pair before its worker is killed and the answer counted as wrong.
+        answer_rule: what of a response is its answer.
     """
 
-    def __init__(self, workers: int = 1, timeout: float = 10.0) -> None:
+    def __init__(
+        self, workers: int = 1, timeout: float = 10.0, answer_rule: AnswerRule = ANSWER_RULES["boxed"]
+    ) -> None:
+        self._rule = answer_rule
         self._timeout = timeout
         self._pool = ProcessPool(
             max_workers=workers, context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
@@ -61,7 +47,7 @@ class MathVerifier:
 
     def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         """The reward of each response against the exact answer at the same place, 0.0 or 1.0."""
-        pairs = [(answer, boxed_answer(response)) for response, answer in zip(responses, answers, strict=True)]
+        pairs = [(answer, self._rule.answer(response)) for response, answer in zip(responses, answers, strict=True)]
         self._decide({(answer, given) for answer, given in pairs if given is not None})
         return [float(given is not None and self._decided[answer, given]) for answer, given in pairs]
 

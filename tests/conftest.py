@@ -70,11 +70,12 @@ def _new_model(name: str, vocab_size: int, end_token: int) -> PreTrainedModel:
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "num_key_value_heads": 1,
+        "head_dim": 32,  # the least that vLLM has on a CPU
         "max_position_embeddings": CONTEXT,
         "tie_word_embeddings": True,
     }
     if name == "qwen3":
-        return Qwen3ForCausalLM(Qwen3Config(**common, **shape, head_dim=16))
+        return Qwen3ForCausalLM(Qwen3Config(**common, **shape))
     if name == "llama":
         return LlamaForCausalLM(LlamaConfig(**common, **shape))
     return GPT2LMHeadModel(GPT2Config(**common, n_embd=48, n_layer=2, n_head=2, n_positions=CONTEXT))

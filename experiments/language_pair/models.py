@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.agents.prompting import Prompting
+from hacrl_lab.engines.base import Engine
+from hacrl_lab.engines.local import InProcess
+from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 from language_pair.options import Options
 from language_pair.pretrain import build_pair
 
@@ -25,17 +32,42 @@ def sources_of(options: Options) -> dict[str, str]:
     return sources
 
 
-def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
-    """Fresh agents from their sources, by name; the options must be resolved."""
+def agent_settings(options: Options) -> CausalLMSettings:
+    """How the agents of a run answer and learn; the options must be resolved."""
     assert options.learning_rate is not None
     assert options.max_new_tokens is not None
-    settings = CausalLMSettings(
+    assert options.prompt_template is not None
+    return CausalLMSettings(
         max_new_tokens=options.max_new_tokens,
         learning_rate=options.learning_rate,
         max_grad_norm=options.max_grad_norm,
-        prompt_template=options.prompt_template,
+        prompting=Prompting(options.prompt_template, options.system_prompt, options.enable_thinking),
         device=options.device,
-        dtype=options.dtype,
+        compute_dtype=options.dtype,
         tokens_per_pass=options.tokens_per_pass,
+        checkpointing=options.checkpointing,
+        lora_rank=options.lora_rank,
+        generation=options.generation,
+        rows_at_once=options.rows_at_once,
+        cache_gib=options.cache_gib,
     )
-    return [CausalLMAgent.from_pretrained(source, name, settings) for name, source in sources.items()]
+
+
+def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
+    """Fresh agents from their sources, by name, in this process."""
+    settings = agent_settings(options)
+    return [load_agent(source, name, settings) for name, source in sources.items()]
+
+
+@contextmanager
+def running_agents(
+    options: Options, sources: Mapping[str, str]
+) -> Iterator[tuple[Sequence[CausalLMAgent | RemoteAgent], Engine]]:
+    """Fresh agents and what runs their calls; nothing of them is left afterwards."""
+    if options.engine == "local":
+        yield load_agents(options, sources), InProcess()
+        return
+    settings = agent_settings(options)
+    makers = {name: partial(load_agent, source, name, settings) for name, source in sources.items()}
+    with RayEngine(makers, gpus=1 if options.device.startswith("cuda") else 0) as engine:
+        yield engine.agents, engine

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from hacrl_lab.answer_rules import AnswerRuleName
 from hacrl_lab.config import MethodName, TrainingConfig, load_config
 from hacrl_lab.errors import LabError
 
@@ -18,6 +19,7 @@ LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
 LONG_LEARNING_RATE = 3e-4
 OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
 MAX_NEW_TOKENS = {"short": 64, "long": 256}
+OWN_TEMPLATE = "{question}\n"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,19 @@ class Options:
     """What the lab's own pair writes: bare equations of about 20 tokens, or sentences of 128 to 256 (size tiny)."""
     problems: str | None = None
     """JSON Lines file of problems, {"question": ..., "answer": LaTeX}. Left out: the lab's own quantity stories."""
-    prompt_template: str = "{question}\n"
-    """The prompt; {question} is replaced. Put into the chat template of a model that has one."""
+    tasks: tuple[str, ...] = ()
+    """Tasks of Reasoning Gym in place of problems, each NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, for instance
+    chain_sum:max_terms=3 gcd*2. Evaluation asks questions that training never does."""
+    answer_rule: AnswerRuleName = "boxed"
+    """What of a response is its answer: the last \\boxed{}, the last <answer> ... </answer>, the line after the last
+    ####, the last number, or all of it; in a model that thinks, what follows its thinking."""
+    prompt_template: str | None = None
+    """The prompt; {question} is replaced. Put into the chat template of a model that has one. Left out: the question,
+    and for models that are not the lab's own the request for an answer as --answer-rule finds it."""
+    system_prompt: str | None = None
+    """System message, for models with a chat template."""
+    enable_thinking: bool = False
+    """Told to chat templates: whether models that can think first should."""
     steps: int = 20
     """Training steps for each method."""
     training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(prompts_per_step=32)
@@ -60,7 +73,21 @@ class Options:
     device: str = "auto"
     """Where the models live, as torch names it; auto takes a GPU if there is one."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Parameter type. bfloat16 halves memory, but updates much smaller than a weight are rounded away."""
+    """What models compute in. Weights and the optimiser's moments are float32: in bfloat16 updates much smaller than a
+    weight would be rounded away."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass, and logits in chunks: much less memory, a third more time."""
+    lora_rank: int = 0
+    """Rank of a LoRA adapter on all linear layers, which is then all that is trained; 0: all weights are."""
+    generation: Literal["transformers", "vllm"] = "transformers"
+    """What samples the answers; vllm is an extra, see docs/real_models.md."""
+    rows_at_once: int = 0
+    """Answers that are sampled side by side at most, which bounds memory; 0: all of a step (vLLM: 256)."""
+    cache_gib: float = 1.0
+    """Memory of vLLM's key-value cache for each agent, GiB."""
+    engine: Literal["local", "ray"] = "local"
+    """Where agents live: in this process, one after the other, or each in a process of its own, side by side; ray is an
+    extra."""
     output_dir: str | None = None
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
@@ -74,12 +101,20 @@ class Options:
             "eval_samples": 1,
             "tokens_per_pass": 0,
             "seed": 0,
+            "lora_rank": 0,
+            "rows_at_once": 0,
         }
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
         if self.answers == "long" and (self.size != "tiny" or self.agents):
             raise ValueError("answers 'long' are written by the lab's own pair of size 'tiny' only")
+        if self.tasks and self.problems is not None:
+            raise ValueError("tasks and problems exclude each other")
+        if not self.cache_gib > 0:
+            raise ValueError(f"cache_gib must be > 0, got {self.cache_gib}")
+        if self.prompt_template is not None and "{question}" not in self.prompt_template:
+            raise ValueError(f"prompt_template must hold {{question}}, got {self.prompt_template!r}")
 
     @property
     def methods(self) -> tuple[str, ...]:

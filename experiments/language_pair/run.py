@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 import transformers
 
-from hacrl_envs.arithmetic import ArithmeticWorld
-from hacrl_envs.text import TextWorld, as_prompts, draw_from, read_problems
-from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_envs.reasoning import PARTS
+from hacrl_lab.agents.base import Agent
+from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.config import save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
@@ -24,17 +24,19 @@ from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
-from hacrl_lab.worlds import TextPrompts
-from language_pair.models import load_agents, sources_of
+from hacrl_lab.worlds import TextPrompts, World
+from language_pair.models import running_agents, sources_of
 from language_pair.options import (
     LEARNING_RATES,
     LONG_LEARNING_RATE,
     MAX_NEW_TOKENS,
     OWN_MODELS_LEARNING_RATE,
+    OWN_TEMPLATE,
     Options,
     load_options,
 )
 from language_pair.report import write_report
+from language_pair.worlds import make_world
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
 EVALUATION = "evaluation.json"
@@ -51,11 +53,11 @@ def run(options: Options) -> None:
     folder = _open_folder(options)
     try:
         sources = sources_of(options)
-        with MathVerifier() as verifier:
-            world = make_world(options, sources, verifier)
-            prompts = world.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+        with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
+            training, test = (make_world(options, sources, verifier, part) for part in PARTS)
+            prompts = test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
             for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-                run_arm(folder / arm, options, steps, arm, sources, world, prompts)
+                run_arm(folder / arm, options, steps, arm, sources, training, test, prompts)
         print(write_report(folder, options, list(sources)))
     except (Interrupted, KeyboardInterrupt):
         print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
@@ -68,7 +70,8 @@ def run_arm(
     steps: int,
     method: str,
     sources: Mapping[str, str],
-    world: TextWorld,
+    training: World,
+    test: World,
     prompts: TextPrompts,
 ) -> None:
     """Train fresh agents with one method and evaluate them; what an earlier part of the same run did is kept.
@@ -79,15 +82,18 @@ def run_arm(
         steps: of training; 0 to evaluate the agents as they are.
         method: name of :mod:`hacrl_lab.methods`; not read if there are no steps.
         sources: of the agents, see :func:`language_pair.models.sources_of`.
-        world: the problems.
+        training, test: the problems of training and of the evaluation, which may be the same world.
         prompts: those of the evaluation.
     """
     if _evaluated_steps(folder) == steps:
         return
-    agents = load_agents(options, sources)
-    if steps > 0:
-        _train(folder, options, method, agents, world)
-    _evaluate(folder, options, steps, agents, world, prompts)
+    with running_agents(options, sources) as (agents, engine):
+        if steps > 0:
+            trainer = Trainer(agents, training, method, options.training, options.seed, engine)
+            fit(trainer, steps, folder, options.checkpoint_every)
+            for agent in agents:
+                agent.save_pretrained(folder / "agents" / agent.name)
+        _evaluate(folder, options, steps, agents, test, prompts)
 
 
 def resolve(options: Options) -> Options:
@@ -96,6 +102,7 @@ def resolve(options: Options) -> Options:
         raise LabError("--agents takes two or more models; one alone has nobody to share with")
     own_rate = LONG_LEARNING_RATE if options.answers == "long" else LEARNING_RATES[options.size]
     rate = OWN_MODELS_LEARNING_RATE if options.agents else own_rate
+    asked = OWN_TEMPLATE if not options.agents else f"{{question}}\n{ANSWER_RULES[options.answer_rule].instruction}"
     gpu = "cuda" if torch.cuda.is_available() else "cpu"
     device = gpu if options.device == "auto" else options.device
     try:
@@ -106,6 +113,7 @@ def resolve(options: Options) -> Options:
         options,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
+        prompt_template=asked if options.prompt_template is None else options.prompt_template,
         device=device,
         output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
         resume=None,
@@ -132,31 +140,12 @@ def _same_run(folder: Path, options: Options) -> bool:
     return replace(earlier, steps=options.steps, output_dir=options.output_dir) == options
 
 
-def make_world(options: Options, sources: Mapping[str, str], verifier: MathVerifier) -> TextWorld:
-    """The lab's own stories, or the user's problems, checked before anything is trained on them."""
-    if options.problems is None:
-        return ArithmeticWorld(verifier)
-    problems = read_problems(Path(options.problems))
-    verifier.check_answers([problem.answer for problem in problems])
-    for agent in load_agents(options, sources):
-        agent.check_prompts(as_prompts(problems))
-    return TextWorld(draw_from(problems), verifier)
-
-
-def _train(folder: Path, options: Options, method: str, agents: Sequence[CausalLMAgent], world: TextWorld) -> None:
-    """Train from the start or from the latest checkpoint, and save the agents as transformers checkpoints."""
-    trainer = Trainer(agents, world, method, options.training, options.seed)
-    fit(trainer, options.steps, folder, options.checkpoint_every)
-    for agent in agents:
-        agent.save_pretrained(folder / "agents" / agent.name)
-
-
 def _evaluate(
     folder: Path,
     options: Options,
     steps: int,
-    agents: Sequence[CausalLMAgent],
-    world: TextWorld,
+    agents: Sequence[Agent],
+    world: World,
     prompts: TextPrompts,
 ) -> None:
     """Write the agents' accuracy on every evaluation prompt to ``evaluation.json``."""

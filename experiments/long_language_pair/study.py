@@ -27,7 +27,8 @@ from hacrl_lab.verifiers import MathVerifier
 from language_pair.models import sources_of
 from language_pair.options import Options as PairOptions
 from language_pair.recipes import recipes
-from language_pair.run import EVALUATION, EVALUATION_SEED, make_world, resolve, run_arm
+from language_pair.run import EVALUATION, EVALUATION_SEED, resolve, run_arm
+from language_pair.worlds import make_world
 
 REFERENCE = "gspo"
 ARMS = (
@@ -76,6 +77,8 @@ class Options(ComparisonOptions):
     """Two or more models in place of the lab's own pair, each a local transformers folder or a hub id."""
     problems: str | None = None
     """JSON Lines file of problems in place of the quantity stories."""
+    prompt_template: str | None = None
+    """The prompt, for models in place of the lab's own; see ``llm_pair.py --help``."""
     max_new_tokens: int = 256
     """Length limit of an answer, in each agent's own tokens."""
 
@@ -97,6 +100,7 @@ class Options(ComparisonOptions):
             answers="short" if self.agents else "long",
             agents=self.agents,
             problems=self.problems,
+            prompt_template=self.prompt_template,
             steps=self.steps,
             training=training,
             learning_rate=self.learning_rate * rate,
@@ -174,7 +178,7 @@ def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
         world = make_world(resolved, sources, verifier)
         prompts = world.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
         try:
-            run_arm(folder, resolved, steps, pair.method, sources, world, prompts)
+            run_arm(folder, resolved, steps, pair.method, sources, world, world, prompts)
         except Interrupted as stop:
             raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
     evaluated = json.loads((folder / EVALUATION).read_text())

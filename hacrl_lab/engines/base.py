@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
@@ -13,4 +13,8 @@ class Engine(Protocol):
 
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """Make all calls and return their results in the order given; an error of any call is raised."""
+        ...
+
+    def statistics(self) -> Mapping[str, float]:
+        """Numbers about the engine since its start, by name, for the log of times."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -14,3 +14,7 @@ class InProcess:
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results in the order given."""
         return [call() for call in calls]
+
+    def statistics(self) -> Mapping[str, float]:
+        """None."""
+        return {}

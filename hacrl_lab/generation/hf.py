@@ -1,88 +1,83 @@
-"""Sampling with transformers' own ``generate``: temperature 1, no truncation, from an explicit seed (decision 10)."""
+"""Sampling with transformers' own ``generate``, with the very model that is trained."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from tqdm.auto import tqdm
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.generation.base import Generation, SamplingSettings, as_generation
 
 
-@dataclass(frozen=True)
-class Generation:
-    """What came out, without the prompts."""
-
-    tokens: Tensor
-    """(B, T), filled up with the pad token after the stop token."""
-    mask: Tensor
-    """True up to and including the stop token: (B, T)."""
-    finished: Tensor
-    """True where a stop token was sampled: (B,)."""
-    log_probs: Tensor
-    """Log-probability of each sampled token as computed while sampling, nats: (B, T); 0 outside the mask."""
-
-
-def sample(
-    model: PreTrainedModel,
-    input_ids: Tensor,
-    attention_mask: Tensor,
-    *,
-    max_new_tokens: int,
-    stop_tokens: list[int],
-    pad_token: int,
-    seed: int,
-    agent: str,
-) -> Generation:
-    """Sample one continuation of every left-padded prompt.
+class TransformersSampler:
+    """Samples from a model in this process.
 
     Args:
         model: the policy; its own generation defaults (top-p, repetition penalty ...) are not used.
-        input_ids, attention_mask: (B, C).
-        max_new_tokens: length limit T.
-        stop_tokens: tokens that end a response.
-        pad_token: fills up finished rows.
-        seed: of the sampling; the global random state is left as it was.
-        agent: name, for the progress bar and errors.
-
-    Raises:
-        NonFiniteError: the model's logits became inf or nan.
+        rows: responses that are sampled side by side at most, which bounds memory; 0 for all at once.
     """
-    config = GenerationConfig(
-        max_new_tokens=max_new_tokens,
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        eos_token_id=stop_tokens,
-        pad_token_id=pad_token,
-    )
-    devices = [input_ids.device] if input_ids.device.type == "cuda" else []
-    own_defaults, model.generation_config = model.generation_config, GenerationConfig()
-    try:
+
+    def __init__(self, model: PreTrainedModel, rows: int = 0) -> None:
+        self._model = model
+        self._rows = rows
+
+    def weights_changed(self) -> None:
+        """Nothing to do: the model that samples is the one that changed."""
+
+    def sample(
+        self, contexts: Tensor, context_mask: Tensor, group_size: int, settings: SamplingSettings, seed: int
+    ) -> Generation:
+        """See :class:`hacrl_lab.generation.base.Sampler`."""
+        ids = contexts.repeat_interleave(group_size, 0)
+        mask = context_mask.long().repeat_interleave(group_size, 0)
+        size = self._rows or len(ids)
+        parts = list(zip(ids.split(size), mask.split(size), strict=True))
+        devices = [contexts.device] if contexts.device.type == "cuda" else []
         with (
             torch.random.fork_rng(devices=devices),
-            tqdm(total=max_new_tokens, desc=f"{agent} answers", unit="token", leave=False) as bar,
+            tqdm(
+                total=len(parts) * settings.max_new_tokens, desc=f"{settings.agent} answers", unit="token", leave=False
+            ) as bar,
         ):
             torch.manual_seed(seed)
-            recorder = _SampledLogProbs(bar, agent)
-            sequences = cast(Any, model).generate(
-                input_ids=input_ids,
-                attention_mask=attention_mask,
+            sampled = [self._some(*part, settings, bar) for part in parts]
+        width = max(tokens.shape[1] for tokens, _ in sampled)
+        tokens, log_probs = (
+            torch.cat([pad(values, (0, width - values.shape[1]), value=fill) for values in column])
+            for column, fill in zip(zip(*sampled, strict=True), (settings.pad_token, 0.0), strict=True)
+        )
+        return as_generation(tokens, log_probs, group_size, settings)
+
+    def _some(self, ids: Tensor, mask: Tensor, settings: SamplingSettings, bar: tqdm) -> tuple[Tensor, Tensor]:
+        """Tokens and log-probabilities of some rows, (B, T) each."""
+        config = GenerationConfig(
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=1.0,
+            eos_token_id=list(settings.stop_tokens),
+            pad_token_id=settings.pad_token,
+        )
+        own_defaults, self._model.generation_config = self._model.generation_config, GenerationConfig()
+        recorder = _SampledLogProbs(bar, settings.agent)
+        try:
+            sequences = cast(Any, self._model).generate(
+                input_ids=ids,
+                attention_mask=mask,
                 generation_config=config,
                 logits_processor=LogitsProcessorList([recorder]),
             )
-    finally:
-        model.generation_config = own_defaults
-    assert isinstance(sequences, Tensor)
-    tokens = sequences[:, input_ids.shape[1] :]
-    is_stop = torch.isin(tokens, torch.tensor(stop_tokens, device=tokens.device))
-    mask = is_stop.cumsum(-1) - is_stop.long() == 0  # no stop token before this one
-    return Generation(tokens, mask, is_stop.any(-1), recorder.finish(tokens) * mask)
+        finally:
+            self._model.generation_config = own_defaults
+        assert isinstance(sequences, Tensor)
+        tokens = sequences[:, ids.shape[1] :]
+        return tokens, recorder.finish(tokens)
 
 
 class _SampledLogProbs(LogitsProcessor):

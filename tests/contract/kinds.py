@@ -17,10 +17,12 @@ from hacrl_envs.long_answers import LongAnswerTask
 from hacrl_envs.writers import Writer
 from hacrl_lab.agents.actions import MakeOptimizer, plain_ascent
 from hacrl_lab.agents.base import Agent, Policy
-from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.causal_lm import CausalLMSettings
 from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
+from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent
+from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.baselines.turns import TurnTakingTeam
 from hacrl_lab.responses import ResponseSpace
@@ -42,7 +44,7 @@ PLAIN_ASCENT = (*TABULAR, *WRITERS)  # the others have Adam
 EPISODIC = ("moves", "moves-seeds", "macro-moves", "macro-moves-gru")
 LANGUAGE = ("qwen3", "llama", "gpt2")
 KINDS = (*TABULAR, *TEAMS, *WRITERS, *NETWORKS, *(f"{name}-seeds" for name in NETWORKS), *EPISODIC, *LANGUAGE)
-SETTINGS = CausalLMSettings(12, 1e-4, 1.0, "{question}\n", "cpu", "float32", tokens_per_pass=0)
+SETTINGS = CausalLMSettings(12, 1e-4, 1.0, Prompting(), "cpu", "float32", tokens_per_pass=0)
 LONG_TASK = LongAnswerTask(length=7, symbols=3, skills=1, attributes=6, period=2)
 TASK = ChainTask(skills=2, symbols=3, longest=2)
 ADAM: MakeOptimizer = partial(torch.optim.Adam, lr=1e-3)
@@ -80,7 +82,7 @@ class Kind:
     def make(self, name: str, optimizer: MakeOptimizer | None = None) -> LocalAgent:
         """A fresh agent; names of different lengths are different policies."""
         if self.name in LANGUAGE:
-            agent = CausalLMAgent.from_pretrained(self.folders[LANGUAGE.index(self.name)], name, SETTINGS)
+            agent = load_agent(self.folders[LANGUAGE.index(self.name)], name, SETTINGS)
             with torch.no_grad():
                 cast(Any, agent.model.get_output_embeddings()).weight.mul_(1 / len(name))  # less certain
             return agent

@@ -13,6 +13,8 @@ from pools import pool_log_probs
 from torch import Tensor
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.worlds import TextPrompts
@@ -23,7 +25,11 @@ every_family = pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
 def model_agent(kind: Kind, name: str = "a", **changes: object) -> CausalLMAgent:
     """A fresh agent, some of its settings changed."""
     folder = kind.folders[LANGUAGE.index(kind.name)]
-    return CausalLMAgent.from_pretrained(folder, name, replace(SETTINGS, **changes))  # type: ignore[arg-type]
+    return load_agent(folder, name, replace(SETTINGS, **changes))  # type: ignore[arg-type]
+
+
+WAYS = pytest.mark.parametrize("checkpointing", [False, True], ids=["shared-prompts", "chunks"])
+"""The two ways of scoring."""
 
 
 def texts(responses: Sequence[Sequence[str]], finished: object, sampler: str = "b") -> RolloutBatch:
@@ -32,7 +38,7 @@ def texts(responses: Sequence[Sequence[str]], finished: object, sampler: str = "
 
 def plain_log_probs(agent: CausalLMAgent, question: str, response: list[int]) -> Tensor:
     """One forward pass over prompt and response, nothing padded and nothing cached."""
-    prompt = agent.tokenizer(agent.settings.prompt_template.replace("{question}", question))["input_ids"]
+    prompt = agent.tokenizer(agent.codec.prompt(question))["input_ids"]
     logits = agent.model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
     return logits.log_softmax(-1)[torch.arange(len(response)), response]
 
@@ -129,18 +135,20 @@ def test_the_engine_reports_the_probabilities_that_the_model_recomputes(kind: Ki
     torch.testing.assert_close(batch.engine_log_probs[mask], recomputed[..., : mask.shape[-1]][mask], rtol=0, atol=1e-4)
 
 
+@WAYS
 @every_family
-def test_scores_equal_a_plain_forward_pass_over_prompt_and_response(kind: Kind) -> None:
-    agent, prompts = model_agent(kind), kind.prompts()
+def test_scores_equal_a_plain_forward_pass_over_prompt_and_response(kind: Kind, checkpointing: bool) -> None:
+    agent, prompts = model_agent(kind, checkpointing=checkpointing), kind.prompts()
     foreign = texts([["\\boxed{16}", "8", "10+12 = 22"]] * P, [[True, False, True]] * P)
     pool = agent.encode(prompts, [agent.generate(prompts, G, kind.stream()), foreign])
     assert_scored_plainly(agent, prompts, pool, pool.rows())
 
 
+@WAYS
 @every_family
-def test_rows_of_some_prompts_read_those_prompts_only(kind: Kind) -> None:
+def test_rows_of_some_prompts_read_those_prompts_only(kind: Kind, checkpointing: bool) -> None:
     """The prompts of a pass are read once each, in another order than its rows."""
-    agent, prompts = model_agent(kind), kind.prompts()
+    agent, prompts = model_agent(kind, checkpointing=checkpointing), kind.prompts()
     pool = agent.encode(prompts, [texts([["16", "\\boxed{8}", "7"]] * P, [[True] * G] * P)])
     # rows of prompts 3, 1, 3, 1, 3; the shortest and the longest are not among them
     assert_scored_plainly(agent, prompts, pool, torch.tensor([10, 4, 11, 3, 9]))
@@ -148,17 +156,18 @@ def test_rows_of_some_prompts_read_those_prompts_only(kind: Kind) -> None:
 
 @every_family
 def test_prompts_of_one_token_are_scored_alone_and_beside_longer_ones(kind: Kind) -> None:
-    agent, prompts = model_agent(kind, prompt_template="{question}"), TextPrompts(["8", "10+12", "9"], [()] * 3)
+    agent, prompts = model_agent(kind, prompting=Prompting("{question}")), TextPrompts(["8", "10+12", "9"], [()] * 3)
     assert len(agent.tokenizer("8")["input_ids"]) == 1
     pool = agent.encode(prompts, [texts([["16", "\\boxed{8}"]] * 3, [[True, False]] * 3)])
     assert_scored_plainly(agent, prompts, pool, pool.rows())
     assert_scored_plainly(agent, prompts, pool, torch.tensor([4, 1, 0]))  # of the prompts "9", "8" and "8" only
 
 
+@WAYS
 @every_family
-def test_a_pass_of_nothing_but_empty_texts_has_no_scores(kind: Kind) -> None:
+def test_a_pass_of_nothing_but_empty_texts_has_no_scores(kind: Kind, checkpointing: bool) -> None:
     """A response without a visible token that was cut off: it has no tokens in another vocabulary."""
-    agent, prompts = model_agent(kind), TextPrompts(["8+8", "10+12"], [()] * 2)
+    agent, prompts = model_agent(kind, checkpointing=checkpointing), TextPrompts(["8+8", "10+12"], [()] * 2)
     pool = agent.encode(prompts, [texts([["", ""], ["16", ""]], [[False, False], [True, False]])])
     assert pool.mask.sum(-1).tolist() == [[[0, 0], [len(agent.tokenizer("16")["input_ids"]) + 1, 0]]]
     for rows in ([0], [0, 1, 3], [2, 0]):
@@ -168,9 +177,10 @@ def test_a_pass_of_nothing_but_empty_texts_has_no_scores(kind: Kind) -> None:
         scores.sum().backward()
 
 
+@WAYS
 @every_family
-def test_gradients_are_those_of_a_plain_forward_pass(kind: Kind) -> None:
-    agent, plain = model_agent(kind), model_agent(kind)
+def test_gradients_are_those_of_a_plain_forward_pass(kind: Kind, checkpointing: bool) -> None:
+    agent, plain = model_agent(kind, checkpointing=checkpointing), model_agent(kind)
     prompts = kind.prompts()
     pool = agent.encode(prompts, [texts([["16", "\\boxed{8}", "7"]] * P, [[True] * G] * P)])
     torch.where(pool.mask, pool_log_probs(agent, pool), 0).sum().backward()
@@ -231,9 +241,9 @@ def test_a_tokenizer_without_pad_token_works(kind: Kind) -> None:
 def test_what_does_not_fit_into_the_context_is_refused(kind: Kind) -> None:
     agent = model_agent(kind, max_new_tokens=40)  # the context is 48
     fits, long = TextPrompts(["8+8"], [()]), TextPrompts(["8+8", "12345678+87654321"], [()] * 2)
-    agent.check_prompts(fits)
+    agent.codec.prompts(fits.questions)
     with pytest.raises(LabError, match=r"^prompt '12345678\+87654321' takes \d+ tokens of agent 'a', but its"):
-        agent.check_prompts(long)
+        agent.codec.prompts(long.questions)
     with pytest.raises(LabError, match=r"^a prompt with a shared response takes \d+ tokens of agent 'a', whose"):
         agent.encode(fits, [texts([["1" * 60]], [[True]])])
 

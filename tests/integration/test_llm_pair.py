@@ -24,7 +24,7 @@ STEPS = 5
 OPTIONS = [
     *("--steps", str(STEPS), "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"),
     *("--eval-prompts", "6", "--eval-samples", "2", "--learning-rate", "3e-4", "--checkpoint-every", "1"),
-    *("--device", "cpu"),
+    *("--device", "cpu", "--prompt-template", "{question}\n"),
 ]
 
 

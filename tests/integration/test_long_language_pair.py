@@ -14,7 +14,7 @@ RUN = [sys.executable, str(studies.ROOT / "run.py"), "long_language_pair"]
 SMALL = [
     *("--seeds", "2", "--steps", "2", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"),
     *("--arms", "gspo", "hacpo/mixed_2u", "--tuning-share", "0.5"),
-    *("--eval-prompts", "6", "--eval-samples", "2"),
+    *("--eval-prompts", "6", "--eval-samples", "2", "--prompt-template", "{question}\n"),
 ]
 
 

@@ -17,6 +17,7 @@ from hacrl_envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import agent_folder
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.engines.local import InProcess
 from hacrl_lab.errors import CheckpointError, NonFiniteError
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import METHODS
@@ -106,7 +107,7 @@ def test_passes_of_few_tokens_train_the_same_as_whole_minibatches(budget: int) -
 def test_agents_run_by_another_engine_learn_the_same() -> None:
     """An engine may begin with any agent, since calls of one round do not depend on each other."""
 
-    class Backwards:
+    class Backwards(InProcess):
         rounds = 0
 
         def together(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.causal_lm import CausalLMSettings
+from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
@@ -26,12 +28,12 @@ def peak(source: str, prompts: int, budget: int) -> int:
         max_new_tokens=12,
         learning_rate=1e-3,
         max_grad_norm=1.0,
-        prompt_template="{question}\n",
+        prompting=Prompting(),
         device="cpu",
-        dtype="float32",
+        compute_dtype="float32",
         tokens_per_pass=budget,
     )
-    agent = CausalLMAgent.from_pretrained(source, "agent", settings)
+    agent = load_agent(source, "agent", settings)
     asked = TextPrompts([f"{8 + i % 5}+{8 + i // 5 % 5}" for i in range(prompts)], [()] * prompts)
     rollouts = agent.generate(asked, GROUP, RandomStream(0))
     plan = mixed(torch.arange(prompts), 1, 1, 0)

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hacrl_lab.learner import UpdateRecord, UpdateResult
 from hacrl_lab.metrics import METRICS, MetricsWriter, learner_metrics, pool_metrics, read_metrics
 from hacrl_lab.objectives import ObjectiveValue
-from hacrl_lab.rollouts import RolloutBatch, SharedPool
+from hacrl_lab.rollouts import EngineMismatch, RolloutBatch, SharedPool
 
 
 def write_steps(folder: Path, steps: range, steps_done: int = 0, offset: float = 0) -> None:
@@ -49,7 +49,7 @@ def test_what_the_pool_says_of_each_agent() -> None:
         rewards=f64([[[1, 0]], [[0, 0]]]),
         old_log_probs=[],
         mean_log_probs=f64([[[-1, -2]], [[-0.5, -0.25]]]),
-        engine_mismatch=[f64(0.125), None],
+        engine_mismatch=[EngineMismatch(f64(0.125), f64(0.5), f64(0.01)), None],
     )
     metrics = pool_metrics(["a", "b"], pool, f64([0.5, 0.25]), f64([[1, 2], [0.5, 1]]), steps_done=3)
     assert {key: float(value) for key, value in metrics.items()} == {
@@ -61,6 +61,8 @@ def test_what_the_pool_says_of_each_agent() -> None:
         "finished_share/a": 1,
         "token_nll/a": 1.5,
         "engine_mismatch/a": 0.125,
+        "engine_mismatch_max/a": 0.5,
+        "engine_kl/a": 0.01,
         "rollouts/a": 6,
         "accuracy/b": 0,
         "capability/b": 0.25,

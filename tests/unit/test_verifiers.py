@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from hacrl_lab.answer_rules import boxed_answer
 from hacrl_lab.errors import LabError
-from hacrl_lab.verifiers import MathVerifier, boxed_answer
+from hacrl_lab.verifiers import MathVerifier
 
 TIMEOUT = 4.0  # a worker needs half a second to start and to import math-verify
 HANGS = r"9^{9^{9^{9}}}"  # sympy would write out the digits

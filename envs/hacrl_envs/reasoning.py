@@ -1,0 +1,158 @@
+"""Reasoning Gym as a world: problems that a generator writes as they are needed, verified by rules of its own.
+
+Reasoning Gym (https://github.com/open-thought/reasoning-gym, extra ``tasks``) has about a hundred generators, each with
+settings for difficulty and a verifier that gives a response's answer a reward in [0, 1].
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from hacrl_lab.answer_rules import AnswerRule
+from hacrl_lab.errors import LabError
+from hacrl_lab.extras import extra
+from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
+
+Part = Literal["training", "test"]
+PARTS: tuple[Part, ...] = ("training", "test")
+TEST_SHARE = 0.2
+"""Of all questions, by their text: those are asked in evaluations only, and never in training."""
+ATTEMPTS = 1000
+"""Draws for one question before a task counts as one that has none in a part."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One generator of a mixture."""
+
+    name: str
+    """As Reasoning Gym registers it, for instance ``chain_sum``."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Those of its configuration that are not left as they are, for instance ``{"max_terms": 3}``."""
+    weight: float = 1.0
+    """How often it is drawn, beside the others."""
+
+
+def parse_task(text: str) -> Task:
+    """A task as it is written on a command line: NAME, NAME:SETTING=VALUE,... and *WEIGHT after either.
+
+    Raises:
+        LabError: it is written otherwise.
+
+    >>> parse_task("chain_sum:min_terms=2,max_terms=3*2")
+    Task(name='chain_sum', settings={'min_terms': 2, 'max_terms': 3}, weight=2.0)
+    """
+    body, _, weight = text.partition("*")
+    name, _, rest = body.partition(":")
+    pairs = [pair.partition("=") for pair in rest.split(",")] if rest else []
+    try:
+        settings = {key.strip(): _value(value) for key, equals, value in pairs if equals or _refuse(text)}
+        return Task(name.strip(), settings, float(weight) if weight else 1.0)
+    except ValueError as error:
+        raise LabError(f"task {text!r} is not NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT") from error
+
+
+class ReasoningWorld:
+    """Questions of one task or of several; a response's answer is rewarded by its task's own verifier.
+
+    Args:
+        tasks: one or more, drawn in proportion to their weights.
+        answer_rule: what of a response is its answer.
+        part: which questions: those for training or those for evaluations, which are divided by their text.
+
+    Raises:
+        LabError: Reasoning Gym is not installed, or a task or a setting that it does not know.
+    """
+
+    def __init__(self, tasks: Sequence[Task], answer_rule: AnswerRule, part: Part = "training") -> None:
+        if not tasks or not all(task.weight > 0 for task in tasks):
+            raise LabError(f"tasks must be at least one, with weights > 0, got {list(tasks)}")
+        self._tasks = list(tasks)
+        self._rule = answer_rule
+        self._part = part
+        self._verifiers = [_dataset(task, seed=0) for task in tasks]
+        weights = torch.tensor([task.weight for task in tasks], dtype=torch.float64)
+        self._shares = (weights / weights.sum()).numpy()
+        self._drawn: dict[str, tuple[int, dict[str, Any]]] = {}
+
+    def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
+        """Draw ``count`` questions of this world's part.
+
+        Raises:
+            LabError: a task has no question in this part.
+        """
+        rng = stream.numpy
+        drawn = [self._draw(int(rng.choice(len(self._tasks), p=self._shares)), rng) for _ in range(count)]
+        self._drawn |= {entry["question"]: (place, entry) for place, entry in drawn}
+        return TextPrompts(
+            [entry["question"] for _, entry in drawn], [(self._tasks[place].name,) for place, _ in drawn]
+        )
+
+    def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
+        """Rewards in [0, 1], 0 for a response without an answer: (P, G).
+
+        Raises:
+            ValueError: a question that this world has not drawn.
+        """
+        if unknown := [question for question in prompts.questions if question not in self._drawn]:
+            raise ValueError(f"the question {unknown[0][:60]!r} was not drawn by this world")
+        return torch.tensor(
+            [
+                [self._reward(question, response) for response in group]
+                for question, group in zip(prompts.questions, rollouts.responses, strict=True)
+            ],
+            dtype=torch.float64,
+        )
+
+    def _draw(self, place: int, rng: Any) -> tuple[int, dict[str, Any]]:
+        for _ in range(ATTEMPTS):
+            entry = _dataset(self._tasks[place], seed=int(rng.integers(2**31)))[0]
+            if is_for_tests(entry["question"]) == (self._part == "test"):
+                return place, entry
+        raise LabError(f"task {self._tasks[place].name!r} has no question for {self._part}: its settings allow too few")
+
+    def _reward(self, question: str, response: str) -> float:
+        place, entry = self._drawn[question]
+        answer = self._rule.answer(response)
+        if answer is None:
+            return 0.0
+        try:
+            return float(self._verifiers[place].score_answer(answer, entry))
+        except Exception:  # verifiers expect answers in their form, and raise whatever another one leads to
+            return 0.0
+
+
+def is_for_tests(question: str) -> bool:
+    """Whether a question is one of the TEST_SHARE that evaluations ask, decided by its text alone."""
+    digest = hashlib.sha256(question.encode()).digest()
+    return int.from_bytes(digest[:8]) < TEST_SHARE * 2**64
+
+
+def _dataset(task: Task, seed: int) -> Any:
+    """A Reasoning Gym dataset of one question."""
+    reasoning_gym = extra("reasoning_gym", "tasks")
+    try:
+        return reasoning_gym.create_dataset(task.name, seed=seed, size=1, **task.settings)
+    except (ValueError, TypeError, AssertionError) as error:
+        raise LabError(f"Reasoning Gym cannot make task {task.name!r} with {dict(task.settings)}: {error}") from error
+
+
+def _value(text: str) -> Any:
+    """A number, true, false, a list or, failing these, a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip()
+
+
+def _refuse(text: str) -> bool:
+    raise ValueError(text)

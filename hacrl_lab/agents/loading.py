@@ -1,0 +1,121 @@
+"""Loads a language model from a folder or a hub, as an agent: adapter, checkpointing and engine as its settings say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.prompting import TextCodec
+from hacrl_lab.agents.scoring import ChunkedScorer
+from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.extras import extra
+from hacrl_lab.generation.base import Sampler
+
+ADAPTER_SEED = 0
+"""Of the adapters' initial weights: all runs start from the same."""
+SCORES_AGREE = 1e-3
+"""How far log-probabilities in training mode, by chunks, may be from the model's own, nats."""
+
+
+def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+    """An agent from a local folder or a hub id.
+
+    Args:
+        source: folder, or hub id OWNER/NAME.
+        name: unique name.
+        settings: of the agent.
+
+    Raises:
+        ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
+        LabError: an extra that the settings need is not installed.
+    """
+    location = _location(source)
+    tokenizer = _loaded(AutoTokenizer, location)
+    model = _loaded(AutoModelForCausalLM, location, dtype=torch.float32)
+    model = model.to(torch.device(settings.device)).eval()
+    if settings.checkpointing:
+        _check_chunks(model, name)
+        _checkpoint_activations(model)
+    if settings.lora_rank > 0:
+        model = _with_adapter(model, settings.lora_rank)
+    return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
+
+
+def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
+    """What puts prompts to an agent, without its model; see :func:`load_agent`."""
+    location = _location(source)
+    context_size = int(_loaded(AutoConfig, location).max_position_embeddings)
+    return TextCodec(name, _loaded(AutoTokenizer, location), settings.prompting, context_size, settings.max_new_tokens)
+
+
+def _location(source: str) -> str:
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") != 1
+    path = Path(source).expanduser()
+    if looks_local and not path.is_dir():
+        raise ModelLoadError(f"model folder {source!r} does not exist")
+    return str(path) if path.is_dir() else source
+
+
+def _loaded(kind: Any, location: str, **settings: Any) -> Any:
+    try:
+        return kind.from_pretrained(location, trust_remote_code=False, **settings)
+    except Exception as error:  # transformers, safetensors and the hub client raise many kinds
+        reason = str(error).strip().split("\n")[0]
+        raise ModelLoadError(f"could not load a model from {location!r}: {reason}") from error
+
+
+def _with_adapter(model: Any, rank: int) -> Any:
+    """A LoRA adapter on all linear layers, which changes nothing yet."""
+    peft = extra("peft", "lora")
+    if getattr(model, "is_gradient_checkpointing", False):
+        model.enable_input_require_grads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(ADAPTER_SEED)
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0)
+        return peft.get_peft_model(model, config)
+
+
+def _checkpoint_activations(model: Any) -> None:
+    """Activations are computed again in the backward pass; that needs training mode, so dropout is taken out."""
+    for module in model.modules():
+        for name in ("p", "attention_dropout"):  # of torch's dropout layers, and of transformers' attention
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+@torch.no_grad()
+def _check_chunks(model: Any, name: str) -> None:
+    """Make sure that logits are the output layer applied to the decoder's last states, which chunks rely on.
+
+    Raises:
+        ModelLoadError: they are not, for instance because the model caps or scales its logits.
+    """
+    ids = torch.arange(1, 17, device=model.device)[None] % model.config.vocab_size
+    plain = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None]).squeeze(-1)
+    keep = torch.arange(16, device=model.device)[None] < 15
+    difference = float((ChunkedScorer(model)(ids, keep, ids[0, 1:]) - plain).abs().max())
+    if not difference <= SCORES_AGREE:
+        raise ModelLoadError(
+            f"agent {name!r} cannot be trained with checkpointing: its logits are not a plain output layer"
+        )
+
+
+def _engine(source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
+    """The sampler that the settings name, if it is another than transformers."""
+    if settings.generation == "transformers":
+        return None
+    from hacrl_lab.generation.vllm import EngineSettings, VLLMSampler  # here, since vLLM takes seconds to import
+
+    engine = EngineSettings(
+        dtype=settings.compute_dtype,
+        context_size=int(model.config.max_position_embeddings),
+        cache_bytes=int(settings.cache_gib * 2**30),
+        rows=settings.rows_at_once or EngineSettings.rows,
+        lora_rank=settings.lora_rank,
+    )
+    return VLLMSampler(source, model, engine)

