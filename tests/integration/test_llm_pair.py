@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -10,12 +11,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import language_pair.run
 import llm_pair
+from hacrl_lab.agents.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
 from language_pair.recipes import PAIRS
 
@@ -364,3 +368,19 @@ def test_another_run_is_not_written_over(
     assert status == 1
     assert "holds another run" in error
     assert (uninterrupted / "config.json").read_bytes() == before
+
+
+def test_nothing_of_a_finished_arm_is_left_when_the_next_begins(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    load, alive_before = language_pair.run.running_agents, []
+
+    def counting(*arguments: Any) -> Any:
+        gc.collect()
+        alive_before.append(sum(isinstance(one, CausalLMAgent) for one in gc.get_objects()))
+        return load(*arguments)
+
+    monkeypatch.setattr(language_pair.run, "running_agents", counting)
+    assert call(monkeypatch, capsys, *command(adders[:2], sums, tmp_path / "run"), "--steps", "1") == (0, "")
+    first, *later = alive_before  # before training, GSPO, HACPO
+    assert later == [first, first]

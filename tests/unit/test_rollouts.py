@@ -1,7 +1,17 @@
+import math
+
 import pytest
 import torch
 
-from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack, put_rows, take_prompts, take_rows
+from hacrl_lab.rollouts import (
+    EncodedRollouts,
+    RolloutBatch,
+    engine_mismatch,
+    pad_stack,
+    put_rows,
+    take_prompts,
+    take_rows,
+)
 
 
 def test_length_is_the_number_of_tokens_in_the_mask() -> None:
@@ -132,3 +142,14 @@ def test_masks_stay_masks_when_filled_up() -> None:
     stacked = pad_stack([torch.ones(1, 1, 2, dtype=torch.bool), torch.ones(1, 1, 1, dtype=torch.bool)], False)
     assert stacked.dtype == torch.bool
     assert stacked[:, 0, 0].tolist() == [[True, True], [True, False]]
+
+
+def test_the_mismatch_of_an_engine_is_of_sampled_tokens_only() -> None:
+    # one prompt, two rollouts of one and two tokens: d is 0.5 in the one, 0 and −1 in the other
+    engine = torch.tensor([[[-1.0, 9.0], [-2.0, -3.0]]])
+    recomputed = torch.tensor([[[-1.5, -9.0], [-2.0, -2.0]]])
+    found = engine_mismatch(engine, recomputed, torch.tensor([[[True, False], [True, True]]]))
+    assert float(found.mean) == pytest.approx((0.5 + 0.5) / 2)
+    assert float(found.largest) == 1
+    k3 = (math.exp(-0.5) - 0.5, math.exp(1) - 2)  # exp(−d) − 1 + d at d = 0.5 and at d = −1
+    assert float(found.kl) == pytest.approx((k3[0] + k3[1] / 2) / 2)
