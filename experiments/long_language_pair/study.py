@@ -36,7 +36,6 @@ ARMS = (
     "gspo_x2",
     "naive",
     "hacpo",
-    "hacpo/mixed_2u",
     "hacpo_released",
     "hacpo_ppo_clip_alpha0",
 )
