@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
 
 from common.cache import Cell, computed
-from common.options import ComparisonOptions
+from common.options import ComparisonOptions, flat
 from common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.interrupt import Interrupted
@@ -147,10 +147,19 @@ def _tuned(options: Options, arm: str) -> dict[str, np.ndarray]:
 
 def _cell(options: Options, pair: PairOptions, steps: int) -> Cell:
     """One run; an interrupted one goes on from its latest checkpoint."""
-    settings = {**asdict(pair), "steps": steps, "built": _built(pair.agents)}
+    settings = {**_chosen(pair), "steps": steps, "built": _built(pair.agents)}
     name = f"long_pair-{pair.method if steps else INITIAL}-{pair.seed}"
     folder = Cell(name, dict, settings).path(Path(options.cache_dir)).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), settings)
+
+
+def _chosen(pair: PairOptions) -> dict[str, Any]:
+    """The options that are not left at their defaults: a run is known by them, also when options are added.
+
+    A default that is changed needs another ``RESULTS_VERSION``.
+    """
+    left = flat(PairOptions())
+    return {name: value for name, value in flat(pair).items() if value != left[name]}
 
 
 def _built(agents: Sequence[str]) -> dict[str, str]:

@@ -89,7 +89,8 @@ def test_passes_of_any_size_learn_the_same(kind: Kind) -> None:
     for budget in BUDGETS:
         agents = pair(kind, budget)
         loop = Trainer(agents, ChanceWorld(kind), "hacpo", CONFIG, kind.seeds)
-        values = [value.double() for value in loop.step().values()]
+        metrics = loop.step()  # how far the engine is off is nothing but rounding
+        values = [value.double() for key, value in metrics.items() if not key.startswith("engine_")]
         if kind.name not in LANGUAGE:  # AdamW's first step is the gradient's sign, and that of 0 ± rounding is chance
             pools = [(agent, agent.encode(prompts, [probe])) for agent in agents]
             values += [mean_log_prob(pool_log_probs(agent, pool), pool.mask) for agent, pool in pools]

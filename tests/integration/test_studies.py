@@ -71,14 +71,15 @@ def test_a_study_is_written_whole_and_the_same_twice(study: str, tmp_path: Path)
 
 @every_study
 def test_impossible_settings_are_refused(study: str) -> None:
-    done = run(study, "--seeds", "1")
+    done = run(study, "--workers", "0")
     assert done.returncode == 2
-    assert "seeds must be ≥ 2" in done.stderr
+    assert "workers must be ≥ 1" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("study", "arguments", "message"),
     [
+        ("bandit", ("--seeds", "1"), "seeds must be ≥ 2"),
         ("heterogeneity", ("--methods", "gspo"), "at least 2 different ones"),
         ("heterogeneity", ("--minibatches", "16"), "each of the 32 updates in a step of GSPO×2"),
         ("ablations", ("--prompts-per-step", "3"), "each of the 4 updates in a step of"),
