@@ -113,6 +113,17 @@ class ReasoningWorld:
             dtype=torch.float64,
         )
 
+    def answers(self, prompts: TextPrompts) -> list[str]:
+        """A right answer to each question that this world has drawn, for demonstrations.
+
+        Raises:
+            LabError: a task that has no answers to tell, only a verifier.
+        """
+        told = [self._drawn[question][1]["answer"] for question in prompts.questions]
+        if any(answer is None for answer in told):
+            raise LabError(f"of the tasks {[task.name for task in self._tasks]} not all have answers to demonstrate")
+        return told
+
     def _draw(self, place: int, rng: Any) -> tuple[int, dict[str, Any]]:
         for _ in range(ATTEMPTS):
             entry = _dataset(self._tasks[place], seed=int(rng.integers(2**31)))[0]

@@ -150,26 +150,31 @@ class RayEngine:
     Args:
         makers: agent name -> what makes the agent.
         gpus: GPUs of each worker; a share of one where workers have to share it.
-        threads: that torch may use in each worker.
 
     Raises:
         LabError: Ray is not installed, or what the making of an agent raised.
     """
 
-    def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0, threads: int = 1) -> None:
+    def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0) -> None:
         self._ray = ray = extra("ray", "ray")
         self._threads = ThreadPoolExecutor(len(makers))
-        ray.init(
-            num_cpus=len(makers),
-            include_dashboard=False,
-            configure_logging=False,
-            log_to_driver=False,
-            _temp_dir=tempfile.mkdtemp(prefix="ray-"),  # short, since it holds sockets
-        )
-        variables = {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        worker = ray.remote(num_cpus=1, num_gpus=gpus, max_concurrency=2, runtime_env={"env_vars": variables})(_Worker)
-        self.agents = [RemoteAgent(name, worker.remote()) for name in makers]
-        self.together([partial(agent.start, make) for agent, make in zip(self.agents, makers.values(), strict=True)])
+        self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
+        try:
+            ray.init(
+                num_cpus=len(makers),
+                include_dashboard=False,
+                configure_logging=False,
+                log_to_driver=False,
+                _temp_dir=self._folder.name,
+            )
+            environment = {"env_vars": _variables(len(makers))}
+            worker = ray.remote(num_cpus=1, num_gpus=gpus, max_concurrency=2, runtime_env=environment)(_Worker)
+            self.agents = [RemoteAgent(name, worker.remote()) for name in makers]
+            made = zip(self.agents, makers.values(), strict=True)
+            self.together([partial(agent.start, make) for agent, make in made])
+        except BaseException:
+            self.close()
+            raise
 
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results in the order given; the calls of all agents run at the same time. The first error ends it."""
@@ -187,6 +192,7 @@ class RayEngine:
         """End all workers and Ray."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._ray.shutdown()
+        self._folder.cleanup()
 
     def __enter__(self) -> RayEngine:
         return self
@@ -195,3 +201,10 @@ class RayEngine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _variables(workers: int) -> dict[str, str]:
+    """The environment of a worker: what can be imported here, and a share of the threads if none is asked for."""
+    share = str(max(1, (os.cpu_count() or 1) // workers))
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", share), "PYTHONPATH": paths}

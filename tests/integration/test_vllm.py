@@ -32,16 +32,23 @@ CONTEXT = 512  # several blocks of the prefix cache
 PROMPTS = TextPrompts(["8+8", "10+12", "9+11", "12+12"], [()] * 4)
 
 
+SETTINGS_HERE = replace(SETTINGS, generation="vllm", cache_gib=0.05)
+
+
 @pytest.fixture(scope="module", params=range(len(FAMILIES)), ids=FAMILIES)
-def agent(request: pytest.FixtureRequest, adders: list[str], tmp_path_factory: pytest.TempPathFactory) -> CausalLMAgent:
+def source(request: pytest.FixtureRequest, adders: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
     """One of the small models, with room for long prompts, which its rotary positions allow."""
     folder = tmp_path_factory.mktemp("models") / FAMILIES[request.param]
     shutil.copytree(adders[request.param], folder)
     config = AutoConfig.from_pretrained(folder)
     config.max_position_embeddings = CONTEXT
     config.save_pretrained(folder)
-    settings = replace(SETTINGS, generation="vllm", cache_gib=0.05)
-    return load_agent(str(folder), "a", settings)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def agent(source: str) -> CausalLMAgent:
+    return load_agent(source, "a", SETTINGS_HERE)
 
 
 @pytest.fixture
@@ -130,3 +137,31 @@ def test_responses_end_with_their_stop_token_and_seeds_repeat(agent: CausalLMAge
     assert torch.equal(stops > 0, one.finished)
     assert int(stops.max()) == 1
     assert bool((one.mask.sum(-1)[~one.finished] == 12).all())
+
+
+def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str) -> None:
+    pytest.importorskip("peft")
+    agent = load_agent(source, "a", replace(SETTINGS_HERE, lora_rank=8, learning_rate=0.02))
+    sampler = agent._sampler
+    assert isinstance(sampler, VLLMSampler)
+    agent.generate(PROMPTS, 2, RandomStream(0))
+    assert sampler.last_probe <= 1e-5
+    for step in range(2):
+        batch = agent.generate(PROMPTS, 4, RandomStream(step))
+        encoded = agent.encode(PROMPTS, [batch])
+        scores = agent.token_log_probs(encoded, encoded.rows())
+        mine = scores.detach().reshape(batch.own_tokens[1].shape)
+        assert batch.engine_log_probs is not None
+        assert float(((mine - batch.engine_log_probs).abs() * batch.own_tokens[1]).max()) <= 1e-5
+        (-scores.sum()).backward()
+        agent.apply_gradients()
+
+
+def test_an_adapter_that_is_not_handed_over_is_noticed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("peft")
+    agent = load_agent(source, "a", replace(SETTINGS_HERE, lora_rank=8))
+    agent.generate(PROMPTS, 2, RandomStream(0))
+    monkeypatch.setattr(agent._sampler, "push", lambda: None)
+    change_weights(agent)
+    with pytest.raises(EngineError, match="differ from those of agent 'a'"):
+        agent.generate(PROMPTS, 2, RandomStream(0))
