@@ -67,7 +67,8 @@ def test_in_low_precision_another_plan_gives_another_ratio(kind: Kind) -> None:
         agent.tokens_per_pass = budget
         scores.append(mean_log_prob(agent.score(prompts, rollouts, plan, 0), rollouts.own_tokens[1]))
     assert bool((sequence_importance_ratio(scores[0], scores[1]) == 1).all())
-    assert not bool((sequence_importance_ratio(scores[0], scores[2]) == 1).all())
+    error = (sequence_importance_ratio(scores[0], scores[2]) - 1).abs().max()
+    assert float(error) > 1e-5  # in float32 it would be some 1e-7
 
 
 @every_family
