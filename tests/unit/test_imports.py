@@ -21,6 +21,7 @@ STUDIES = {
     "sample_efficiency": ("heterogeneity",),
     "importance_ratios": ("language_pair",),
     "long_language_pair": ("language_pair",),
+    "real_pair": ("language_pair",),
     "theorems": ("bandit",),
     "long_answers": ("sample_efficiency", "paper_comparison"),
 }
