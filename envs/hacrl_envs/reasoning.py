@@ -53,9 +53,9 @@ def parse_task(text: str) -> Task:
     """
     body, _, weight = text.partition("*")
     name, _, rest = body.partition(":")
-    pairs = [pair.partition("=") for pair in rest.split(",")] if rest else []
     try:
-        settings = {key.strip(): _value(value) for key, equals, value in pairs if equals or _refuse(text)}
+        pairs = [pair.split("=", 1) for pair in rest.split(",")] if rest else []
+        settings = {key.strip(): _value(value) for key, value in pairs}
         return Task(name.strip(), settings, float(weight) if weight else 1.0)
     except ValueError as error:
         raise LabError(f"task {text!r} is not NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT") from error
@@ -163,7 +163,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text.strip()
-
-
-def _refuse(text: str) -> bool:
-    raise ValueError(text)

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -54,7 +54,7 @@ class Pair:
 
     model: str
     """Folder of the pre-trained model; ``python tools/smollm2.py FOLDER`` makes one."""
-    agents: Mapping[str, FineTuning] = field(default_factory=dict)
+    agents: Mapping[str, FineTuning]
 
 
 def build(pair: Pair) -> dict[str, Path]:

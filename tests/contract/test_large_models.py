@@ -189,7 +189,7 @@ def test_generation_in_batches_has_bounded_rows_and_the_same_probabilities(kind:
 
 @qwen3
 def test_the_rows_of_a_batch_belong_to_their_prompts(kind: Kind) -> None:
-    """Answers of a model that repeats its prompt's first digit, cut into batches that end within a group."""
+    """Answers to 8+8 and to 9+9 differ; batches end within a group."""
     agent = agent_of(kind, rows_at_once=4)
     prompts = TextPrompts(["8+8", "9+9", "8+8"], [()] * 3)
     alone = [agent.generate(TextPrompts([q], [()]), 40, RandomStream(0)) for q in ("8+8", "9+9")]
