@@ -50,6 +50,7 @@ def agent_settings(options: Options) -> CausalLMSettings:
         generation=options.generation,
         rows_at_once=options.rows_at_once,
         cache_gib=options.cache_gib,
+        ranks=options.ranks_per_agent,
     )
 
 
@@ -69,5 +70,6 @@ def running_agents(
         return
     settings = agent_settings(options)
     makers = {name: partial(load_agent, source, name, settings) for name, source in sources.items()}
-    with RayEngine(makers, gpus=1 if options.device.startswith("cuda") else 0) as engine:
+    gpus = 1 if options.device.startswith("cuda") else 0
+    with RayEngine(makers, gpus=gpus, ranks=options.ranks_per_agent) as engine:
         yield engine.agents, engine

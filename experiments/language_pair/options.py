@@ -88,6 +88,9 @@ class Options:
     engine: Literal["local", "ray"] = "local"
     """Where agents live: in this process, one after the other, or each in a process of its own, side by side; ray is an
     extra."""
+    ranks_per_agent: int = 1
+    """Processes among which each agent's weights, gradients and optimiser state are divided (FSDP2), on GPUs one of
+    them each; more than one needs --engine ray and --checkpointing."""
     output_dir: str | None = None
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
@@ -103,6 +106,7 @@ class Options:
             "seed": 0,
             "lora_rank": 0,
             "rows_at_once": 0,
+            "ranks_per_agent": 1,
         }
         for name, least in leasts.items():
             if getattr(self, name) < least:
@@ -111,6 +115,8 @@ class Options:
             raise ValueError("answers 'long' are written by the lab's own pair of size 'tiny' only")
         if self.tasks and self.problems is not None:
             raise ValueError("tasks and problems exclude each other")
+        if self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing):
+            raise ValueError("ranks_per_agent above 1 needs engine 'ray' and checkpointing")
         if not self.cache_gib > 0:
             raise ValueError(f"cache_gib must be > 0, got {self.cache_gib}")
         if self.prompt_template is not None and "{question}" not in self.prompt_template:

@@ -135,9 +135,9 @@ def _open_folder(options: Options) -> Path:
 
 
 def _same_run(folder: Path, options: Options) -> bool:
-    """Whether the folder's run has these settings; it may be made longer, and may have been moved."""
-    earlier = load_options(folder)
-    return replace(earlier, steps=options.steps, output_dir=options.output_dir) == options
+    """Whether the folder's run has these settings; it may be made longer, moved, and spread over other processes."""
+    free = ("steps", "output_dir", "engine", "ranks_per_agent")
+    return replace(load_options(folder), **{name: getattr(options, name) for name in free}) == options
 
 
 def _evaluate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from transformers import PreTrainedTokenizerBase
 
 from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.prompting import Prompting, TextCodec
-from hacrl_lab.agents.scoring import ChunkedScorer, in_chunks, shared_prompts
-from hacrl_lab.agents.state import load_policy, save_policy
+from hacrl_lab.agents.scoring import chunked_log_probs, in_chunks, shared_prompts
+from hacrl_lab.agents.sharding import Ranks, as_forward, ranks_here
+from hacrl_lab.agents.state import load_policy, save_policy, whole, whole_tensors
 from hacrl_lab.errors import LabError, NonFiniteError
 from hacrl_lab.generation.base import Sampler, SamplingSettings
 from hacrl_lab.generation.hf import TransformersSampler
@@ -42,7 +42,7 @@ class CausalLMSettings:
     compute_dtype: Literal["float32", "bfloat16"]
     """What the model computes in; its weights and AdamW's moments are float32."""
     tokens_per_pass: int
-    """Tokens of prompts and responses in one forward and backward pass; 0 for no bound."""
+    """Tokens of prompts and responses in one forward and backward pass of a process; 0 for no bound."""
     checkpointing: bool = False
     """Compute activations again in the backward pass, and logits in chunks: much less memory, a third more time."""
     lora_rank: int = 0
@@ -53,6 +53,8 @@ class CausalLMSettings:
     """Responses that are sampled side by side at most; 0 for no bound (vLLM: 256)."""
     cache_gib: float = 1.0
     """Memory of vLLM's key-value cache, GiB."""
+    ranks: int = 1
+    """Processes among which the model is divided; several need ``checkpointing``."""
 
 
 class CausalLMAgent(LocalAgent):
@@ -81,12 +83,16 @@ class CausalLMAgent(LocalAgent):
     ) -> None:
         self.name = name
         self.settings = settings
-        self.tokens_per_pass = settings.tokens_per_pass
+        self.ranks = ranks_here() if settings.ranks > 1 else Ranks()
+        self.tokens_per_pass = settings.tokens_per_pass * self.ranks.count
         self.model = model.eval()  # no dropout: what is sampled is what is scored
         self.context_size = int(model.config.max_position_embeddings)
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
-        self._sampler: Sampler = sampler or TransformersSampler(model, settings.rows_at_once)
-        self._reference: Any = None
+        self._sampler: Sampler = sampler or TransformersSampler(
+            model, settings.rows_at_once, in_step=settings.ranks > 1
+        )
+        self._score_chunks = as_forward(model, chunked_log_probs)
+        self._reference: list[Tensor] | None = None
         self._optimizer = torch.optim.AdamW(self._trained().values(), lr=settings.learning_rate, weight_decay=0.0)
 
     @property
@@ -105,9 +111,12 @@ class CausalLMAgent(LocalAgent):
     def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
         """Responses are texts without special tokens."""
         contexts, context_mask = self._prompt_tokens(prompts)
-        seed = int(stream.integers(2**62))
+        seed = int(stream.integers(2**62)) + self.ranks.rank
+        share = self.ranks.share(len(contexts))
+        settings = self._sampling_settings()
         with self._computing():
-            out = self._sampler.sample(contexts, context_mask, group_size, self._sampling_settings(), seed)
+            part = self._sampler.sample(contexts[share], context_mask[share], group_size, settings, seed)
+        out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
         tokens, mask = out.tokens.cpu(), out.mask.cpu()
         texts = self.codec.decode(tokens, mask)
         return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, out.log_probs.cpu())
@@ -134,20 +143,21 @@ class CausalLMAgent(LocalAgent):
         return list(torch.arange(sum(sizes)).split(sizes))
 
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-        """By one of the two ways of :mod:`hacrl_lab.agents.scoring`."""
+        """By one of the two ways of :mod:`hacrl_lab.agents.scoring`; every rank computes its share of the rows."""
         with self._computing():
             if not self.settings.checkpointing:
                 return shared_prompts(self.model, encoded, rows)
             self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
             try:
-                return in_chunks(ChunkedScorer(self.model), encoded, rows)
+                mine = in_chunks(self._score_chunks, encoded, rows[self.ranks.share(len(rows))])
+                return self.ranks.gather_log_probs(mine, len(rows))
             finally:
                 self.model.eval()
 
     def set_reference(self) -> None:
-        """Keep a copy of the model as it is now; a model with an adapter is its own copy, without the adapter."""
+        """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
         has_adapter = self.settings.lora_rank > 0
-        self._reference = self.model if has_adapter else copy.deepcopy(self.model).requires_grad_(False)
+        self._reference = [] if has_adapter else [one.detach().clone() for one in self._trained().values()]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -158,15 +168,25 @@ class CausalLMAgent(LocalAgent):
         """
         if self._reference is None:
             raise ValueError(f"agent {self.name!r} has no reference: set_reference() must come before training")
-        if self._reference is self.model:
-            with self.model.disable_adapter():
-                yield
-            return
-        mine, self.model = self.model, self._reference
+        with self.model.disable_adapter() if self.settings.lora_rank > 0 else self._exchanged(self._reference):
+            yield
+
+    @contextmanager
+    def _exchanged(self, others: Sequence[Tensor]) -> Iterator[None]:
+        """Within it, what is trained has other values; these are written over with its own until the end."""
+
+        @torch.no_grad()
+        def exchange() -> None:
+            for mine, other in zip(self._trained().values(), others, strict=True):
+                kept = mine.clone()
+                mine.copy_(other)
+                other.copy_(kept)
+
+        exchange()
         try:
             yield
         finally:
-            self.model = mine
+            exchange()
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""
@@ -174,7 +194,7 @@ class CausalLMAgent(LocalAgent):
         for parameter in parameters:
             if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
                 parameter.grad = torch.zeros_like(parameter)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
+        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
         self._optimizer.step()
@@ -183,8 +203,8 @@ class CausalLMAgent(LocalAgent):
         return norm.detach().cpu()
 
     def save(self, folder: Path) -> None:
-        """Write what is trained and AdamW's state."""
-        save_policy(folder, self._trained(), self._optimizer)
+        """Write what is trained and AdamW's state, in a form in which any number of ranks can read it."""
+        save_policy(folder, self._trained(), self._optimizer, write=self.ranks.rank == 0)
 
     def load(self, folder: Path) -> None:
         """Continue from :meth:`save`."""
@@ -193,8 +213,11 @@ class CausalLMAgent(LocalAgent):
 
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer as an ordinary transformers checkpoint, or an adapter as peft's."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        first = self.ranks.rank == 0
+        state = whole_tensors(self.model.state_dict(keep_vars=True), keep=first)
+        if first:
+            self.model.save_pretrained(folder, state_dict=state)
+            self.tokenizer.save_pretrained(folder)
 
     def _sampling_settings(self) -> SamplingSettings:
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None

@@ -10,7 +10,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.agents.prompting import TextCodec
-from hacrl_lab.agents.scoring import ChunkedScorer
+from hacrl_lab.agents.scoring import chunked_log_probs
+from hacrl_lab.agents.sharding import shard
 from hacrl_lab.errors import ModelLoadError
 from hacrl_lab.extras import extra
 from hacrl_lab.generation.base import Sampler
@@ -36,12 +37,15 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     location = _location(source)
     tokenizer = _loaded(AutoTokenizer, location)
     model = _loaded(AutoModelForCausalLM, location, dtype=torch.float32)
-    model = model.to(torch.device(settings.device)).eval()
+    if settings.ranks == 1:
+        model = model.to(torch.device(settings.device))
     if settings.checkpointing:
         _check_chunks(model, name)
         _checkpoint_activations(model)
     if settings.lora_rank > 0:
         model = _with_adapter(model, settings.lora_rank)
+    if settings.ranks > 1:
+        shard(model, settings.device)
     return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
 
 
@@ -98,7 +102,7 @@ def _check_chunks(model: Any, name: str) -> None:
     ids = torch.arange(1, 17, device=model.device)[None] % model.config.vocab_size
     plain = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None]).squeeze(-1)
     keep = torch.arange(16, device=model.device)[None] < 15
-    difference = float((ChunkedScorer(model)(ids, keep, ids[0, 1:]) - plain).abs().max())
+    difference = float((chunked_log_probs(model, ids, keep, ids[0, 1:]) - plain).abs().max())
     if not difference <= SCORES_AGREE:
         raise ModelLoadError(
             f"agent {name!r} cannot be trained with checkpointing: its logits are not a plain output layer"
@@ -117,5 +121,6 @@ def _engine(source: str, model: Any, settings: CausalLMSettings) -> Sampler | No
         cache_bytes=int(settings.cache_gib * 2**30),
         rows=settings.rows_at_once or EngineSettings.rows,
         lora_rank=settings.lora_rank,
+        ranks=settings.ranks,
     )
     return VLLMSampler(source, model, engine)

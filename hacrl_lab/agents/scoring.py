@@ -6,6 +6,7 @@ logits of a few tokens at a time, may recompute activations in the backward pass
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
 from hacrl_lab.rollouts import EncodedRollouts
+
+ChunkedScorer = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(ids, keep, targets) → log-probabilities, as :func:`chunked_log_probs` of a model gives them."""
 
 CHUNK = 1024
 """Tokens whose logits are in memory at the same time."""
@@ -71,44 +75,32 @@ def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, place: Tensor) -> 
     return cache
 
 
-class ChunkedScorer(torch.nn.Module):
-    """A causal language model whose forward pass gives log-probabilities of some tokens, a chunk of them at a time.
+def chunked_log_probs(model: Any, ids: Tensor, keep: Tensor, targets: Tensor) -> Tensor:
+    """Log-probabilities of some tokens, with the logits of CHUNK of them in memory at the same time.
 
     Rows are padded on the right and need no attention mask: in causal attention no token sees what follows it.
 
     Args:
         model: a causal language model whose logits are its output layer applied to its decoder's last states.
-        chunk: tokens whose logits are in memory at the same time.
+        ids: prompts and responses, (R, L).
+        keep: true where the next token's log-probability is wanted, (R, L), N in all.
+        targets: these next tokens, (N,).
+
+    Returns:
+        (N,), differentiable, nats, in float32.
     """
-
-    def __init__(self, model: Any, chunk: int = CHUNK) -> None:
-        super().__init__()
-        self.model = model
-        self._chunk = chunk
-
-    def forward(self, ids: Tensor, keep: Tensor, targets: Tensor) -> Tensor:
-        """Log-probabilities of the targets.
-
-        Args:
-            ids: prompts and responses, (R, L).
-            keep: true where the next token's log-probability is wanted, (R, L), N in all.
-            targets: these next tokens, (N,).
-
-        Returns:
-            (N,), nats, in float32.
-        """
-        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[keep]
-        weight = self.model.get_output_embeddings()
-        parts = zip(hidden.split(self._chunk), targets.split(self._chunk), strict=True)
-        return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])
+    hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[keep]
+    weight = model.get_output_embeddings()
+    parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
+    return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])
 
 
 def _log_probs(output_layer: torch.nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
     return -cross_entropy(output_layer(hidden).float(), targets, reduction="none")
 
 
-def in_chunks(scorer: torch.nn.Module, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-    """See :func:`shared_prompts`; by a :class:`ChunkedScorer`."""
+def in_chunks(score: ChunkedScorer, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+    """See :func:`shared_prompts`; by :func:`chunked_log_probs` of a model."""
     taken = encoded.take(rows)
     whole = [
         torch.cat([context[context_mask], tokens[mask]])
@@ -120,5 +112,5 @@ def in_chunks(scorer: torch.nn.Module, encoded: EncodedRollouts, rows: Tensor) -
     before, lengths = taken.context_mask.sum(-1, keepdim=True), taken.mask.sum(-1, keepdim=True)  # (R, 1)
     place = torch.arange(ids.shape[-1], device=ids.device)
     keep = (place >= before - 1) & (place < before + lengths - 1)
-    log_probs = scorer(ids, keep, ids.roll(-1, -1)[keep])
+    log_probs = score(ids, keep, ids.roll(-1, -1)[keep])
     return torch.zeros(taken.mask.shape, device=ids.device).masked_scatter(taken.mask, log_probs)

@@ -17,18 +17,41 @@ STEM = "policy"
 PARAMETER = "parameter"
 
 
-def save_policy(folder: Path, parameters: Mapping[str, Tensor], optimizer: Optimizer) -> None:
+def whole(values: Tensor) -> Tensor:
+    """A tensor in one piece; if FSDP2 has divided it among processes, all of them must ask for it."""
+    return values.full_tensor() if hasattr(values, "full_tensor") else values  # type: ignore[operator]
+
+
+def save_policy(folder: Path, parameters: Mapping[str, Tensor], optimizer: Optimizer, write: bool = True) -> None:
     """Write ``policy.safetensors`` with ``parameter/<name>`` and, for each kind of state, ``<kind>/<name>``.
 
     Args:
         folder: exists, and is empty.
         parameters: by name.
         optimizer: of these parameters.
+        write: False in all but one of the processes among which the tensors are divided.
     """
     tensors = {f"{PARAMETER}/{name}": value for name, value in parameters.items()}
     for name, value in parameters.items():
         tensors |= {f"{kind}/{name}": state for kind, state in _state(optimizer, value).items()}
-    save_part(folder / STEM, tensors, {"optimizer": type(optimizer).__name__})
+    pieces = whole_tensors(tensors, write)
+    if write:
+        save_part(folder / STEM, pieces, {"optimizer": type(optimizer).__name__})
+
+
+def whole_tensors(tensors: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]:
+    """Tensors by name in one piece and on the CPU, see :func:`whole`; two names of one tensor stay names of one.
+
+    Args:
+        tensors: by name.
+        keep: False in all but one of the processes among which they are divided, where none is returned.
+    """
+    pieces: dict[int, Tensor] = {}
+    for value in tensors.values():
+        if id(value) not in pieces:
+            piece = whole(value)
+            pieces[id(value)] = piece.detach().cpu() if keep else torch.empty(0)
+    return {name: pieces[id(value)] for name, value in tensors.items()} if keep else {}
 
 
 @torch.no_grad()
@@ -47,7 +70,7 @@ def load_policy(folder: Path, parameters: Mapping[str, Tensor], optimizer: Optim
             f"this run has {_described(expected, type(optimizer).__name__)}"
         )
     for name, value in parameters.items():
-        value.copy_(saved[name])
+        value.copy_(_placed(PARAMETER, saved[name], value))
         state = {key.split("/", 1)[0]: one for key, one in tensors.items() if key.split("/", 1)[1] == name}
         del state[PARAMETER]
         optimizer.state[value] = {kind: _placed(kind, one, value) for kind, one in state.items()}  # none before a step
@@ -59,8 +82,15 @@ def _state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
 
 
 def _placed(kind: str, state: Tensor, parameter: Tensor) -> Any:
-    """Moments go where the parameter is; the step counter stays on the CPU, as torch has it."""
-    return state if kind == "step" else state.to(parameter.device)
+    """Moments go where the parameter is, divided as it is; the step counter stays on the CPU, as torch has it."""
+    if kind == "step":
+        return state
+    if not hasattr(parameter, "full_tensor"):
+        return state.to(parameter.device)
+    from torch.distributed.tensor import distribute_tensor  # here, since small agents have no use for it
+
+    divided: Any = parameter
+    return distribute_tensor(state, divided.device_mesh, divided.placements, src_data_rank=None)
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]], optimizer: str | None) -> str:

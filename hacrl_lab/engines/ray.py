@@ -1,22 +1,26 @@
 """Agents in processes of their own, by Ray: they answer, score and update side by side, each on its own device.
 
-A worker holds one agent: its model, its optimiser and what it generates with. Only prompts, rollouts and learner
-batches cross between processes. Ray is an extra: ``pip install hacrl-lab[ray]``.
+A worker holds one agent: its model, its optimiser and what it generates with; or a rank of an agent whose model is
+divided among several workers. Only prompts, rollouts and learner batches cross between agents, and to all ranks of an
+agent crosses the same. Ray is an extra: ``pip install hacrl-lab[ray]``.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from hacrl_lab.agents.base import Agent
@@ -37,12 +41,20 @@ SIGN_OF_LIFE = 30.0
 """Seconds that a worker may take to answer that it is alive; it answers while it computes."""
 START = 300.0
 """The same for its first answer, before which it imports what it needs."""
+RANKS_WAIT = timedelta(hours=1)
+"""How long a rank waits for the others of its agent, whose answers may be longer; one that died is noticed sooner."""
 
 
 class _Worker:
-    """What runs in a worker's process."""
+    """What runs in a worker's process.
 
-    def __init__(self) -> None:
+    Args:
+        rank: of the agent's ranks.
+        ranks: number of them.
+    """
+
+    def __init__(self, rank: int, ranks: int) -> None:
+        self._rank, self._ranks = rank, ranks
         self._agent: Any = None
 
     def alive(self) -> bool:
@@ -50,9 +62,12 @@ class _Worker:
         return True
 
     def make(self, packed: bytes) -> bytes:
-        """Make the agent; see :meth:`call`."""
+        """Meet the agent's other ranks at a port, if there are any, and make the agent; see :meth:`call`."""
+        make, port = pickle.loads(packed)
         try:
-            self._agent = pickle.loads(packed)()
+            if self._ranks > 1:
+                _meet(self._rank, self._ranks, port)
+            self._agent = make()
         except LabError as error:
             return pickle.dumps(error)
         return pickle.dumps(None)
@@ -66,18 +81,26 @@ class _Worker:
             return pickle.dumps(error)
 
 
+def _meet(rank: int, ranks: int, port: int) -> None:
+    """Make a group of this process and the agent's other ranks."""
+    place = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in place.items()})
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    torch.distributed.init_process_group(backend, timeout=RANKS_WAIT)
+
+
 class RemoteAgent:
-    """An agent that lives in a Ray worker.
+    """An agent that lives in Ray workers, one for each of its ranks; all of them make every call.
 
     Args:
         name: of the agent.
-        worker: its handle.
+        workers: their handles.
     """
 
-    def __init__(self, name: str, worker: Any) -> None:
+    def __init__(self, name: str, workers: Sequence[Any]) -> None:
         self.name = name
         self.bytes_sent = 0
-        self._worker = worker
+        self._workers = list(workers)
 
     def set_reference(self) -> None:
         """See :class:`hacrl_lab.agents.base.Agent`."""
@@ -108,73 +131,107 @@ class RemoteAgent:
         self._call("save_pretrained", folder.absolute())
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        """Call a method and wait, as long as the worker gives signs of life.
+        """Call a method on all ranks and wait, as long as the workers give signs of life; returns the first rank's.
 
         Raises:
             LabError: what the agent raised.
-            EngineError: the worker died or gives no sign of life.
+            EngineError: a worker died or gives no sign of life.
         """
-        return self._wait(self._worker.call, (method, arguments))
+        return self._on_all("call", (method, arguments))[0]
 
     def start(self, make: MakeAgent) -> None:
-        """Make the agent in its worker; see :meth:`_call`."""
-        self._wait(self._worker.make, make, START)
+        """Make the agent in its workers; see :meth:`_call`."""
+        self._on_all("make", (make, _free_port()), START)
 
-    def _wait(self, method: Any, argument: Any, patience: float = SIGN_OF_LIFE) -> Any:
+    def _on_all(self, method: str, argument: Any, patience: float = SIGN_OF_LIFE) -> list[Any]:
+        """What a method of every worker returns for the same argument; the first error ends the waiting."""
         ray = extra("ray", "ray")
         packed = pickle.dumps(argument)
-        self.bytes_sent += len(packed)
+        self.bytes_sent += len(packed) * len(self._workers)
+        results: dict[Any, Any] = {}
         try:
-            answer = method.remote(packed)
-            while not ray.wait([answer], timeout=LOOK_EVERY)[0]:
-                ray.get(self._worker.alive.remote(), timeout=patience)
-            result = pickle.loads(ray.get(answer))
+            sent = ray.put(packed)
+            answers = [getattr(worker, method).remote(sent) for worker in self._workers]
+            while waiting := [one for one in answers if one not in results]:
+                come, _ = ray.wait(waiting, timeout=LOOK_EVERY)
+                results |= {one: _opened(ray.get(one)) for one in come}
+                if not come:
+                    ray.get([worker.alive.remote() for worker in self._workers], timeout=patience)
         except ray.exceptions.GetTimeoutError as error:
-            ray.kill(self._worker)
+            for worker in self._workers:
+                ray.kill(worker)
             raise EngineError(
-                f"the worker of agent {self.name!r} gave no sign of life for {patience:.0f} s and was ended; "
+                f"a worker of agent {self.name!r} gave no sign of life for {patience:.0f} s and was ended; "
                 "the run can be resumed from its last checkpoint"
             ) from error
         except ray.exceptions.RayActorError as error:
             raise EngineError(
-                f"the worker of agent {self.name!r} died; the run can be resumed from its last checkpoint"
+                f"a worker of agent {self.name!r} died; the run can be resumed from its last checkpoint"
             ) from error
-        if isinstance(result, LabError):
-            raise result
-        return result
+        return [results[answer] for answer in answers]
+
+
+def _opened(packed: bytes) -> Any:
+    """What a worker returned; raises what it raised."""
+    result = pickle.loads(packed)
+    if isinstance(result, LabError):
+        raise result
+    return result
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 class RayEngine:
     """Starts a worker for each agent, and runs the agents' calls side by side. Use as a context manager.
 
     Args:
-        makers: agent name -> what makes the agent.
+        makers: agent name -> what makes the agent, or a rank of it.
         gpus: GPUs of each worker; a share of one where workers have to share it.
+        ranks: workers of each agent, placed together.
 
     Raises:
         LabError: Ray is not installed, or what the making of an agent raised.
     """
 
-    def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0) -> None:
+    def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0, ranks: int = 1) -> None:
         self._ray = ray = extra("ray", "ray")
         self._threads = ThreadPoolExecutor(len(makers))
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
         try:
             ray.init(
-                num_cpus=len(makers),
+                num_cpus=len(makers) * ranks,
                 include_dashboard=False,
                 configure_logging=False,
                 log_to_driver=False,
                 _temp_dir=self._folder.name,
             )
-            environment = {"env_vars": _variables(len(makers))}
-            worker = ray.remote(num_cpus=1, num_gpus=gpus, max_concurrency=2, runtime_env=environment)(_Worker)
-            self.agents = [RemoteAgent(name, worker.remote()) for name in makers]
+            variables = _variables(len(makers) * ranks)
+            self.agents = [RemoteAgent(name, self._workers(gpus, ranks, variables)) for name in makers]
             made = zip(self.agents, makers.values(), strict=True)
             self.together([partial(agent.start, make) for agent, make in made])
         except BaseException:
             self.close()
             raise
+
+    def _workers(self, gpus: float, ranks: int, variables: Mapping[str, str]) -> list[Any]:
+        """An agent's workers in one placement group, so that no agent waits for what another half has."""
+        bundle = {"CPU": 1.0} | ({"GPU": gpus} if gpus > 0 else {})
+        place = self._ray.util.placement_group([bundle] * ranks)
+        if not place.wait(START):
+            raise LabError(f"there are not {gpus * ranks:g} free GPUs for the {ranks} ranks of an agent")
+        strategies = extra("ray.util.scheduling_strategies", "ray")
+        worker = self._ray.remote(_Worker).options(
+            num_cpus=1,
+            num_gpus=gpus,
+            max_concurrency=2,
+            runtime_env={"env_vars": variables},
+            scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(place),
+        )
+        return [worker.remote(rank, ranks) for rank in range(ranks)]
 
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results in the order given; the calls of all agents run at the same time. The first error ends it."""

@@ -20,11 +20,13 @@ class TransformersSampler:
     Args:
         model: the policy; its own generation defaults (top-p, repetition penalty ...) are not used.
         rows: responses that are sampled side by side at most, which bounds memory; 0 for all at once.
+        in_step: the model is divided among processes, which must compute as many tokens as the slowest of them.
     """
 
-    def __init__(self, model: PreTrainedModel, rows: int = 0) -> None:
+    def __init__(self, model: PreTrainedModel, rows: int = 0, in_step: bool = False) -> None:
         self._model = model
         self._rows = rows
+        self._in_step = in_step
 
     def weights_changed(self) -> None:
         """Nothing to do: the model that samples is the one that changed."""
@@ -72,6 +74,7 @@ class TransformersSampler:
                 attention_mask=mask,
                 generation_config=config,
                 logits_processor=LogitsProcessorList([recorder]),
+                synced_gpus=self._in_step,
             )
         finally:
             self._model.generation_config = own_defaults

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hacrl_lab.agents.state import whole, whole_tensors
 from hacrl_lab.errors import EngineError, LabError, NonFiniteError
 from hacrl_lab.extras import extra
 from hacrl_lab.generation.base import Generation, SamplingSettings, as_generation
@@ -52,6 +53,8 @@ class EngineSettings:
     """Responses that are sampled side by side at most."""
     lora_rank: int = 0
     """Rank of the model's adapter, which is then all that is handed over; 0: none."""
+    ranks: int = 1
+    """Processes among which the model is divided; each has a whole engine and answers its share."""
 
 
 class VLLMSampler:
@@ -112,13 +115,15 @@ class VLLMSampler:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.weights()})
         else:
             shutil.rmtree(f"{self._adapters.name}/{self._pushes - 1}", ignore_errors=True)
-            self._model.save_pretrained(self._adapter_folder())
+            adapter = {name: one for name, one in self._model.named_parameters() if one.requires_grad}
+            self._model.save_pretrained(self._adapter_folder(), state_dict=whole_tensors(adapter))
         if not self._llm.reset_prefix_cache():
             raise EngineError("vLLM did not reset its prefix cache, and would answer with the weights before")
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Names and values of everything in the state dict: parameters alone would leave a tied output layer out."""
-        yield from self._model.state_dict().items()
+        for name, value in self._model.state_dict().items():
+            yield name, whole(value)
 
     @torch.no_grad()
     def check(self, prompt: Sequence[int], agent: str) -> None:
@@ -205,6 +210,7 @@ def _start(source: str, settings: EngineSettings) -> Any:
             seed=0,
             enable_lora=settings.lora_rank > 0,
             max_lora_rank=max(settings.lora_rank, 1),
+            distributed_executor_backend="external_launcher" if settings.ranks > 1 else None,
         )
     except (ValueError, RuntimeError) as error:
         raise LabError(f"vLLM cannot run {source!r}: {str(error).splitlines()[0]}") from error

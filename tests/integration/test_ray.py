@@ -13,13 +13,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_llm_pair import call, command, start, wait_until
+from test_llm_pair import STEPS, call, command, start, wait_until
 
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.extras
 
 RAY = ("--engine", "ray")
+TWO_RANKS = (*RAY, "--ranks-per-agent", "2", "--checkpointing")
 ONE_METHOD = ("--compare", "none")
 LIMIT = 60.0
 """Seconds within which the loss of a worker must be told."""
@@ -68,9 +69,15 @@ def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
     return [one for one in psutil.Process(process.pid).children(recursive=True) if "ray::_Worker" in one.name()]
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
+@pytest.mark.parametrize(
+    ("sign", "engine", "workers"),
+    [(signal.SIGKILL, RAY, 2), (signal.SIGSTOP, RAY, 2), (signal.SIGKILL, TWO_RANKS, 4)],
+    ids=["killed", "stopped", "a rank killed"],
+)
 def test_the_loss_of_a_worker_ends_the_run_clearly_and_it_can_be_resumed(
     sign: signal.Signals,
+    engine: tuple[str, ...],
+    workers: int,
     adders: list[str],
     sums: str,
     tmp_path: Path,
@@ -78,17 +85,32 @@ def test_the_loss_of_a_worker_ends_the_run_clearly_and_it_can_be_resumed(
     capsys: pytest.CaptureFixture,
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert call(monkeypatch, capsys, *command(adders[:2], sums, whole), *ONE_METHOD) == (0, "")
-    process = start(*command(adders[:2], sums, broken), *ONE_METHOD, *RAY)
+    uninterrupted = engine if engine == TWO_RANKS else ()
+    assert call(monkeypatch, capsys, *command(adders[:2], sums, whole), *ONE_METHOD, *uninterrupted) == (0, "")
+    process = start(*command(adders[:2], sums, broken), *ONE_METHOD, *engine)
     wait_until(lambda: any((broken / "hacpo" / "checkpoints").glob("step-*")), process)
     family = psutil.Process(process.pid).children(recursive=True)
-    os.kill(workers_of(process)[-1].pid, sign)
+    alive = workers_of(process)
+    assert len(alive) == workers
+    os.kill(alive[-1].pid, sign)
     since = time.monotonic()
     _, errors = process.communicate(timeout=LIMIT)
     assert time.monotonic() - since < LIMIT
     assert process.returncode == 1
-    assert errors.decode().splitlines()[-1].startswith("error: the worker of agent ")
+    assert errors.decode().splitlines()[-1].startswith("error: a worker of agent ")
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
     assert call(monkeypatch, capsys, "--resume", str(broken)) == (0, "")
     assert same_numbers(broken, whole)
+
+
+def test_a_run_of_two_ranks_can_be_made_longer_with_one(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [*command(adders[:2], sums, tmp_path), *ONE_METHOD]
+    assert call(monkeypatch, capsys, *arguments, *TWO_RANKS) == (0, "")
+    before = (tmp_path / "hacpo" / "metrics.jsonl").read_text()
+    assert call(monkeypatch, capsys, *arguments, "--checkpointing", "--steps", str(STEPS + 1)) == (0, "")
+    after = (tmp_path / "hacpo" / "metrics.jsonl").read_text()
+    assert after.startswith(before)
+    assert len(after.splitlines()) == STEPS + 1

@@ -8,18 +8,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
-from contract.kinds import SETTINGS
+from contract.kinds import SETTINGS, ChanceWorld, G, Kind, P
 from transformers import AutoConfig
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent
 from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import EngineError
 from hacrl_lab.generation.base import SamplingSettings
 from hacrl_lab.importance import masked_mean
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.trainer import Trainer
 from hacrl_lab.worlds import TextPrompts
 
 pytest.importorskip("vllm")
@@ -165,3 +168,21 @@ def test_an_adapter_that_is_not_handed_over_is_noticed(source: str, monkeypatch:
     change_weights(agent)
     with pytest.raises(EngineError, match="differ from those of agent 'a'"):
         agent.generate(PROMPTS, 2, RandomStream(0))
+
+
+def test_two_ranks_sample_with_an_engine_each_that_has_the_weights_of_both(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each step, every rank's probe must agree, and what the engines report is what the divided model scores."""
+    engines = pytest.importorskip("hacrl_lab.engines.ray")
+    pytest.importorskip("ray")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    settings = replace(SETTINGS_HERE, ranks=2, checkpointing=True, learning_rate=0.01)
+    with engines.RayEngine({"a": partial(load_agent, source, "a", settings)}, ranks=2) as running:
+        (agent,) = running.agents
+        loop = Trainer([agent], ChanceWorld(Kind("qwen3", ())), "gspo", TrainingConfig(P, G, minibatches=1), 0)
+        for _ in range(2):
+            metrics = loop.step()
+            assert float(metrics["engine_mismatch_max/a"]) < TOLERANCE["float32"]
+            assert float(metrics["initial_self_ratio_error/a"]) == 0
+            assert float(metrics["gradient_norm/a"]) > 1e-3
