@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,9 @@ from language_pair.pretrain import build_pair
 def sources_of(options: Options) -> dict[str, str]:
     """Unique agent name → folder or hub id."""
     if not options.agents:
-        return {name: str(path) for name, path in build_pair(options.size, options.answers, options.device).items()}
+        return {
+            name: str(path) for name, path in build_pair(options.size, options.answers, _device(options, 0)).items()
+        }
     sources: dict[str, str] = {}
     for source in options.agents:
         base = name = Path(source.rstrip("/")).name
@@ -32,8 +34,8 @@ def sources_of(options: Options) -> dict[str, str]:
     return sources
 
 
-def agent_settings(options: Options) -> CausalLMSettings:
-    """How the agents of a run answer and learn; the options must be resolved."""
+def agent_settings(options: Options, k: int) -> CausalLMSettings:
+    """How agent k of a run answers and learns; the options must be resolved."""
     assert options.learning_rate is not None
     assert options.max_new_tokens is not None
     assert options.prompt_template is not None
@@ -42,7 +44,7 @@ def agent_settings(options: Options) -> CausalLMSettings:
         learning_rate=options.learning_rate,
         max_grad_norm=options.max_grad_norm,
         prompting=Prompting(options.prompt_template, options.system_prompt, options.enable_thinking),
-        device=options.device,
+        device=_device(options, k),
         compute_dtype=options.dtype,
         tokens_per_pass=options.tokens_per_pass,
         checkpointing=options.checkpointing,
@@ -51,13 +53,13 @@ def agent_settings(options: Options) -> CausalLMSettings:
         rows_at_once=options.rows_at_once,
         cache_gib=options.cache_gib,
         ranks=options.ranks_per_agent,
+        offload=options.offload,
     )
 
 
 def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
     """Fresh agents from their sources, by name, in this process."""
-    settings = agent_settings(options)
-    return [load_agent(source, name, settings) for name, source in sources.items()]
+    return [make() for make in _makers(options, sources).values()]
 
 
 @contextmanager
@@ -68,8 +70,20 @@ def running_agents(
     if options.engine == "local":
         yield load_agents(options, sources), InProcess()
         return
-    settings = agent_settings(options)
-    makers = {name: partial(load_agent, source, name, settings) for name, source in sources.items()}
     gpus = 1 if options.device.startswith("cuda") else 0
-    with RayEngine(makers, gpus=gpus, ranks=options.ranks_per_agent) as engine:
+    with RayEngine(_makers(options, sources), gpus=gpus, ranks=options.ranks_per_agent) as engine:
         yield engine.agents, engine
+
+
+def _makers(options: Options, sources: Mapping[str, str]) -> dict[str, Callable[[], CausalLMAgent]]:
+    """What makes each agent, by name."""
+    return {
+        name: partial(load_agent, source, name, agent_settings(options, k))
+        for k, (name, source) in enumerate(sources.items())
+    }
+
+
+def _device(options: Options, k: int) -> str:
+    """Agent k's own, if there is one for each."""
+    names = options.device.split(",")
+    return names[k % len(names)]

@@ -71,7 +71,8 @@ class Options:
     seed: int = 0
     """Seed of problems, sampling and mini-batches."""
     device: str = "auto"
-    """Where the models live, as torch names it; auto takes a GPU if there is one."""
+    """Where the models live, as torch names it; auto takes a GPU if there is one. One for all agents, or one for each
+    of them with commas between: cuda:0,cuda:1."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What models compute in. Weights and the optimiser's moments are float32: in bfloat16 updates much smaller than a
     weight would be rounded away."""
@@ -91,6 +92,9 @@ class Options:
     ranks_per_agent: int = 1
     """Processes among which each agent's weights, gradients and optimiser state are divided (FSDP2), on GPUs one of
     them each; more than one needs --engine ray and --checkpointing."""
+    offload: bool = False
+    """Keep weights, gradients and the optimiser's state in the host's memory, and a layer on the GPU only while it
+    computes; needs --checkpointing."""
     output_dir: str | None = None
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
@@ -117,6 +121,10 @@ class Options:
             raise ValueError("tasks and problems exclude each other")
         if self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing):
             raise ValueError("ranks_per_agent above 1 needs engine 'ray' and checkpointing")
+        if self.engine == "ray" and "," in self.device:
+            raise ValueError("engine 'ray' gives each process a GPU of its own: device is 'cuda', without a number")
+        if self.offload and not self.checkpointing:
+            raise ValueError("offload needs checkpointing")
         if not self.cache_gib > 0:
             raise ValueError(f"cache_gib must be > 0, got {self.cache_gib}")
         if self.prompt_template is not None and "{question}" not in self.prompt_template:

@@ -103,21 +103,29 @@ def resolve(options: Options) -> Options:
     own_rate = LONG_LEARNING_RATE if options.answers == "long" else LEARNING_RATES[options.size]
     rate = OWN_MODELS_LEARNING_RATE if options.agents else own_rate
     asked = OWN_TEMPLATE if not options.agents else f"{{question}}\n{ANSWER_RULES[options.answer_rule].instruction}"
-    gpu = "cuda" if torch.cuda.is_available() else "cpu"
-    device = gpu if options.device == "auto" else options.device
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise LabError(f"--device {device!r} is not usable here: {str(error).splitlines()[0]}") from error
     return replace(
         options,
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         prompt_template=asked if options.prompt_template is None else options.prompt_template,
-        device=device,
+        device=_usable(options.device, len(options.agents) or 2),
         output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
         resume=None,
     )
+
+
+def _usable(device: str, agents: int) -> str:
+    """The devices, by name, after a look at whether they are there."""
+    gpu = "cuda" if torch.cuda.is_available() else "cpu"
+    names = (gpu if device == "auto" else device).split(",")
+    if len(names) not in (1, agents):
+        raise LabError(f"--device takes one device, or one for each of the {agents} agents, got {device!r}")
+    for name in names:
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:
+            raise LabError(f"--device {name!r} is not usable here: {str(error).splitlines()[0]}") from error
+    return ",".join(names)
 
 
 def _open_folder(options: Options) -> Path:

@@ -35,6 +35,6 @@ def make_world(
         return ArithmeticWorld(verifier)
     problems = read_problems(Path(options.problems))
     verifier.check_answers([problem.answer for problem in problems])
-    for name, source in sources.items():
-        load_codec(source, name, agent_settings(options)).prompts([problem.question for problem in problems])
+    for k, (name, source) in enumerate(sources.items()):
+        load_codec(source, name, agent_settings(options, k)).prompts([problem.question for problem in problems])
     return TextWorld(draw_from(problems), verifier)

@@ -55,6 +55,8 @@ class CausalLMSettings:
     """Memory of vLLM's key-value cache, GiB."""
     ranks: int = 1
     """Processes among which the model is divided; several need ``checkpointing``."""
+    offload: bool = False
+    """Keep weights, gradients and moments in the host's memory; needs ``checkpointing``."""
 
 
 class CausalLMAgent(LocalAgent):

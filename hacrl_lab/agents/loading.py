@@ -37,15 +37,16 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     location = _location(source)
     tokenizer = _loaded(AutoTokenizer, location)
     model = _loaded(AutoModelForCausalLM, location, dtype=torch.float32)
-    if settings.ranks == 1:
+    divided = settings.ranks > 1 or settings.offload
+    if not divided:
         model = model.to(torch.device(settings.device))
     if settings.checkpointing:
         _check_chunks(model, name)
         _checkpoint_activations(model)
     if settings.lora_rank > 0:
         model = _with_adapter(model, settings.lora_rank)
-    if settings.ranks > 1:
-        shard(model, settings.device)
+    if divided:
+        shard(model, settings.device, settings.offload)
     return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
 
 
@@ -122,5 +123,6 @@ def _engine(source: str, model: Any, settings: CausalLMSettings) -> Sampler | No
         rows=settings.rows_at_once or EngineSettings.rows,
         lora_rank=settings.lora_rank,
         ranks=settings.ranks,
+        device=settings.device,
     )
     return VLLMSampler(source, model, engine)

@@ -6,7 +6,9 @@ and gather what came out, so that each of them knows everything that one process
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
@@ -15,6 +17,11 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from hacrl_lab.generation.base import Generation
+
+HERE = "127.0.0.1"
+"""Ranks of an agent are on one machine."""
+RANKS_WAIT = timedelta(hours=1)
+"""How long a rank waits for the others of its agent, whose answers may be longer; one that died is noticed sooner."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +83,38 @@ class _Gathered(torch.autograd.Function):
         return whole[ranks.rank :: ranks.count] * ranks.count, None, None  # FSDP2 averages over ranks, a sum is meant
 
 
-def shard(model: Any, device: str) -> None:
+def free_port() -> int:
+    """A port of this machine at which ranks can meet."""
+    with socket.socket() as free:
+        free.bind((HERE, 0))
+        return free.getsockname()[1]
+
+
+def meet(rank: int, count: int, port: int) -> None:
+    """Make a group of this process and the agent's other ranks, which are on this machine."""
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    place = f"tcp://{HERE}:{port}"
+    dist.init_process_group(backend, init_method=place, rank=rank, world_size=count, timeout=RANKS_WAIT)
+
+
+def shard(model: Any, device: str, offload: bool) -> None:
     """Divide a model among all processes of the group: layer by layer, and what is outside of layers.
 
     Args:
         model: a causal language model, whole on every rank; nothing of it is trained yet.
-        device: where each rank's part lives, as torch names it.
+        device: where each rank computes, as torch names it.
+        offload: each rank's part lives in the host's memory, and a layer is on the device while it computes.
     """
     from torch.distributed.device_mesh import init_device_mesh  # here, since small agents have no use for it
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
 
+    if not dist.is_initialized():  # one process, which offloads
+        meet(0, 1, free_port())
+    on_gpu = torch.device(device).type == "cuda"
+    policy = CPUOffloadPolicy(pin_memory=on_gpu) if offload else OffloadPolicy()
     mesh = init_device_mesh(torch.device(device).type, (dist.get_world_size(),))
     for part in (*model.get_decoder().layers, _without_wrapper(model)):
-        fully_shard(part, mesh=mesh, reshard_after_forward=True)
+        fully_shard(part, mesh=mesh, reshard_after_forward=True, offload_policy=policy)
 
 
 def as_forward(model: Any, function: Any) -> Any:

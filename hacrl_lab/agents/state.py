@@ -90,7 +90,8 @@ def _placed(kind: str, state: Tensor, parameter: Tensor) -> Any:
     from torch.distributed.tensor import distribute_tensor  # here, since small agents have no use for it
 
     divided: Any = parameter
-    return distribute_tensor(state, divided.device_mesh, divided.placements, src_data_rank=None)
+    placed = distribute_tensor(state, divided.device_mesh, divided.placements, src_data_rank=None)
+    return placed.to(parameter.device)  # which is the host, if it is offloaded
 
 
 def _described(shapes: Mapping[str, tuple[int, ...]], optimizer: str | None) -> str:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from hacrl_lab.agents.base import Agent
+from hacrl_lab.agents.sharding import HERE, free_port, meet
 from hacrl_lab.errors import EngineError, LabError
 from hacrl_lab.extras import extra
 from hacrl_lab.learner import LearnerBatch, UpdateResult
@@ -41,8 +39,6 @@ SIGN_OF_LIFE = 30.0
 """Seconds that a worker may take to answer that it is alive; it answers while it computes."""
 START = 300.0
 """The same for its first answer, before which it imports what it needs."""
-RANKS_WAIT = timedelta(hours=1)
-"""How long a rank waits for the others of its agent, whose answers may be longer; one that died is noticed sooner."""
 
 
 class _Worker:
@@ -73,20 +69,23 @@ class _Worker:
         return pickle.dumps(None)
 
     def call(self, packed: bytes) -> bytes:
-        """Call a method of the agent; what goes in and comes out is pickled, errors that are sentences too."""
+        """Call a method of the agent; what goes in and comes out is pickled, errors that are sentences too.
+
+        What comes out is the same on all ranks, and only the first returns it.
+        """
         method, arguments = pickle.loads(packed)
         try:
-            return pickle.dumps(getattr(self._agent, method)(*arguments))
+            result = getattr(self._agent, method)(*arguments)
+            return pickle.dumps(result if self._rank == 0 else None)
         except LabError as error:
             return pickle.dumps(error)
 
 
 def _meet(rank: int, ranks: int, port: int) -> None:
-    """Make a group of this process and the agent's other ranks."""
-    place = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    """Make a group of this process and the agent's other ranks, and tell vLLM of it in the way of torchrun."""
+    place = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": HERE, "MASTER_PORT": port}
     os.environ.update({name: str(value) for name, value in place.items()})
-    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    torch.distributed.init_process_group(backend, timeout=RANKS_WAIT)
+    meet(rank, ranks, port)
 
 
 class RemoteAgent:
@@ -141,7 +140,7 @@ class RemoteAgent:
 
     def start(self, make: MakeAgent) -> None:
         """Make the agent in its workers; see :meth:`_call`."""
-        self._on_all("make", (make, _free_port()), START)
+        self._on_all("make", (make, free_port()), START)
 
     def _on_all(self, method: str, argument: Any, patience: float = SIGN_OF_LIFE) -> list[Any]:
         """What a method of every worker returns for the same argument; the first error ends the waiting."""
@@ -177,12 +176,6 @@ def _opened(packed: bytes) -> Any:
     if isinstance(result, LabError):
         raise result
     return result
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class RayEngine:

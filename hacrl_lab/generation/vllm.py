@@ -55,6 +55,8 @@ class EngineSettings:
     """Rank of the model's adapter, which is then all that is handed over; 0: none."""
     ranks: int = 1
     """Processes among which the model is divided; each has a whole engine and answers its share."""
+    device: str = "cpu"
+    """Where the model computes, as torch names it."""
 
 
 class VLLMSampler:
@@ -139,7 +141,7 @@ class VLLMSampler:
         rows = self._generate([list(prompt)], PROBE_SAMPLES, PROBE_TOKENS, (), seed=0)
         tokens = torch.tensor([row for row, _ in rows])  # (PROBE_SAMPLES, PROBE_TOKENS)
         ids = torch.cat([torch.tensor([list(prompt)]).expand(PROBE_SAMPLES, -1), tokens], -1)
-        logits = self._model(input_ids=ids.to(self._model.device)).logits[:, len(prompt) - 1 : -1]
+        logits = self._model(input_ids=ids.to(self._settings.device)).logits[:, len(prompt) - 1 : -1]
         mine = logits.float().log_softmax(-1).cpu().gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
         theirs = torch.tensor([values for _, values in rows])
         self.last_probe = float((mine - theirs).abs().max())
@@ -173,7 +175,8 @@ class VLLMSampler:
             logprobs=0,
             detokenize=False,
         )
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        device = torch.device(self._settings.device)
+        devices = [device] if device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             outputs = self._llm.generate(

@@ -220,6 +220,8 @@ ERRORS = [
     (["--agents", "./only-one"], "--agents takes two or more models"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
+    (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
+    (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
     (["--resume", "runs/none", "--seed", "3"], "only --steps may be given beside it"),
 ]
@@ -251,6 +253,9 @@ def test_impossible_settings_end_in_one_clear_sentence(
         (["--steps", "0"], "steps must be"),
         (["--answers", "long", "--size", "small"], "answers 'long' are written"),
         (["--answers", "wordy"], "--answers"),
+        (["--ranks-per-agent", "2", "--checkpointing"], "needs engine 'ray' and checkpointing"),
+        (["--offload"], "offload needs checkpointing"),
+        (["--engine", "ray", "--device", "cuda:0,cuda:1"], "a GPU of its own"),
     ],
 )
 def test_what_cannot_be_an_option_is_shown_beside_the_usage(

@@ -49,12 +49,15 @@ def one_thread_everywhere() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[0, 4], ids=["all weights", "adapter"])
+VARIANTS = {"all weights": {}, "adapter": {"lora_rank": 4}, "offload": {"offload": True}}
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
 def both(request: pytest.FixtureRequest, adders: list[str]) -> Iterator[tuple[CausalLMAgent, RemoteAgent]]:
     """The same agent in this process and on two ranks."""
-    if request.param > 0:
+    if request.param == "adapter":
         pytest.importorskip("peft")
-    one, two = (replace(settings, lora_rank=request.param) for settings in (ONE, TWO))
+    one, two = (replace(settings, **VARIANTS[request.param]) for settings in (ONE, TWO))
     with RayEngine({"a": partial(load_agent, adders[0], "a", two)}, ranks=RANKS) as engine:
         yield load_agent(adders[0], "a", one), engine.agents[0]
 
