@@ -253,7 +253,7 @@ def test_impossible_settings_end_in_one_clear_sentence(
         (["--steps", "0"], "steps must be"),
         (["--answers", "long", "--size", "small"], "answers 'long' are written"),
         (["--answers", "wordy"], "--answers"),
-        (["--ranks-per-agent", "2", "--checkpointing"], "needs engine 'ray' and checkpointing"),
+        (["--ranks-per-agent", "2", "--checkpointing"], "ranks_per_agent above 1"),
         (["--offload"], "offload needs checkpointing"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "a GPU of its own"),
     ],
