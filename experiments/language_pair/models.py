@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -53,10 +54,16 @@ def agent_settings(options: Options) -> CausalLMSettings:
     )
 
 
+def settings_of(options: Options, sources: Mapping[str, str]) -> dict[str, CausalLMSettings]:
+    """:func:`agent_settings` with each agent's own learning rate, by its name."""
+    shared, factors = agent_settings(options), options.rate_factors or (1.0,) * len(sources)
+    rates = [shared.learning_rate * factor for factor in factors]
+    return {name: replace(shared, learning_rate=rate) for name, rate in zip(sources, rates, strict=True)}
+
+
 def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
     """Fresh agents from their sources, by name, in this process."""
-    settings = agent_settings(options)
-    return [load_agent(source, name, settings) for name, source in sources.items()]
+    return [load_agent(sources[name], name, settings) for name, settings in settings_of(options, sources).items()]
 
 
 @contextmanager
@@ -67,7 +74,7 @@ def running_agents(
     if options.engine == "local":
         yield load_agents(options, sources), InProcess()
         return
-    settings = agent_settings(options)
-    makers = {name: partial(load_agent, source, name, settings) for name, source in sources.items()}
+    settings = settings_of(options, sources)
+    makers = {name: partial(load_agent, source, name, settings[name]) for name, source in sources.items()}
     with RayEngine(makers, gpus=1 if options.device.startswith("cuda") else 0) as engine:
         yield engine.agents, engine
