@@ -1,6 +1,7 @@
 """What a pair is like before any training: lengths, knowledge, and how far each is from what the other writes.
 
-    python -m language_pair.describe --answers long      (in experiments/)
+    python -m language_pair.describe --answers long                           (in experiments/)
+    python -m language_pair.describe --agents FOLDER FOLDER --tasks gcd
 
 A pair is chosen by these numbers, before any methods are compared.
 """
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ import transformers
 import tyro
 from torch import Tensor
 
-from hacrl_envs.arithmetic import ArithmeticWorld
+from hacrl_envs.reasoning import ReasoningWorld
 from hacrl_envs.text import TextWorld
 from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.importance import mean_log_prob, sequence_importance_ratio, stepwise_lower_bound
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch, put_rows
@@ -30,6 +32,7 @@ from hacrl_lab.worlds import TextPrompts
 from language_pair.models import load_agents, sources_of
 from language_pair.options import Options
 from language_pair.run import resolve
+from language_pair.worlds import make_world
 
 PROBLEMS, SAMPLES = 128, 4
 QUANTILES = (0.05, 0.5, 0.95)
@@ -44,7 +47,7 @@ def ratios_of(agents: Sequence[CausalLMAgent], prompts: TextPrompts, batches: Se
 
 
 def statistics(
-    agents: Sequence[CausalLMAgent], world: TextWorld, settings: ObjectiveSettings, seed: int
+    agents: Sequence[CausalLMAgent], world: TextWorld | ReasoningWorld, settings: ObjectiveSettings, seed: int
 ) -> dict[str, float]:
     """Numbers by name: of each agent, and of each learner with each other agent's rollouts.
 
@@ -63,7 +66,7 @@ def statistics(
         numbers |= {f"{agent.name}: {name}": value for name, value in _alone(batch, rewards[k], prompts).items()}
         for j in range(len(agents)):
             if j != k:
-                across = _across(ratios[k, j], rewards[j] > 0, settings)
+                across = _across(ratios[k, j], rewards[j] == 1, settings)
                 numbers |= {f"{agent.name} on {agents[j].name}: {name}": value for name, value in across.items()}
     return numbers
 
@@ -82,6 +85,7 @@ def _across(ratios: Tensor, right: Tensor, settings: ObjectiveSettings) -> dict[
     low = stepwise_lower_bound(settings.delta, settings.delta_step, 0)
     numbers = {"mean s": float(ratios.mean())}
     for name, chosen in (("right", ratios[right]), ("wrong", ratios[~right])):
+        numbers[f"{name}, mean deficit"] = float(-chosen.log().mean())
         numbers[f"{name}, share below {low:g}"] = float((chosen < low).double().mean())
         numbers[f"{name}, share above 1"] = float((chosen > 1).double().mean())
     return numbers
@@ -101,11 +105,10 @@ def main() -> None:
     """Print the statistics of the pair that the options name."""
     transformers.utils.logging.disable_progress_bar()
     options = resolve(tyro.cli(Options, description=__doc__))
-    agents = load_agents(options, sources_of(options))
-    with MathVerifier() as verifier:
-        numbers: Mapping[str, float] = statistics(
-            agents, ArithmeticWorld(verifier), options.training.objective, options.seed
-        )
+    sources = sources_of(options)
+    with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
+        world = make_world(options, sources, verifier)
+        numbers = statistics(load_agents(options, sources), world, options.training.objective, options.seed)
     print(json.dumps({name: round(value, 4) for name, value in numbers.items()}, indent=2))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
@@ -21,7 +23,8 @@ def sources_of(options: Options) -> dict[str, str]:
     """Unique agent name → folder or hub id."""
     if not options.agents:
         return {
-            name: str(path) for name, path in build_pair(options.size, options.answers, _device(options, 0)).items()
+            name: str(path)
+            for name, path in build_pair(options.size, options.answers, options.device.split(",")[0]).items()
         }
     sources: dict[str, str] = {}
     for source in options.agents:
@@ -34,17 +37,17 @@ def sources_of(options: Options) -> dict[str, str]:
     return sources
 
 
-def agent_settings(options: Options, k: int) -> CausalLMSettings:
-    """How agent k of a run answers and learns; the options must be resolved."""
+def settings_of(options: Options, sources: Mapping[str, str]) -> dict[str, CausalLMSettings]:
+    """How each agent of a run answers and learns, by name; the options must be resolved."""
     assert options.learning_rate is not None
     assert options.max_new_tokens is not None
     assert options.prompt_template is not None
-    return CausalLMSettings(
+    shared = CausalLMSettings(
         max_new_tokens=options.max_new_tokens,
         learning_rate=options.learning_rate,
         max_grad_norm=options.max_grad_norm,
         prompting=Prompting(options.prompt_template, options.system_prompt, options.enable_thinking),
-        device=_device(options, k),
+        device=options.device,
         compute_dtype=options.dtype,
         tokens_per_pass=options.tokens_per_pass,
         checkpointing=options.checkpointing,
@@ -55,11 +58,14 @@ def agent_settings(options: Options, k: int) -> CausalLMSettings:
         ranks=options.ranks_per_agent,
         offload=options.offload,
     )
+    rates = [shared.learning_rate * factor for factor in options.rate_factors or (1.0,) * len(sources)]
+    own = zip(sources, rates, cycle(options.device.split(",")), strict=False)
+    return {name: replace(shared, learning_rate=rate, device=device) for name, rate, device in own}
 
 
 def load_agents(options: Options, sources: Mapping[str, str]) -> list[CausalLMAgent]:
     """Fresh agents from their sources, by name, in this process."""
-    return [make() for make in _makers(options, sources).values()]
+    return [load_agent(sources[name], name, settings) for name, settings in settings_of(options, sources).items()]
 
 
 @contextmanager
@@ -70,20 +76,8 @@ def running_agents(
     if options.engine == "local":
         yield load_agents(options, sources), InProcess()
         return
+    settings = settings_of(options, sources)
+    makers = {name: partial(load_agent, source, name, settings[name]) for name, source in sources.items()}
     gpus = 1 if options.device.startswith("cuda") else 0
-    with RayEngine(_makers(options, sources), gpus=gpus, ranks=options.ranks_per_agent) as engine:
+    with RayEngine(makers, gpus=gpus, ranks=options.ranks_per_agent) as engine:
         yield engine.agents, engine
-
-
-def _makers(options: Options, sources: Mapping[str, str]) -> dict[str, Callable[[], CausalLMAgent]]:
-    """What makes each agent, by name."""
-    return {
-        name: partial(load_agent, source, name, agent_settings(options, k))
-        for k, (name, source) in enumerate(sources.items())
-    }
-
-
-def _device(options: Options, k: int) -> str:
-    """Agent k's own, if there is one for each."""
-    names = options.device.split(",")
-    return names[k % len(names)]

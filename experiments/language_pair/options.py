@@ -56,6 +56,8 @@ class Options:
     learning_rate: float | None = None
     """AdamW's learning rate. Left out: 2e-4, 1e-4 or 3e-5 for the own pair's sizes, 3e-4 for its long answers, 1e-6 for
     other models."""
+    rate_factors: tuple[float, ...] = ()
+    """Multiples of the learning rate, one for each agent. Left out: all agents have the same."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     max_new_tokens: int | None = None
@@ -125,6 +127,8 @@ class Options:
             raise ValueError("engine 'ray' gives each process a GPU of its own: device is 'cuda', without a number")
         if self.offload and not self.checkpointing:
             raise ValueError("offload needs checkpointing")
+        if self.rate_factors and (len(self.rate_factors) != (len(self.agents) or 2) or min(self.rate_factors) <= 0):
+            raise ValueError(f"rate_factors must be one for each agent, all > 0, got {self.rate_factors}")
         if not self.cache_gib > 0:
             raise ValueError(f"cache_gib must be > 0, got {self.cache_gib}")
         if self.prompt_template is not None and "{question}" not in self.prompt_template:

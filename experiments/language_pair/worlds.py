@@ -11,7 +11,7 @@ from hacrl_envs.text import TextWorld, draw_from, read_problems
 from hacrl_lab.agents.loading import load_codec
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.verifiers import MathVerifier
-from language_pair.models import agent_settings
+from language_pair.models import settings_of
 from language_pair.options import Options
 
 
@@ -35,6 +35,6 @@ def make_world(
         return ArithmeticWorld(verifier)
     problems = read_problems(Path(options.problems))
     verifier.check_answers([problem.answer for problem in problems])
-    for k, (name, source) in enumerate(sources.items()):
-        load_codec(source, name, agent_settings(options, k)).prompts([problem.question for problem in problems])
+    for name, settings in settings_of(options, sources).items():
+        load_codec(sources[name], name, settings).prompts([problem.question for problem in problems])
     return TextWorld(draw_from(problems), verifier)

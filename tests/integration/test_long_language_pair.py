@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import run as studies
+from common.tuning import multiple
+from long_language_pair.study import Options, run_of
 
 RUN = [sys.executable, str(studies.ROOT / "run.py"), "long_language_pair"]
 SMALL = [
@@ -48,6 +50,18 @@ def test_the_study_is_written_whole_and_the_same_after_an_interruption(
         cell.rename(broken / cell.name)
     assert run(*options, "--cache-dir", str(broken)).returncode == 0
     assert tables(tmp_path / "output") == expected
+
+
+def test_the_recorded_runs_are_those_of_the_published_options() -> None:
+    folder = studies.ROOT.parent / "results" / "long_language_pair" / "cells"
+    options = Options(cache_dir=str(folder))
+    seeds = (*range(options.seeds), *options.sweep.seeds(options.seeds))
+    rates = [multiple(power) for power in range(-3, 4)]
+    runs = [(options.pair(arm, seed, rate), options.steps) for arm in options.arms for seed in seeds for rate in rates]
+    known = {run_of(options, *run).path(folder) for run in [*runs, (options.pair("gspo", 0, 1.0), 0)]}
+    recorded = set(folder.glob("long_pair-*-*-*.npz"))
+    assert recorded
+    assert recorded <= known
 
 
 @pytest.mark.parametrize(
