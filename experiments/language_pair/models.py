@@ -22,10 +22,8 @@ from language_pair.pretrain import build_pair
 def sources_of(options: Options) -> dict[str, str]:
     """Unique agent name → folder or hub id."""
     if not options.agents:
-        return {
-            name: str(path)
-            for name, path in build_pair(options.size, options.answers, options.device.split(",")[0]).items()
-        }
+        built = build_pair(options.size, options.answers, options.device.split(",")[0])
+        return {name: str(path) for name, path in built.items()}
     sources: dict[str, str] = {}
     for source in options.agents:
         base = name = Path(source.rstrip("/")).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -117,22 +118,36 @@ class Options:
         for name, least in leasts.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
-        if self.answers == "long" and (self.size != "tiny" or self.agents):
-            raise ValueError("answers 'long' are written by the lab's own pair of size 'tiny' only")
-        if self.tasks and self.problems is not None:
-            raise ValueError("tasks and problems exclude each other")
-        if self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing):
-            raise ValueError("ranks_per_agent above 1 needs engine 'ray' and checkpointing")
-        if self.engine == "ray" and "," in self.device:
-            raise ValueError("engine 'ray' gives each process a GPU of its own: device is 'cuda', without a number")
-        if self.offload and not self.checkpointing:
-            raise ValueError("offload needs checkpointing")
-        if self.rate_factors and (len(self.rate_factors) != (len(self.agents) or 2) or min(self.rate_factors) <= 0):
-            raise ValueError(f"rate_factors must be one for each agent, all > 0, got {self.rate_factors}")
-        if not self.cache_gib > 0:
-            raise ValueError(f"cache_gib must be > 0, got {self.cache_gib}")
-        if self.prompt_template is not None and "{question}" not in self.prompt_template:
-            raise ValueError(f"prompt_template must hold {{question}}, got {self.prompt_template!r}")
+        for wrong, message in self._impossible():
+            if wrong:
+                raise ValueError(message)
+
+    def _impossible(self) -> Iterator[tuple[bool, str]]:
+        """Settings that exclude each other or have impossible values: whether it is so, and what to say."""
+        others, factors = bool(self.agents), self.rate_factors
+        yield (
+            self.answers == "long" and (self.size != "tiny" or others),
+            ("answers 'long' are written by the lab's own pair of size 'tiny' only"),
+        )
+        yield bool(self.tasks) and self.problems is not None, "tasks and problems exclude each other"
+        yield (
+            self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing),
+            ("ranks_per_agent above 1 needs engine 'ray' and checkpointing"),
+        )
+        yield (
+            self.engine == "ray" and "," in self.device,
+            ("engine 'ray' gives each process a GPU of its own: device is 'cuda', without a number"),
+        )
+        yield self.offload and not self.checkpointing, "offload needs checkpointing"
+        yield (
+            bool(factors) and (len(factors) != (len(self.agents) or 2) or min(factors) <= 0),
+            (f"rate_factors must be one for each agent, all > 0, got {factors}"),
+        )
+        yield not self.cache_gib > 0, f"cache_gib must be > 0, got {self.cache_gib}"
+        yield (
+            self.prompt_template is not None and "{question}" not in self.prompt_template,
+            (f"prompt_template must hold {{question}}, got {self.prompt_template!r}"),
+        )
 
     @property
     def methods(self) -> tuple[str, ...]:
