@@ -22,6 +22,7 @@ STUDIES = {
     "importance_ratios": ("language_pair",),
     "long_language_pair": ("language_pair",),
     "real_pair": ("language_pair",),
+    "vllm_curves": ("language_pair",),
     "theorems": ("bandit",),
     "long_answers": ("sample_efficiency", "paper_comparison"),
 }
