@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import tyro
 
@@ -57,9 +57,21 @@ def command(study: str, options: OutputOptions) -> str:
     >>> command("bandit", OutputOptions(cache_dir="elsewhere"))
     'python experiments/run.py bandit'
     """
-    usual = type(options)().settings()
-    words = ["python experiments/run.py", study]
-    for name, value in options.settings().items():
+    return " ".join(["python experiments/run.py", study, *option_words(options.settings(), type(options)().settings())])
+
+
+def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that give some settings.
+
+    Args:
+        settings: by the name of their option.
+        usual: the defaults, which are left out.
+
+    >>> option_words({"steps": 3, "agents": ("a", "b"), "seed": 0}, {"steps": 8, "agents": (), "seed": 0})
+    ['--steps', '3', '--agents', 'a', 'b']
+    """
+    words = []
+    for name, value in settings.items():
         if value == usual[name]:
             continue
         option = name.replace("_", "-")
@@ -67,7 +79,7 @@ def command(study: str, options: OutputOptions) -> str:
             words.append(f"--{option}" if value else f"--no-{option}")
         else:
             words += [f"--{option}", *(str(one) for one in (value if isinstance(value, tuple) else (value,)))]
-    return " ".join(words)
+    return words
 
 
 def check_methods(methods: Sequence[str], training: TrainingConfig, least: int = 1) -> None:

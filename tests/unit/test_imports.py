@@ -20,6 +20,7 @@ STUDIES = {
     "paper_comparison": ("heterogeneity", "ablations"),
     "sample_efficiency": ("heterogeneity",),
     "importance_ratios": ("language_pair",),
+    "language_benchmark": ("language_pair",),
     "long_language_pair": ("language_pair",),
     "real_pair": ("language_pair",),
     "vllm_curves": ("language_pair",),

@@ -1,0 +1,25 @@
+"""The time of a training step of two models, beside the step of one TRL trainer for each of them.
+
+    python experiments/benchmark_llm.py                                  the lab's own small pair, on a CPU, in minutes
+    python experiments/benchmark_llm.py --agents FOLDER_OR_HUB_ID FOLDER_OR_HUB_ID --methods gspo
+
+Needs the extra ``benchmark``: pip install 'hacrl-lab[benchmark]'.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from common.cli import main
+from language_benchmark.options import Options
+
+
+def run(options: Options) -> str:
+    """Measure and write the results; returns the first table."""
+    from language_benchmark.run import run as measure  # here, so that verifier processes stay small
+
+    return measure(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Options, run, __doc__))
