@@ -81,7 +81,9 @@ def page(options: Options, rounds: Rounds) -> str:
         "floor": _floor(rounds),
         "ratios": table(rounds),
         "parts": parts_table(rounds),
-        "command": shlex.join(["python", "experiments/benchmark_llm.py", *option_words(settings, Options().settings())]),
+        "command": shlex.join(
+            ["python", "experiments/benchmark_llm.py", *option_words(settings, Options().settings())]
+        ),
         "versions": ", ".join(
             [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
         ),

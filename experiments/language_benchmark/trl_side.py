@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
+from hacrl_lab.agents.causal_lm import CausalLMAgent
 from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.extras import extra
 from hacrl_lab.rollouts import RolloutBatch
@@ -22,7 +23,7 @@ from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.worlds import TextPrompts, World
 from language_benchmark.clock import Clock, Measurement
 from language_benchmark.options import Options
-from language_pair.models import agent_settings
+from language_pair.models import settings_of
 from language_pair.options import Options as PairOptions
 
 Examples = list[dict[str, str]]
@@ -46,8 +47,10 @@ class TRLSide:
         questions = _questions(options, world)
         self._folder = tempfile.TemporaryDirectory()
         self._trainers = [
-            _SteppedTrainer(options, pair, name, source, questions, world, self._folder.name)
-            for name, source in sources.items()
+            _SteppedTrainer(
+                options, pair, load_agent(sources[name], name, settings), questions, world, self._folder.name
+            )
+            for name, settings in settings_of(pair, sources).items()
         ]
 
     def step(self) -> Measurement:
@@ -70,20 +73,18 @@ class TRLSide:
 
 
 class _SteppedTrainer:
-    """A trainer in a thread of its own, which runs only while somebody waits for it in :meth:`step`."""
+    """A trainer of an agent's model in a thread of its own; it runs only while somebody waits for it in :meth:`step`."""
 
     def __init__(
         self,
         options: Options,
         pair: PairOptions,
-        name: str,
-        source: str,
+        agent: CausalLMAgent,
         questions: list[str],
         world: World,
         folder: str,
     ) -> None:
         trl, datasets = extra("trl", "benchmark"), extra("datasets", "benchmark")
-        agent = load_agent(source, name, agent_settings(pair))  # for the same model, tokenizer and prompts
         self._lengths: list[int] = []
         examples = [{"prompt": agent.codec.prompt(question), "question": question} for question in questions]
         trainer = trl.GRPOTrainer(
