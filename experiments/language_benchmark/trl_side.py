@@ -73,7 +73,7 @@ class TRLSide:
 
 
 class _SteppedTrainer:
-    """A trainer of an agent's model in a thread of its own; it runs only while somebody waits for it in :meth:`step`."""
+    """A trainer of an agent's model in a thread of its own; it runs while somebody waits for it in :meth:`step`."""
 
     def __init__(
         self,
