@@ -125,9 +125,7 @@ def _finding(rounds: Rounds) -> str:
 
 
 def _floor(rounds: Rounds) -> str:
-    """What is left when everything but generation is taken to cost nothing."""
+    """What would be left of TRL's step if all but generation cost nothing."""
     trl = median(step.total for step in rounds[TRL])
-    return " ".join(
-        f"{_label(side)}'s generation alone takes {_seconds(rounds, side, 'generation') / trl:.2f} of TRL's step."
-        for side in rounds
-    )
+    each = [f"{_seconds(rounds, side, 'generation') / trl:.2f} ({_label(side)})" for side in rounds]
+    return f"Beside TRL's whole step, generation alone takes {', '.join(each)}."
