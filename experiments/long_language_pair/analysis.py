@@ -9,6 +9,7 @@ import numpy as np
 from common.comparison import compare
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
+from hacrl_lab.evaluation import mean_interval
 from language_pair.arm_figures import gains_figure
 from language_pair.arm_tables import (
     agents,
@@ -25,7 +26,7 @@ from language_pair.arm_tables import (
 )
 from language_pair.arms import INITIAL, REFERENCE
 from language_pair.recipes import recipes
-from long_language_pair.study import Options
+from long_language_pair.study import GRADIENT_METHODS, GRADIENTS, Options
 
 DOUBLE = "gspo_x2"
 
@@ -45,6 +46,7 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "skills": skills_table(options, results),
         "rates": rates(options, results),
         "lengths": lengths(options, results),
+        "gradients": gradients_table(options, results),
         "silent": f"{curves(results, REFERENCE, f'zero_variance_share/{agents(results)[0]}').mean():.0%}",
         "minutes": f"{minutes(options, results):.0f}",
     }
@@ -87,6 +89,25 @@ def skills_table(options: Options, results: Results) -> str:
             ends = results[arm]["accuracy"][k].mean(0)
             rows.append(["", label(arm), *(f"{ends[chosen].mean():.3f}" for chosen in (weak, ~weak))])
     return markdown_table(["agent", "method", "problems with a weak skill of its own", "other problems"], rows)
+
+
+def gradients_table(options: Options, results: Results) -> str:
+    """By method and agent, the cosine of a step's gradient with the direction in which own accuracy grows."""
+    if options.gradient_steps == 0:
+        return ""
+    found = results[GRADIENTS]
+    rows = [
+        [label(method), *(_with_interval(values) for values in found[method])]
+        + [_with_interval(values - own, "+") for values, own in zip(found[method], found[REFERENCE], strict=True)]
+        for method in GRADIENT_METHODS
+    ]
+    names = [str(name) for name in found["agents"]]
+    return markdown_table(["method", *names, *(f"{name}, − GSPO" for name in names)], rows)
+
+
+def _with_interval(values: np.ndarray, sign: str = "") -> str:
+    mean, half = mean_interval(values)
+    return f"{mean:{sign}.3f} ± {half:.3f}"
 
 
 def lengths(options: Options, results: Results) -> str:

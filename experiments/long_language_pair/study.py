@@ -13,10 +13,14 @@ import tyro
 
 from common.cache import Cell
 from common.tuning import Sweep
-from language_pair.arms import INITIAL, REFERENCE, ArmOptions, arm_parts, run_cell, train, tuned_runs
+from language_pair.arms import INITIAL, REFERENCE, ArmOptions, arm_parts, chosen, run_cell, train, tuned_runs
 from language_pair.options import Options as PairOptions
 from language_pair.recipes import recipes
+from long_language_pair.gradients import cosines
 
+GRADIENTS = "gradients"
+GRADIENT_METHODS = (REFERENCE, "naive", "hacpo", "hacpo_ppo_clip_alpha0")
+"""Those that make one update of all rollouts of a step."""
 ARMS = (
     REFERENCE,
     "gspo_x2",
@@ -46,12 +50,16 @@ class Options(ArmOptions):
     """The prompt, for models in place of the lab's own; see ``llm_pair.py --help``."""
     max_new_tokens: int = 256
     """Length limit of an answer, in each agent's own tokens."""
+    gradient_steps: int = 12
+    """Steps of each method whose gradients are compared before training; 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if REFERENCE not in self.arms or len(self.arms) < 2 or len(set(self.arms)) < len(self.arms):
             raise ValueError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
         self.check_arms(agents=max(2, len(self.agents)))
+        if self.gradient_steps == 1 or self.gradient_steps < 0:
+            raise ValueError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
         self.pair(REFERENCE, 0, 1.0)
 
     def pair(self, arm: str, seed: int, rate: float) -> PairOptions:
@@ -89,7 +97,17 @@ def cells(options: Options) -> dict[Hashable, Cell]:
         arm: Cell(f"long_pair-{arm.replace('/', '-')}", partial(_tuned, options, arm), {**shared, "arms": arm})
         for arm in options.arms
     }
-    return {INITIAL: initial, **trained}
+    return {INITIAL: initial, **trained, **_gradients(options)}
+
+
+def _gradients(options: Options) -> dict[Hashable, Cell]:
+    """GRADIENTS -> the arrays of :func:`long_language_pair.gradients.cosines`."""
+    if options.gradient_steps == 0:
+        return {}
+    pair = options.pair(REFERENCE, 0, 1.0)
+    settings = {**chosen(pair), "gradient_steps": options.gradient_steps, "built": _built(pair.agents)}
+    compute = partial(cosines, pair, GRADIENT_METHODS, options.gradient_steps)
+    return {GRADIENTS: Cell("long_pair-gradients", compute, settings)}
 
 
 def _tuned(options: Options, arm: str) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ SMALL = [
     *("--seeds", "2", "--steps", "2", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"),
     *("--arms", "gspo", "hacpo/mixed_2u", "--tuning-share", "0.5"),
     *("--eval-prompts", "6", "--eval-samples", "2", "--prompt-template", "{question}\n"),
+    *("--gradient-steps", "2"),
 ]
 
 
@@ -44,7 +45,7 @@ def test_the_study_is_written_whole_and_the_same_after_an_interruption(
     assert (tmp_path / "output" / "gains.png").read_bytes()[:4] == b"\x89PNG"
     assert len(expected["long_language_pair.csv"].splitlines()) == 1 + 2 + 2 * 2 * 2  # before; arms × seeds × agents
     cells = sorted(whole.iterdir())
-    assert len(cells) >= 1 + 2 * 3 + 2 * 2  # before; arms × rates, one seed; arms × seeds
+    assert len(cells) >= 2 + 2 * 3 + 2 * 2  # before; gradients; arms × rates, one seed; arms × seeds
     broken.mkdir()
     for cell in cells[::2]:
         cell.rename(broken / cell.name)
