@@ -1,8 +1,9 @@
-"""Two agents out of one real pre-trained model: fine-tuned on demonstrations of different tasks.
+"""Agents that know something of Reasoning Gym's tasks: a real pre-trained model after a few demonstrations of them.
 
 A model that was never asked in our form solves next to nothing, and two copies of it differ in nothing. A short
-fine-tuning on answers of Reasoning Gym's tasks, more of the one for the first agent and more of the other for the
-second, gives both a start at which some answers are right, and something that each can learn from the other.
+fine-tuning on answers, more of the one task for the first agent and more of the other for the second, gives both a
+start at which some answers are right, and something that each can learn from the other. An agent of another family is
+the lab's own Qwen3, which has seen nothing but such demonstrations.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -26,10 +30,18 @@ from hacrl_lab.demonstrations import DEMONSTRATIONS, fit_demonstrations
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
 from language_pair.pretrain import cache_folder
+from language_pair.recipes import PAIRS
+from language_pair.tokenizers import train_tokenizer
 
 TEMPLATE = "{question}\nAnswer: "
 """Bare, without a chat template, whose system message would be longer than the questions."""
+
+
+START = PAIRS["tiny"]["qwen3-digits"]
+"""The untrained model of :attr:`FineTuning.start`."""
+TOKENIZER_QUESTIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class FineTuning:
     """AdamW's."""
     seed: int = 0
     """Of the questions."""
+    start: Literal["model", "qwen3"] = "model"
+    """What it is before: the pre-trained model, or an untrained Qwen3 with a tokenizer for these tasks."""
 
 
 @dataclass(frozen=True)
@@ -56,38 +70,76 @@ class Pair:
     """Folder of the pre-trained model; ``python tools/smollm2.py FOLDER`` makes one."""
     agents: Mapping[str, FineTuning]
 
+    def fingerprints(self) -> dict[str, str]:
+        """What each agent is made from, by name: what is taught, and to which weights.
+
+        Raises:
+            LabError: there is no such model.
+        """
+        return {name: fingerprint(teaching, self.model) for name, teaching in self.agents.items()}
+
 
 def build(pair: Pair) -> dict[str, Path]:
-    """The agents' checkpoint folders by name; those that are not in the cache are fine-tuned first.
+    """The agents' checkpoint folders by name, each called like its agent; what is not in the cache is made first.
 
     Raises:
         LabError: there is no such model.
     """
-    weights = Path(pair.model) / "model.safetensors"
-    if not weights.is_file():
-        raise LabError(f"{pair.model!r} holds no model; python tools/smollm2.py FOLDER makes one")
     folders = {}
-    for name, teaching in pair.agents.items():
-        folder = cache_folder() / "real" / f"{name}-{fingerprint(teaching, weights)}"
+    for name, made_from in pair.fingerprints().items():
+        folder = cache_folder() / "real" / made_from / name
         if not folder.is_dir():
-            unfinished = folder.with_name(folder.name + ".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            fine_tuned(pair.model, name, teaching).save_pretrained(unfinished)
-            unfinished.rename(folder)
+            _make(pair, name, folder)
         folders[name] = folder
     return folders
 
 
-def fingerprint(teaching: FineTuning, weights: Path) -> str:
-    """Names what was taught, and to which weights."""
-    with weights.open("rb") as file:
-        of_weights = hashlib.file_digest(file, "sha256").hexdigest()
-    record = json.dumps([asdict(teaching), TEMPLATE, of_weights], sort_keys=True)
+def _make(pair: Pair, name: str, folder: Path) -> None:
+    """In a folder of its own until it is finished; of two processes that make the same one, one is kept."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=folder.parent))
+    try:
+        fine_tuned(pair.model, name, pair.agents[name]).save_pretrained(unfinished)
+        if not folder.is_dir():
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def fingerprint(teaching: FineTuning, model: str) -> str:
+    """Names what was taught, and to what: the pre-trained weights, or the recipe of the untrained model.
+
+    Raises:
+        LabError: there is no such model.
+    """
+    taught = START.fingerprint() if teaching.start == "qwen3" else _of_weights(model)
+    record = json.dumps([asdict(teaching), TEMPLATE, taught], sort_keys=True)
     return hashlib.sha256(record.encode()).hexdigest()[:10]
 
 
+@cache
+def _of_weights(model: str) -> str:
+    weights = Path(model) / "model.safetensors"
+    if not weights.is_file():
+        raise LabError(f"{model!r} holds no model; python tools/smollm2.py FOLDER makes one")
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def fine_tuned(model: str, name: str, teaching: FineTuning) -> CausalLMAgent:
-    """The model after learning its answers by heart, with a progress bar."""
+    """An agent after learning its answers by heart, with a progress bar."""
+    world = ReasoningWorld([parse_task(text) for text in teaching.tasks], ANSWER_RULES["whole"])
+    agent = _start(model, name, teaching, world)
+    for step in tqdm(range(teaching.updates), desc=f"Fine-tuning {name}", unit="update"):
+        prompts = world.sample_prompts(teaching.examples, RandomStream(teaching.seed, step))
+        answers = [[answer] for answer in world.answers(prompts)]
+        finished = torch.ones(teaching.examples, 1, dtype=torch.bool)
+        fit_demonstrations(agent, prompts, RolloutBatch(DEMONSTRATIONS, answers, finished), updates=1)
+    return agent
+
+
+def _start(model: str, name: str, teaching: FineTuning, world: ReasoningWorld) -> CausalLMAgent:
+    """The agent before it is taught; without a chat template."""
     settings = CausalLMSettings(
         max_new_tokens=32,
         learning_rate=teaching.learning_rate,
@@ -97,12 +149,17 @@ def fine_tuned(model: str, name: str, teaching: FineTuning) -> CausalLMAgent:
         compute_dtype="float32",
         tokens_per_pass=0,
     )
-    agent = load_agent(model, name, settings)
-    agent.tokenizer.chat_template = None
-    world = ReasoningWorld([parse_task(text) for text in teaching.tasks], ANSWER_RULES["whole"])
-    for step in tqdm(range(teaching.updates), desc=f"Fine-tuning {name}", unit="update"):
-        prompts = world.sample_prompts(teaching.examples, RandomStream(teaching.seed, step))
-        answers = [[answer] for answer in world.answers(prompts)]
-        finished = torch.ones(teaching.examples, 1, dtype=torch.bool)
-        fit_demonstrations(agent, prompts, RolloutBatch(DEMONSTRATIONS, answers, finished), updates=1)
-    return agent
+    if teaching.start == "model":
+        agent = load_agent(model, name, settings)
+        agent.tokenizer.chat_template = None
+        return agent
+    questions = world.sample_prompts(TOKENIZER_QUESTIONS, RandomStream(teaching.seed))
+    tokenizer = train_tokenizer(_texts(questions, world), START.numbers, START.vocab_size)
+    with torch.random.fork_rng():
+        torch.manual_seed(teaching.seed)
+        return CausalLMAgent(name, START.new_model(tokenizer), tokenizer, settings)
+
+
+def _texts(prompts: TextPrompts, world: ReasoningWorld) -> list[str]:
+    asked = [TEMPLATE.replace("{question}", question) for question in prompts.questions]
+    return [question + answer for question, answer in zip(asked, world.answers(prompts), strict=True)]

@@ -30,7 +30,7 @@ SMALL = {
     "environments": ("--environments", "FrozenLake", "--methods", "gspo", "hacpo", "--seeds", "2", "--group-size", "2"),
 }
 """Name of the output -> options."""
-TESTED_ELSEWHERE = {"theorems", "long_language_pair", "vllm_curves"}
+TESTED_ELSEWHERE = {"theorems", "long_language_pair", "real_pair", "vllm_curves"}
 every_study = pytest.mark.parametrize("study", SMALL)
 
 
