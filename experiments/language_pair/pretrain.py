@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -61,8 +61,27 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         model = recipe.new_model(tokenizer)
-    model.to(device).train()  # type: ignore[arg-type]
+    model.to(device)  # type: ignore[arg-type]
+    fit(model, tokenizer, recipe, _batches(recipe, rng), description)
+    return model.eval(), tokenizer
 
+
+def fit(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    recipe: Recipe,
+    batches: Iterable[list[Example]],
+    description: str,
+) -> None:
+    """Learn to write: Muon for the matrices, AdamW for the rest, both with a cosine schedule.
+
+    Args:
+        model, tokenizer: who learns.
+        recipe: updates and learning rates.
+        batches: one for each update.
+        description: of the progress bar.
+    """
+    model.train()
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = [
@@ -71,9 +90,9 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
     ]
     schedules = [get_cosine_schedule_with_warmup(one, WARMUP_STEPS, recipe.steps) for one in optimizers]
     with tqdm(total=recipe.steps, desc=description, unit="update") as bar:
-        for examples in _batches(recipe, rng):
+        for examples in batches:
             input_ids, labels = _collate(examples, tokenizer)
-            loss = model(input_ids=input_ids.to(device), labels=labels.to(device)).loss
+            loss = model(input_ids=input_ids.to(model.device), labels=labels.to(model.device)).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for one in (*optimizers, *schedules):
@@ -81,7 +100,6 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
             model.zero_grad()
             bar.set_postfix(loss=f"{loss.item():.3f}")
             bar.update()
-    return model.eval(), tokenizer
 
 
 def _batches(recipe: Recipe, rng: np.random.Generator) -> Iterator[list[Example]]:

@@ -12,14 +12,15 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
@@ -31,7 +32,7 @@ from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
-from language_pair.pretrain import cache_folder
+from language_pair.pretrain import Example, cache_folder, fit
 from language_pair.recipes import PAIRS
 from language_pair.tokenizers import train_tokenizer
 
@@ -55,7 +56,7 @@ class FineTuning:
     examples: int = 16
     """Questions with their answers in each."""
     learning_rate: float = 2e-5
-    """AdamW's."""
+    """AdamW's, of the pre-trained model; a Qwen3 has those of its recipe."""
     seed: int = 0
     """Of the questions."""
     start: Literal["model", "qwen3"] = "model"
@@ -127,19 +128,8 @@ def _of_weights(model: str) -> str:
 
 
 def fine_tuned(model: str, name: str, teaching: FineTuning) -> CausalLMAgent:
-    """An agent after learning its answers by heart, with a progress bar."""
+    """An agent after learning its answers by heart, with a progress bar; without a chat template."""
     world = ReasoningWorld([parse_task(text) for text in teaching.tasks], ANSWER_RULES["whole"])
-    agent = _start(model, name, teaching, world)
-    for step in tqdm(range(teaching.updates), desc=f"Fine-tuning {name}", unit="update"):
-        prompts = world.sample_prompts(teaching.examples, RandomStream(teaching.seed, step))
-        answers = [[answer] for answer in world.answers(prompts)]
-        finished = torch.ones(teaching.examples, 1, dtype=torch.bool)
-        fit_demonstrations(agent, prompts, RolloutBatch(DEMONSTRATIONS, answers, finished), updates=1)
-    return agent
-
-
-def _start(model: str, name: str, teaching: FineTuning, world: ReasoningWorld) -> CausalLMAgent:
-    """The agent before it is taught; without a chat template."""
     settings = CausalLMSettings(
         max_new_tokens=32,
         learning_rate=teaching.learning_rate,
@@ -149,17 +139,38 @@ def _start(model: str, name: str, teaching: FineTuning, world: ReasoningWorld) -
         compute_dtype="float32",
         tokens_per_pass=0,
     )
-    if teaching.start == "model":
-        agent = load_agent(model, name, settings)
-        agent.tokenizer.chat_template = None
-        return agent
-    questions = world.sample_prompts(TOKENIZER_QUESTIONS, RandomStream(teaching.seed))
-    tokenizer = train_tokenizer(_texts(questions, world), START.numbers, START.vocab_size)
+    if teaching.start == "qwen3":
+        return CausalLMAgent(name, *_pretrained(name, teaching, world), settings)
+    agent = load_agent(model, name, settings)
+    agent.tokenizer.chat_template = None
+    questions = _questions(teaching, world)
+    for prompts in tqdm(questions, total=teaching.updates, desc=f"Fine-tuning {name}", unit="update"):
+        answers = [[answer] for answer in world.answers(prompts)]
+        finished = torch.ones(teaching.examples, 1, dtype=torch.bool)
+        fit_demonstrations(agent, prompts, RolloutBatch(DEMONSTRATIONS, answers, finished), updates=1)
+    return agent
+
+
+def _questions(teaching: FineTuning, world: ReasoningWorld) -> Iterator[TextPrompts]:
+    """Those of every update."""
+    for step in range(teaching.updates):
+        yield world.sample_prompts(teaching.examples, RandomStream(teaching.seed, step))
+
+
+def _pretrained(
+    name: str, teaching: FineTuning, world: ReasoningWorld
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
+    """A Qwen3 that has seen nothing but the answers, and its tokenizer; see :func:`language_pair.pretrain.fit`."""
+    some = _examples(world, world.sample_prompts(TOKENIZER_QUESTIONS, RandomStream(teaching.seed)))
+    tokenizer = train_tokenizer(["".join(example) for example in some], START.numbers, START.vocab_size)
     with torch.random.fork_rng():
         torch.manual_seed(teaching.seed)
-        return CausalLMAgent(name, START.new_model(tokenizer), tokenizer, settings)
+        model = START.new_model(tokenizer)
+    batches = (_examples(world, prompts) for prompts in _questions(teaching, world))
+    fit(model, tokenizer, replace(START, steps=teaching.updates), batches, f"Pre-training {name}")
+    return model, tokenizer
 
 
-def _texts(prompts: TextPrompts, world: ReasoningWorld) -> list[str]:
+def _examples(world: ReasoningWorld, prompts: TextPrompts) -> list[Example]:
     asked = [TEMPLATE.replace("{question}", question) for question in prompts.questions]
-    return [question + answer for question, answer in zip(asked, world.answers(prompts), strict=True)]
+    return list(zip(asked, world.answers(prompts), strict=True))
