@@ -95,17 +95,18 @@ class CausalLMAgent(LocalAgent):
         )
         self._score_chunks = as_forward(model, chunked_log_probs)
         self._reference: list[Tensor] | None = None
-        self._optimizer = torch.optim.AdamW(self._trained().values(), lr=settings.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.trained().values(), lr=settings.learning_rate, weight_decay=0.0)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The agent's own."""
         return self.codec.tokenizer
 
-    def _trained(self) -> dict[str, torch.nn.Parameter]:
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name: all of the model, or its adapter."""
         return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
 
-    def _computing(self) -> AbstractContextManager[Any]:
+    def computing(self) -> AbstractContextManager[Any]:
         """Within it, matrix products are in the compute type."""
         low = self.settings.compute_dtype == "bfloat16"
         return torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=low)
@@ -116,7 +117,7 @@ class CausalLMAgent(LocalAgent):
         seed = int(stream.integers(2**62)) + self.ranks.rank
         share = self.ranks.share(len(contexts))
         settings = self._sampling_settings()
-        with self._computing():
+        with self.computing():
             part = self._sampler.sample(contexts[share], context_mask[share], group_size, settings, seed)
         out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
         tokens, mask = out.tokens.cpu(), out.mask.cpu()
@@ -146,7 +147,7 @@ class CausalLMAgent(LocalAgent):
 
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
         """By one of the two ways of :mod:`hacrl_lab.agents.scoring`; every rank computes its share of the rows."""
-        with self._computing():
+        with self.computing():
             if not self.settings.checkpointing:
                 return shared_prompts(self.model, encoded, rows)
             self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
@@ -159,7 +160,7 @@ class CausalLMAgent(LocalAgent):
     def set_reference(self) -> None:
         """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
         has_adapter = self.settings.lora_rank > 0
-        self._reference = [] if has_adapter else [one.detach().clone() for one in self._trained().values()]
+        self._reference = [] if has_adapter else [one.detach().clone() for one in self.trained().values()]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -179,7 +180,7 @@ class CausalLMAgent(LocalAgent):
 
         @torch.no_grad()
         def exchange() -> None:
-            for mine, other in zip(self._trained().values(), others, strict=True):
+            for mine, other in zip(self.trained().values(), others, strict=True):
                 kept = mine.clone()
                 mine.copy_(other)
                 other.copy_(kept)
@@ -192,25 +193,25 @@ class CausalLMAgent(LocalAgent):
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""
-        parameters = list(self._trained().values())
+        parameters = list(self.trained().values())
         for parameter in parameters:
             if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
                 parameter.grad = torch.zeros_like(parameter)
         norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self._sampler.weights_changed()
         return norm.detach().cpu()
 
     def save(self, folder: Path) -> None:
         """Write what is trained and AdamW's state, in a form in which any number of ranks can read it."""
-        save_policy(folder, self._trained(), self._optimizer, write=self.ranks.rank == 0)
+        save_policy(folder, self.trained(), self.optimizer, write=self.ranks.rank == 0)
 
     def load(self, folder: Path) -> None:
         """Continue from :meth:`save`."""
-        load_policy(folder, self._trained(), self._optimizer)
+        load_policy(folder, self.trained(), self.optimizer)
         self._sampler.weights_changed()
 
     def save_pretrained(self, folder: Path) -> None:

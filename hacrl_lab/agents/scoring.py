@@ -89,7 +89,8 @@ def chunked_log_probs(model: Any, ids: Tensor, keep: Tensor, targets: Tensor) ->
     Returns:
         (N,), differentiable, nats, in float32.
     """
-    hidden = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[keep]
+    states = model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+    hidden = states[keep.nonzero(as_tuple=True)]  # places, not a mask: their number is then known without values
     weight = model.get_output_embeddings()
     parts = zip(hidden.split(CHUNK), targets.split(CHUNK), strict=True)
     return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])
