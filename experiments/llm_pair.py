@@ -3,6 +3,7 @@
     python experiments/llm_pair.py                                     the lab's own small pair, on a CPU, in minutes
     python experiments/llm_pair.py --size base --device cuda           a larger pair, on a GPU
     python experiments/llm_pair.py --agents PATH_OR_HUB_ID PATH_OR_HUB_ID --problems FILE.jsonl
+    python experiments/llm_pair.py --agents ... --plan                 memory and hours of the run, before its weights
     python experiments/llm_pair.py --resume runs/llm_pair/...          go on after Ctrl-C or a crash
 
 Every run leaves a folder with its configuration, metrics, TensorBoard events, figures, checkpoints and a summary.
@@ -25,9 +26,15 @@ def main() -> int:
     try:
         if options.resume is not None:
             options = resumed(options)
-        from language_pair.run import run  # here, so that --help answers at once and verifier processes stay small
+        # imported here, so that --help answers at once and verifier processes stay small
+        if options.plan:
+            from language_pair.plan import plan
 
-        run(options)
+            plan(options)
+        else:
+            from language_pair.run import run
+
+            run(options)
     except (LabError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -65,7 +65,7 @@ class TrainingConfig:
         >>> [TrainingConfig(schedule="self_first").updates(method, agents=2) for method in ("gspo", "gspo_x2", "hacpo")]
         [2, 4, 4]
         """
-        return len(self._plan(get_method(method), agents))
+        return len(self.plan(get_method(method), agents))
 
     def check(self, method: str, agents: int = 1) -> None:
         """Refuse a method before anything is trained.
@@ -79,7 +79,7 @@ class TrainingConfig:
                 own settings are impossible.
         """
         chosen = get_method(method)
-        plan = self._plan(chosen, agents)
+        plan = self.plan(chosen, agents)
         if any(update.prompts.shape[-1] == 0 for update in plan):
             raise ValueError(
                 f"minibatches must leave a prompt for each of the {len(plan)} updates in a step of {chosen.label}, "
@@ -87,8 +87,8 @@ class TrainingConfig:
             )
         chosen.settings(self.objective)
 
-    def _plan(self, method: Method, agents: int) -> UpdatePlan:
-        """The first agent's plan of a step whose prompts are in their own order."""
+    def plan(self, method: Method, agents: int) -> UpdatePlan:
+        """The first agent's updates in a step whose prompts are in their own order."""
         order = torch.arange(self.prompts_per_step)
         return self.schedule_of(method)(order, self.minibatches * method.rollout_factor, len(method.pool(0, agents)), 0)
 

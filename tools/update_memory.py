@@ -9,19 +9,14 @@ gradients, the optimiser's moments and the encoded rollouts, but not the paramet
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 import tyro
 from tiny_pair import tiny_pair_trainer
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 from tqdm.auto import tqdm
 
+from hacrl_lab.agents.live_bytes import LiveBytes
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 
@@ -38,42 +33,6 @@ class Options:
     """Prompts in a step, in ascending order; measured with the middle budget."""
     tokens_per_pass: tuple[int, ...] = (1024, 2048, 4096)
     """Token budgets, in ascending order; measured with the middle number of prompts."""
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of the tensors that operations make within the block and that are still alive."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = 0
-        self._live = 0
-        self._watched: dict[int, Any] = {}
-
-    def __torch_dispatch__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Call the operation and watch the memory of its results, unless they are views of its arguments."""
-        results = func(*args, **(kwargs or {}))
-        given = {storage._cdata for storage in _storages((args, kwargs))}
-        for storage in _storages(results):
-            if storage._cdata not in given:
-                self._watch(storage)
-        return results
-
-    def _watch(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._watched:
-            self._watched[key] = weakref.ref(storage, lambda _: self._forget(key, size))
-            self._live += size
-            self.peak = max(self.peak, self._live)
-
-    def _forget(self, key: int, size: int) -> None:
-        del self._watched[key]
-        self._live -= size
-
-
-def _storages(values: Any) -> list[torch.UntypedStorage]:
-    return [value.untyped_storage() for value in tree_leaves(values) if isinstance(value, Tensor)]
 
 
 def measure(prompts: int, group_size: int, tokens_per_pass: int) -> int:

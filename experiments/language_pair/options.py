@@ -92,6 +92,8 @@ class Options:
     """Folder of the run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
     """Folder of an earlier run to go on with, under its own settings; only --steps may be given beside it."""
+    plan: bool = False
+    """Print memory, rollouts, tokens and hours of the run and stop; no weights are loaded. Refuses what cannot fit."""
 
     def __post_init__(self) -> None:
         leasts = {

@@ -45,11 +45,7 @@ PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "
 
 def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    for method in options.methods:
-        options.training.check(method)
-    options = resolve(options)
+    options = prepare(options)
     folder = _open_folder(options)
     try:
         sources = sources_of(options)
@@ -62,6 +58,15 @@ def run(options: Options) -> None:
     except (Interrupted, KeyboardInterrupt):
         print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
         raise
+
+
+def prepare(options: Options) -> Options:
+    """Check the methods, quieten transformers and fill in what is left out."""
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    for method in options.methods:
+        options.training.check(method)
+    return resolve(options)
 
 
 def run_arm(

@@ -87,17 +87,18 @@ class CausalLMAgent(LocalAgent):
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
         self._sampler: Sampler = sampler or TransformersSampler(model, settings.rows_at_once)
         self._reference: Any = None
-        self._optimizer = torch.optim.AdamW(self._trained().values(), lr=settings.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(self.trained().values(), lr=settings.learning_rate, weight_decay=0.0)
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """The agent's own."""
         return self.codec.tokenizer
 
-    def _trained(self) -> dict[str, torch.nn.Parameter]:
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name: all of the model, or its adapter."""
         return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
 
-    def _computing(self) -> AbstractContextManager[Any]:
+    def computing(self) -> AbstractContextManager[Any]:
         """Within it, matrix products are in the compute type."""
         low = self.settings.compute_dtype == "bfloat16"
         return torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=low)
@@ -106,7 +107,7 @@ class CausalLMAgent(LocalAgent):
         """Responses are texts without special tokens."""
         contexts, context_mask = self._prompt_tokens(prompts)
         seed = int(stream.integers(2**62))
-        with self._computing():
+        with self.computing():
             out = self._sampler.sample(contexts, context_mask, group_size, self._sampling_settings(), seed)
         tokens, mask = out.tokens.cpu(), out.mask.cpu()
         texts = self.codec.decode(tokens, mask)
@@ -135,7 +136,7 @@ class CausalLMAgent(LocalAgent):
 
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
         """By one of the two ways of :mod:`hacrl_lab.agents.scoring`."""
-        with self._computing():
+        with self.computing():
             if not self.settings.checkpointing:
                 return shared_prompts(self.model, encoded, rows)
             self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
@@ -170,25 +171,25 @@ class CausalLMAgent(LocalAgent):
 
     def apply_gradients(self) -> Tensor:
         """Clip the gradient's norm and take one AdamW step."""
-        parameters = list(self._trained().values())
+        parameters = list(self.trained().values())
         for parameter in parameters:
             if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
                 parameter.grad = torch.zeros_like(parameter)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm)
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
-        self._optimizer.step()
-        self._optimizer.zero_grad()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
         self._sampler.weights_changed()
         return norm.detach().cpu()
 
     def save(self, folder: Path) -> None:
         """Write what is trained and AdamW's state."""
-        save_policy(folder, self._trained(), self._optimizer)
+        save_policy(folder, self.trained(), self.optimizer)
 
     def load(self, folder: Path) -> None:
         """Continue from :meth:`save`."""
-        load_policy(folder, self._trained(), self._optimizer)
+        load_policy(folder, self.trained(), self.optimizer)
         self._sampler.weights_changed()
 
     def save_pretrained(self, folder: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
@@ -39,10 +41,39 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     model = model.to(torch.device(settings.device)).eval()
     if settings.checkpointing:
         _check_chunks(model, name)
-        _checkpoint_activations(model)
-    if settings.lora_rank > 0:
-        model = _with_adapter(model, settings.lora_rank)
+    model = _prepared(model, settings)
     return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
+
+
+def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
+    """An agent with a model's first layers and random weights; it samples with transformers.
+
+    Args:
+        source, name, settings: see :func:`load_agent`; no weights are read.
+        layers: how many.
+
+    Raises:
+        ModelLoadError: the configuration or the tokenizer cannot be loaded.
+    """
+    config = _loaded(AutoConfig, _location(source))
+    _keep_layers(config, layers)
+    model = _untrained(config, settings, settings.device)
+    return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
+
+
+def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+    """An agent whose parameters are torch's fake tensors: shapes on its device, without values and without memory.
+
+    See :func:`untrained_agent`.
+    """
+    model = _untrained(_loaded(AutoConfig, _location(source)), settings, "meta")
+    _make_fake(model, settings.device)
+    return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
+
+
+def layers_of(source: str) -> int:
+    """How many layers the model of a folder or hub id has."""
+    return int(_loaded(AutoConfig, _location(source)).num_hidden_layers)
 
 
 def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
@@ -66,6 +97,42 @@ def _loaded(kind: Any, location: str, **settings: Any) -> Any:
     except Exception as error:  # transformers, safetensors and the hub client raise many kinds
         reason = str(error).strip().split("\n")[0]
         raise ModelLoadError(f"could not load a model from {location!r}: {reason}") from error
+
+
+def _untrained(config: Any, settings: CausalLMSettings, device: str) -> Any:
+    """A model of a configuration on a device, as :func:`load_agent` would prepare it."""
+    with torch.device(device):
+        return _prepared(AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval(), settings)
+
+
+def _make_fake(model: Any, device: str) -> None:
+    """Replace parameters and buffers on the meta device by fake ones on a real device; tied ones stay tied."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    fakes: dict[Tensor, Tensor] = {}
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            for name, value in held.items():
+                if value is not None and value not in fakes:
+                    fake: Tensor = FakeTensor(mode, value.detach(), torch.device(device))
+                    is_parameter = isinstance(value, torch.nn.Parameter)
+                    fakes[value] = torch.nn.Parameter(fake, value.requires_grad) if is_parameter else fake
+                held[name] = None if value is None else fakes[value]
+
+
+def _keep_layers(config: Any, layers: int) -> None:
+    """Shorten a configuration to its first layers, and what it lists layer by layer with it."""
+    whole = config.num_hidden_layers
+    for name, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == whole:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = layers
+
+
+def _prepared(model: Any, settings: CausalLMSettings) -> Any:
+    """The model with what its settings add: checkpointed activations, an adapter."""
+    if settings.checkpointing:
+        _checkpoint_activations(model)
+    return _with_adapter(model, settings.lora_rank) if settings.lora_rank > 0 else model
 
 
 def _with_adapter(model: Any, rank: int) -> Any:

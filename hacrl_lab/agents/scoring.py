@@ -97,7 +97,8 @@ class ChunkedScorer(torch.nn.Module):
         Returns:
             (N,), nats, in float32.
         """
-        hidden = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[keep]
+        states = self.model.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
+        hidden = states[keep.nonzero(as_tuple=True)]  # places, not a mask: their number is then known without values
         weight = self.model.get_output_embeddings()
         parts = zip(hidden.split(self._chunk), targets.split(self._chunk), strict=True)
         return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])

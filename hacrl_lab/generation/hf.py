@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from tqdm.auto import tqdm
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
+from transformers import Cache, GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.generation.base import Generation, SamplingSettings, as_generation
@@ -45,7 +45,7 @@ class TransformersSampler:
             ) as bar,
         ):
             torch.manual_seed(seed)
-            sampled = [self._some(*part, settings, bar) for part in parts]
+            sampled = [self.sample_rows(*part, settings, bar) for part in parts]
         width = max(tokens.shape[1] for tokens, _ in sampled)
         tokens, log_probs = (
             torch.cat([pad(values, (0, width - values.shape[1]), value=fill) for values in column])
@@ -53,8 +53,20 @@ class TransformersSampler:
         )
         return as_generation(tokens, log_probs, group_size, settings)
 
-    def _some(self, ids: Tensor, mask: Tensor, settings: SamplingSettings, bar: tqdm) -> tuple[Tensor, Tensor]:
-        """Tokens and log-probabilities of some rows, (B, T) each."""
+    def sample_rows(
+        self, ids: Tensor, mask: Tensor, settings: SamplingSettings, bar: tqdm, cache: Cache | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Sample one continuation of each row, from the global random state.
+
+        Args:
+            ids, mask: left-padded tokens, (B, C).
+            settings: how responses end.
+            bar: moved by every token.
+            cache: keys and values of all tokens but the last, where they are at hand.
+
+        Returns:
+            Tokens and their log-probabilities, (B, T) each.
+        """
         config = GenerationConfig(
             max_new_tokens=settings.max_new_tokens,
             do_sample=True,
@@ -71,6 +83,7 @@ class TransformersSampler:
                 input_ids=ids,
                 attention_mask=mask,
                 generation_config=config,
+                past_key_values=cache,
                 logits_processor=LogitsProcessorList([recorder]),
             )
         finally:

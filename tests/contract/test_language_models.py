@@ -201,13 +201,13 @@ def test_gradients_are_clipped_to_their_norm_and_the_norm_before_is_told(kind: K
         pool = agent.encode(prompts, [texts([["16"] * G] * P, [[True] * G] * P)])
         pool_log_probs(agent, pool).sum().backward()
         applied: list[float] = []
-        step = agent._optimizer.step
+        step = agent.optimizer.step
 
         def record(agent: CausalLMAgent = agent, applied: list[float] = applied, step: object = step) -> None:
             squares = [float(value.grad.square().sum()) for value in agent.model.parameters() if value.grad is not None]
             applied.append(sum(squares) ** 0.5)
 
-        agent._optimizer.step = record  # type: ignore[method-assign, assignment]
+        agent.optimizer.step = record  # type: ignore[method-assign, assignment]
         norms.append((float(agent.apply_gradients()), applied[0]))
     (free, as_it_is), (before, clipped) = norms
     assert free == pytest.approx(as_it_is, rel=1e-4) == pytest.approx(before, rel=1e-4)

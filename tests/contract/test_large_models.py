@@ -78,7 +78,7 @@ def test_weights_and_moments_stay_in_float32(kind: Kind) -> None:
     one_step(agent, kind, "gspo")
     after = list(agent.model.parameters())
     assert {one.dtype for one in after} == {torch.float32}
-    moments = [state["exp_avg"].dtype for state in agent._optimizer.state.values()]
+    moments = [state["exp_avg"].dtype for state in agent.optimizer.state.values()]
     assert set(moments) == {torch.float32}
     changed = sum(int((a != b).sum()) for a, b in zip(before, after, strict=True))
     rounded = sum(int((a.bfloat16() != b.bfloat16()).sum()) for a, b in zip(before, after, strict=True))
@@ -98,7 +98,7 @@ def test_only_the_adapter_is_trained_and_it_begins_by_changing_nothing(kind: Kin
     torch.testing.assert_close(pool_log_probs(agent, pool), pool_log_probs(plain, pool), rtol=0, atol=1e-5)
     frozen = {name: one.detach().clone() for name, one in agent.model.named_parameters() if not one.requires_grad}
     one_step(agent, kind, "gspo")
-    assert all("lora_" in name for name in agent._trained())
+    assert all("lora_" in name for name in agent.trained())
     assert all(torch.equal(one, frozen[name]) for name, one in agent.model.named_parameters() if name in frozen)
     assert not torch.allclose(pool_log_probs(agent, pool), pool_log_probs(plain, pool), rtol=0, atol=1e-5)
 

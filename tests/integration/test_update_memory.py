@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
-
-import pytest
 import torch
 
 from hacrl_lab.agents.causal_lm import CausalLMSettings
+from hacrl_lab.agents.live_bytes import LiveBytes
 from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.importance import mean_log_prob
@@ -18,7 +15,6 @@ from hacrl_lab.schedules import mixed
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
-TOOLS = Path(__file__).parents[2] / "tools"
 GROUP = 8
 
 
@@ -51,26 +47,21 @@ def peak(source: str, prompts: int, budget: int) -> int:
         settings=ObjectiveSettings(),
         step=1,
     )
-    live = importlib.import_module("update_memory").LiveBytes()
-    with live:
+    with LiveBytes() as live:
         agent.update(batch)
     return live.peak
 
 
-def test_the_peak_grows_with_the_token_budget_and_not_with_the_rollouts(
-    adders: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(TOOLS)
+def test_the_peak_grows_with_the_token_budget_and_not_with_the_rollouts(adders: list[str]) -> None:
     small, large, whole = (peak(adders[0], 32, budget) for budget in (256, 1024, 0))
     assert large > 2.5 * small
     assert whole > 1.8 * large
     assert peak(adders[0], 128, 256) < 1.5 * small  # four times the rollouts
 
 
-def test_live_bytes_are_those_of_tensors_made_and_not_yet_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(TOOLS)
+def test_live_bytes_are_those_of_tensors_made_and_not_yet_freed() -> None:
     given = torch.zeros(1000)
-    with importlib.import_module("update_memory").LiveBytes() as live:
+    with LiveBytes() as live:
         first = given + 1  # 4000 bytes
         view = first.reshape(10, 100).t()  # none
         second = view.exp()  # 4000 more

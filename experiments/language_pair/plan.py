@@ -1,0 +1,156 @@
+"""What a run would take, before its weights are loaded: memory of every device, rollouts, tokens, hours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from common.tables import markdown_table
+from hacrl_envs.reasoning import PARTS
+from hacrl_lab.agents.costs import AgentSeconds, Work, agent_memory, agent_seconds
+from hacrl_lab.agents.loading import load_codec
+from hacrl_lab.agents.prompting import TextCodec
+from hacrl_lab.answer_rules import ANSWER_RULES
+from hacrl_lab.generation.vllm import EngineSettings
+from hacrl_lab.methods import get_method
+from hacrl_lab.seeding import RandomStream, StepStream
+from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.worlds import TextPrompts
+from language_pair.devices import agent_parts, devices_of, memory_table, memory_taken, refuse_what_does_not_fit
+from language_pair.models import agent_settings, sources_of
+from language_pair.options import Options
+from language_pair.run import EVALUATION_SEED, prepare
+from language_pair.worlds import make_world
+
+
+@dataclass(frozen=True)
+class Amount:
+    """What one agent does in one part of a run."""
+
+    rollouts: int
+    tokens: int
+    """That it samples, at most."""
+    seconds: float
+
+
+def plan(options: Options) -> None:
+    """Print memory, then rollouts, tokens and hours. Responses are taken to be as long as they may be.
+
+    Args:
+        options: as for a run. The lab's own pair is built if it is not there yet, as a run would.
+
+    Raises:
+        LabError: what a run would raise before training, or the run cannot fit into a device's memory.
+    """
+    options = prepare(options)
+    sources, settings = sources_of(options), agent_settings(options)
+    work = _work(options, sources)
+    processes = memory_taken(options.device)
+    memory = {source: agent_memory(source, settings, one) for source, one in work.items()}
+    by_name = {name: memory[source] for name, source in sources.items()}
+    penalised = any(_penalised(options, method) for method in options.methods)
+    parts = {name: agent_parts(options, one, penalised) for name, one in by_name.items()}
+    devices = devices_of(options, processes, parts)
+    print("\n\n".join(memory_table(device, by_name) for device in devices), end="\n\n", flush=True)
+    for device in devices:
+        refuse_what_does_not_fit(device)
+    seconds = {source: agent_seconds(source, settings, one) for source, one in work.items()}
+    print(_work_table(options, {name: seconds[source] for name, source in sources.items()}))
+
+
+def _prompts(options: Options, sources: Mapping[str, str]) -> tuple[TextPrompts, TextPrompts]:
+    """The prompts of the run's first step and of its evaluation."""
+    with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
+        training, test = (make_world(options, sources, verifier, part) for part in PARTS)
+        return (
+            training.sample_prompts(
+                options.training.prompts_per_step, RandomStream(options.seed, 0, StepStream.PROMPTS)
+            ),
+            test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED)),
+        )
+
+
+def _work(options: Options, sources: Mapping[str, str]) -> dict[str, Work]:
+    """By source, an agent's largest pieces of work: the longest prompts that there are, in the largest update."""
+    asked, tested = _prompts(options, sources)
+    methods = [get_method(method) for method in options.methods]
+    updates = [update for method in methods for update in options.training.plan(method, len(sources))]
+    prompts = max(len(update.prompts) for update in updates)
+    group_size = options.training.group_size * max(method.rollout_factor for method in methods)
+    side_by_side = tuple(sorted({min(answers, _rows(options)) for answers in _answers(options).values()}))
+    found = {}
+    for name, source in sources.items():
+        codec = load_codec(source, name, agent_settings(options))
+        longest = _longest_first(codec, asked.questions)[:prompts]
+        [first, *_] = _longest_first(codec, [longest[0], *tested.questions])
+        found[source] = Work(TextPrompts(longest, [()] * prompts), group_size, first, side_by_side)
+    return found
+
+
+def _longest_first(codec: TextCodec, questions: Sequence[str]) -> list[str]:
+    lengths = codec.prompts(questions)[1].sum(-1)
+    return [questions[int(place)] for place in lengths.argsort(descending=True, stable=True)]
+
+
+def _answers(options: Options) -> dict[str, int]:
+    """How many answers an agent gives in a step of each method, and in an evaluation."""
+    training = options.training
+    asked = training.prompts_per_step * training.group_size
+    steps = {method: asked * get_method(method).rollout_factor for method in options.methods}
+    return {**steps, "evaluation": options.eval_prompts * options.eval_samples}
+
+
+def _rows(options: Options) -> int:
+    """Answers that are sampled side by side at most."""
+    unbounded = EngineSettings.rows if options.generation == "vllm" else max(_answers(options).values())
+    return options.rows_at_once or unbounded
+
+
+def _penalised(options: Options, method: str) -> bool:
+    return get_method(method).settings(options.training.objective).kl_weight > 0
+
+
+def _work_table(options: Options, seconds: Mapping[str, AgentSeconds]) -> str:
+    arms = [*options.methods, "evaluation"]
+    amounts = {name: [_amount(options, arm, one, len(seconds)) for arm in arms] for name, one in seconds.items()}
+    rows = [
+        [name, arm, f"{amount.rollouts:,}", f"{amount.tokens:,}", _duration(amount.seconds)]
+        for name, its in amounts.items()
+        for arm, amount in zip(arms, its, strict=True)
+    ]
+    alone = [sum(amount.seconds for amount in its) for its in amounts.values()]
+    total = max(alone) if options.engine == "ray" else sum(alone)
+    notes = [f"{_duration(total)} at most, without verification, checkpoints and loading."]
+    if options.generation == "vllm":
+        notes.append("Sampling is counted at the speed of transformers; vLLM was not timed and is faster.")
+    header = ["agent", "part of the run", "rollouts", "tokens at most", "time at most"]
+    return f"{markdown_table(header, rows)}\n\n{' '.join(notes)}"
+
+
+def _amount(options: Options, arm: str, seconds: AgentSeconds, agents: int) -> Amount:
+    """What an agent does for one method, or for the evaluations of them all and of the start."""
+    assert options.max_new_tokens is not None
+    answers = _answers(options)[arm]
+    rows = min(answers, _rows(options))
+    answering = seconds.answers[rows] * answers / rows
+    if arm == "evaluation":
+        times, whole = 1 + len(options.methods), answering
+    else:
+        times, whole = options.steps, answering + _learning(options, arm, answers, seconds, agents)
+    return Amount(times * answers, times * answers * options.max_new_tokens, times * whole)
+
+
+def _learning(options: Options, method: str, answers: int, seconds: AgentSeconds, agents: int) -> float:
+    """Seconds of scoring and of updates in a step in which every rollout has a gradient."""
+    chosen = get_method(method)
+    scored = answers * (2 if _penalised(options, method) else 1)
+    learned = answers * len(chosen.pool(0, agents))
+    updates = len(options.training.plan(chosen, agents))
+    return scored * seconds.scored_row + learned * seconds.learned_row + updates * seconds.optimizer_step
+
+
+def _duration(seconds: float) -> str:
+    """In the unit that reads best."""
+    if seconds < 600:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,89 @@
+"""``llm_pair.py --plan``: what a run would take, or that it cannot fit, without its weights."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from test_llm_pair import command
+
+import llm_pair
+from hacrl_lab.metrics import read_metrics
+from language_pair.devices import GIB, AgentParts, Device
+
+AGENT = AgentParts({"weights": 3 * GIB, "AdamW's moments": 6 * GIB}, {"gradients": 3 * GIB, "logits": GIB}, 2 * GIB)
+
+
+def planned(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> tuple[int, str, str]:
+    """Exit status, output and errors of a plan."""
+    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments, "--plan"])
+    status = llm_pair.main()
+    return status, *capsys.readouterr()
+
+
+def without_weights(folder: str, to: Path) -> str:
+    return shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.safetensors")).as_posix()
+
+
+def numbers(table: str, agent: str, part: str) -> tuple[int, int]:
+    """Rollouts and tokens of one line."""
+    match = re.search(rf"\| {agent} \| {part} \| ([\d,]+) \| ([\d,]+) \|", table)
+    assert match, table
+    rollouts, tokens = (int(number.replace(",", "")) for number in match.groups())
+    return rollouts, tokens
+
+
+def test_a_plan_has_memory_and_work_and_leaves_nothing(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folders = [without_weights(folder, tmp_path / Path(folder).name) for folder in adders[:2]]
+    status, output, errors = planned(command(folders, sums, tmp_path / "run"), monkeypatch, capsys)
+    assert (status, [line for line in errors.splitlines() if line.startswith("error:")]) == (0, [])
+    assert "| cpu | qwen3 | llama |" in output
+    assert re.search(r"Peak \d+\.\d\d GiB of \d+\.\d\d GiB", output)
+    assert numbers(output, "llama", "evaluation") == (3 * 6 * 2, 3 * 6 * 2 * 12)  # the start and two methods
+    assert not (tmp_path / "run").exists()
+
+
+def test_rollouts_and_tokens_are_those_of_the_run(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [*command(adders[:2], sums, tmp_path / "run"), "--steps", "2", "--compare", "gspo_x2"]
+    _, output, _ = planned(arguments, monkeypatch, capsys)
+    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments])
+    assert llm_pair.main() == 0
+    for method in ("gspo_x2", "hacpo"):
+        curves = read_metrics(tmp_path / "run" / method)
+        rollouts, tokens = numbers(output, "qwen3", method)
+        assert rollouts == curves["rollouts/qwen3"][-1]
+        sampled = rollouts * sum(curves["response_length/qwen3"]) / 2
+        assert sampled <= tokens == 12 * rollouts
+
+
+def test_what_cannot_fit_is_refused_before_weights_are_looked_for(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    huge = Path(without_weights(adders[0], tmp_path / "huge"))
+    config = json.loads((huge / "config.json").read_text())
+    config |= {"hidden_size": 2**17, "intermediate_size": 2**19}  # 2 layers of 3·2³⁶ numbers: 1.5 TiB of weights
+    (huge / "config.json").write_text(json.dumps(config))
+    arguments = command([adders[1], str(huge)], sums, tmp_path / "run")
+    status, output, errors = planned(arguments, monkeypatch, capsys)
+    assert status == 1
+    [sentence] = [line for line in errors.splitlines() if line.startswith("error:")]
+    assert "error: the run needs about" in sentence
+    assert "AdamW's moments of agent 'huge'" in sentence
+    assert "--lora-rank makes it smaller" in sentence
+    assert "tokens at most" not in output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("side_by_side", "expected"), [(False, 1 + 9 + 9 + 4), (True, 1 + 9 + 9 + 4 + 4)])
+def test_what_comes_and_goes_adds_up_only_where_agents_work_side_by_side(side_by_side: bool, expected: int) -> None:
+    assert Device("cpu", 30 * GIB, GIB, {"a": AGENT, "b": AGENT}, side_by_side).peak == expected * GIB
