@@ -26,13 +26,15 @@ def main() -> int:
     try:
         if options.resume is not None:
             options = resumed(options)
-        # here, so that --help answers at once and verifier processes stay small
+        # imported here, so that --help answers at once and verifier processes stay small
         if options.plan:
-            from language_pair.plan import plan as go
-        else:
-            from language_pair.run import run as go
+            from language_pair.plan import plan
 
-        go(options)
+            plan(options)
+        else:
+            from language_pair.run import run
+
+            run(options)
     except (LabError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

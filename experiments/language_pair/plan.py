@@ -5,77 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
-import torch
-
 from common.tables import markdown_table
 from hacrl_envs.reasoning import PARTS
-from hacrl_lab.agents.costs import GRADIENTS, AgentMemory, AgentSeconds, Work, agent_memory, agent_seconds
+from hacrl_lab.agents.costs import AgentSeconds, Work, agent_memory, agent_seconds
 from hacrl_lab.agents.loading import load_codec
 from hacrl_lab.agents.prompting import TextCodec
 from hacrl_lab.answer_rules import ANSWER_RULES
-from hacrl_lab.errors import LabError
 from hacrl_lab.generation.vllm import EngineSettings
 from hacrl_lab.methods import get_method
 from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts
+from language_pair.devices import agent_parts, devices_of, memory_table, refuse_what_does_not_fit
 from language_pair.models import settings_of, sources_of
 from language_pair.options import Options
 from language_pair.run import EVALUATION_SEED, prepare
 from language_pair.worlds import make_world
-
-GIB = 2**30
-REMEDIES = {
-    "weights": "a smaller model",
-    "AdamW's moments": "--lora-rank",
-    "reference of the KL penalty": "--lora-rank",
-    "vLLM": "--cache-gib",
-    "gradients": "--lora-rank",
-    "weights in bfloat16": "a smaller model",
-    "logits": "--checkpointing, or a smaller --tokens-per-pass,",
-    "activations": "--checkpointing, or a smaller --tokens-per-pass,",
-    "sampling": "--rows-at-once",
-}
-"""What makes a part of the memory smaller."""
-
-
-@dataclass(frozen=True)
-class AgentParts:
-    """An agent's memory by part, bytes."""
-
-    kept: Mapping[str, int]
-    """What stays from the first update on."""
-    updating: Mapping[str, int]
-    """What an update takes beside it."""
-    sampling: int
-    """What sampling takes beside it."""
-
-    @property
-    def passing(self) -> Mapping[str, int]:
-        """The larger of what comes and goes."""
-        return max(self.updating, {"sampling": self.sampling}, key=lambda one: sum(one.values()))
-
-
-@dataclass(frozen=True)
-class Device:
-    """A device and the agents that live on it."""
-
-    name: str
-    size: int
-    """Bytes of its memory."""
-    processes: int
-    """Bytes that are taken without any agent: by the processes of the run or, on a GPU, by whatever is on it."""
-    agents: Mapping[str, AgentParts]
-    side_by_side: bool
-    """Whether the agents work at the same time."""
-
-    @property
-    def peak(self) -> int:
-        """Bytes at most."""
-        kept = sum(sum(agent.kept.values()) for agent in self.agents.values())
-        passing = [sum(agent.passing.values()) for agent in self.agents.values()]
-        return self.processes + kept + (sum(passing) if self.side_by_side else max(passing))
 
 
 @dataclass(frozen=True)
@@ -102,11 +47,12 @@ def plan(options: Options) -> None:
     settings = settings_of(options, sources)
     work = _work(options, sources)
     memory = {name: agent_memory(sources[name], settings[name], one) for name, one in work.items()}
-    parts = {name: _parts(options, one) for name, one in memory.items()}
-    devices = _devices(options, parts, {name: one.device for name, one in settings.items()})
-    print("\n\n".join(_memory_table(device, memory) for device in devices), end="\n\n", flush=True)
+    penalised = any(_penalised(options, method) for method in options.methods)
+    parts = {name: agent_parts(options, one, penalised) for name, one in memory.items()}
+    devices = devices_of(options, parts, {name: one.device for name, one in settings.items()})
+    print("\n\n".join(memory_table(device, memory) for device in devices), end="\n\n", flush=True)
     for device in devices:
-        _refuse_too_large(device)
+        refuse_what_does_not_fit(device)
     seconds = {name: agent_seconds(sources[name], settings[name], one) for name, one in work.items()}
     print(_work_table(options, seconds))
 
@@ -159,92 +105,8 @@ def _rows(options: Options) -> int:
     return options.rows_at_once or unbounded
 
 
-def _taken(device: str) -> int:
-    """Bytes in use before there are agents: of this process, or of a GPU."""
-    if not device.startswith("cuda"):
-        return psutil.Process().memory_info().rss
-    free, size = torch.cuda.mem_get_info(device)
-    return size - free
-
-
-def _size(device: str) -> int:
-    if not device.startswith("cuda"):
-        return psutil.virtual_memory().total
-    return torch.cuda.get_device_properties(device).total_memory
-
-
 def _penalised(options: Options, method: str) -> bool:
     return get_method(method).settings(options.training.objective).kl_weight > 0
-
-
-def _parts(options: Options, memory: AgentMemory) -> AgentParts:
-    """On a GPU those of one rank; on a CPU those of all ranks, which share its memory."""
-    on_gpu, ranks = options.device.startswith("cuda"), options.ranks_per_agent
-    rank, copies = (ranks, 1) if on_gpu else (1, ranks)  # what is divided, and what every rank has
-    copied = options.lora_rank == 0 and any(_penalised(options, method) for method in options.methods)
-    kept = {
-        "weights": memory.weights // rank,
-        "AdamW's moments": memory.moments // rank,
-        "reference of the KL penalty": memory.weights // rank if copied else 0,
-    }
-    updating = {kind: size // rank if kind == GRADIENTS else size * copies for kind, size in memory.updating.items()}
-    if on_gpu and options.offload:
-        kept, updating = dict.fromkeys(kept, 0), {**updating, GRADIENTS: 0}
-    if options.generation == "transformers":
-        return AgentParts(kept, updating, sum(memory.sampling.values()) * copies)
-    its_weights = memory.parameters * getattr(torch, options.dtype).itemsize
-    kept["vLLM"] = (its_weights + int(options.cache_gib * GIB)) * copies
-    return AgentParts(kept, updating, 0)
-
-
-def _devices(options: Options, agents: Mapping[str, AgentParts], places: Mapping[str, str]) -> list[Device]:
-    """Ray gives each rank a process of its own, beside that of the loop, and on GPUs a device of its own.
-
-    Args:
-        options: of the run.
-        agents: what they need, by name.
-        places: their devices, by name.
-    """
-    if options.engine == "local":
-        together = {
-            place: {name: agents[name] for name in agents if places[name] == place} for place in places.values()
-        }
-        return [Device(place, _size(place), _taken(place), some, False) for place, some in together.items()]
-    size, taken = _size(options.device), _taken(options.device)
-    if options.device.startswith("cuda"):
-        return [Device(f"each GPU of {name}", size, taken, {name: one}, True) for name, one in agents.items()]
-    processes = 1 + len(agents) * options.ranks_per_agent
-    return [Device(options.device, size, taken * processes, agents, side_by_side=True)]
-
-
-def _memory_table(device: Device, memory: Mapping[str, AgentMemory]) -> str:
-    agents = device.agents.values()
-    rows = [["parameters", *(f"{memory[name].parameters:,}" for name in device.agents)]]
-    rows.append(["parameters that are trained", *(f"{memory[name].trained:,}" for name in device.agents)])
-    for kind in next(iter(agents)).kept:
-        rows.append([kind, *(_gib(agent.kept[kind]) for agent in agents)])
-    for kind in sorted({kind for agent in agents for kind in agent.updating}):
-        rows.append([f"while updating: {kind}", *(_gib(agent.updating.get(kind, 0)) for agent in agents)])
-    rows.append(["while sampling", *(_gib(agent.sampling) for agent in agents)])
-    table = markdown_table([device.name, *device.agents], rows)
-    how = "side by side" if device.side_by_side else "one at a time"
-    return (
-        f"{table}\n\nPeak {_gib(device.peak)} of {_gib(device.size)}: "
-        f"{_gib(device.processes)} before there are agents, who work {how}."
-    )
-
-
-def _refuse_too_large(device: Device) -> None:
-    if device.peak <= device.size:
-        return
-    parts = {
-        (name, kind): size for name, one in device.agents.items() for kind, size in {**one.kept, **one.passing}.items()
-    }
-    (name, kind), size = max(parts.items(), key=lambda part: part[1])
-    raise LabError(
-        f"the run needs up to {_gib(device.peak)} of memory and {device.name} has {_gib(device.size)}; the largest "
-        f"part is {kind} of agent {name!r}, {_gib(size)}, and {REMEDIES[kind]} makes it smaller"
-    )
 
 
 def _work_table(options: Options, seconds: Mapping[str, AgentSeconds]) -> str:
@@ -284,10 +146,6 @@ def _learning(options: Options, method: str, answers: int, seconds: AgentSeconds
     learned = answers * len(chosen.pool(0, agents))
     updates = len(options.training.plan(chosen, agents))
     return scored * seconds.scored_row + learned * seconds.learned_row + updates * seconds.optimizer_step
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.2f} GiB"
 
 
 def _duration(seconds: float) -> str:

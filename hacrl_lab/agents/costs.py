@@ -26,7 +26,7 @@ from transformers import DynamicCache
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.agents.live_bytes import LiveBytes
-from hacrl_lab.agents.loading import layers_of, untrained_agent, valueless_agent
+from hacrl_lab.agents.loading import agent_without_values, layers_of, untrained_agent
 from hacrl_lab.generation.base import SamplingSettings
 from hacrl_lab.generation.hf import TransformersSampler
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
@@ -96,7 +96,7 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
     Raises:
         ModelLoadError: the configuration or the tokenizer cannot be loaded.
     """
-    agent = valueless_agent(source, source, settings)
+    agent = agent_without_values(source, source, settings)
     _as_on_the_device(agent)
     trained = sum(_bytes(agent.trained().values()))
     moments = 2 * trained
@@ -151,7 +151,7 @@ def updating_peaks(agent: CausalLMAgent, work: Work) -> Mapping[str, int]:
     A step before them makes the moments, and the second pass finds the gradients of the first.
 
     Args:
-        agent: with values or, from :func:`hacrl_lab.agents.loading.valueless_agent`, without.
+        agent: with values or, from :func:`hacrl_lab.agents.loading.agent_without_values`, without.
         work: what it does.
     """
     encoded, passes = _passes(agent, work)
@@ -174,7 +174,7 @@ def sampling_peaks(agent: CausalLMAgent, work: Work, rows: int) -> Mapping[str, 
     whole = _and_random(agent, ids, agent.settings.max_new_tokens - 1)
     with torch.no_grad(), _NumbersAreOne(), LiveBytes(_kinds(agent)) as live, agent.computing():
         _sample(agent, ids.expand(rows, -1), 1)
-        reading = live.peaks
+        reading = live.peaks.copy()
         cache = _cache(agent, whole, rows)
         live.forget_peaks()
         _sample(agent, whole.expand(rows, -1), 1, cache)

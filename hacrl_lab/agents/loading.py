@@ -66,7 +66,7 @@ def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: 
     return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
 
 
-def valueless_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
     """An agent whose parameters are torch's fake tensors: shapes on its device, without values and without memory.
 
     See :func:`untrained_agent`.

@@ -20,7 +20,7 @@ from hacrl_lab.agents.costs import (
     updating_peaks,
     with_layers,
 )
-from hacrl_lab.agents.loading import layers_of, load_agent, untrained_agent, valueless_agent
+from hacrl_lab.agents.loading import agent_without_values, layers_of, load_agent, untrained_agent
 
 every_family = pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
 ways = pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_what_is_counted_without_weights_is_what_the_loaded_model_has(kind: Kind
 def test_peaks_without_values_are_those_of_the_loaded_model(kind: Kind, changes: dict[str, Any]) -> None:
     settings, work = replace(SETTINGS, tokens_per_pass=64, **changes), work_of(kind)
     loaded = load_agent(source_of(kind), "a", settings)
-    empty = valueless_agent(source_of(kind), "a", settings)
+    empty = agent_without_values(source_of(kind), "a", settings)
     with torch.random.fork_rng():
         for rows in work.side_by_side:
             assert sampling_peaks(empty, work, rows) == sampling_peaks(loaded, work, rows)

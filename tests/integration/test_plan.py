@@ -13,7 +13,7 @@ from test_llm_pair import command
 
 import llm_pair
 from hacrl_lab.metrics import read_metrics
-from language_pair.plan import GIB, AgentParts, Device
+from language_pair.devices import GIB, AgentParts, Device
 
 AGENT = AgentParts({"weights": 3 * GIB, "AdamW's moments": 6 * GIB}, {"gradients": 3 * GIB, "logits": GIB}, 2 * GIB)
 
@@ -77,7 +77,7 @@ def test_what_cannot_fit_is_refused_before_weights_are_looked_for(
     status, output, errors = planned(arguments, monkeypatch, capsys)
     assert status == 1
     [sentence] = [line for line in errors.splitlines() if line.startswith("error:")]
-    assert "error: the run needs up to" in sentence
+    assert "error: the run needs about" in sentence
     assert "AdamW's moments of agent 'huge'" in sentence
     assert "--lora-rank makes it smaller" in sentence
     assert "tokens at most" not in output
