@@ -184,7 +184,7 @@ def taught_table(options: Options) -> str:
             "SmolLM2" if one.start == "model" else "untrained Qwen3",
             f"`{' '.join(one.tasks)}`",
             f"{one.updates} × {one.examples}",
-            f"{one.learning_rate:g}",
+            f"{one.learning_rate:g}" if one.start == "model" else "its recipe's",
         ]
         for pair in options.pairs
         for name, one in RECIPES[pair].agents.items()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from real_pair.build import FineTuning, Pair, build
 
@@ -43,7 +43,7 @@ RECIPES: Mapping[str, Recipe] = {
         "the first agent of the other pair, and a Qwen3 that has seen nothing but these tasks",
         {
             "sums": _SUMS,
-            "qwen3": replace(_PRODUCTS, updates=1500, examples=32, learning_rate=3e-3, start="qwen3"),
+            "qwen3": FineTuning(TASKS, updates=600, examples=64, seed=1, start="qwen3"),
         },
         rate_factors=(1.0, 20.0),
     ),
