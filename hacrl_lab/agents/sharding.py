@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import torch
@@ -119,9 +120,12 @@ def shard(model: Any, device: str, offload: bool) -> None:
 
 def as_forward(model: Any, function: Any) -> Any:
     """``function(model, ...)`` with the first argument given; of a divided model it is a forward pass."""
-    from torch.distributed.fsdp import register_fsdp_forward_method
+    from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 
     model = _without_wrapper(model)
+    divided = issubclass(type(model), FSDPModule)
+    if not divided:
+        return partial(function, model)
     model.as_forward = function.__get__(model)
     register_fsdp_forward_method(model, "as_forward")
     return model.as_forward

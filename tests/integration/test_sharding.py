@@ -59,7 +59,10 @@ def both(request: pytest.FixtureRequest, adders: list[str]) -> Iterator[tuple[Ca
         pytest.importorskip("peft")
     one, two = (replace(settings, **VARIANTS[request.param]) for settings in (ONE, TWO))
     with RayEngine({"a": partial(load_agent, adders[0], "a", two)}, ranks=RANKS) as engine:
-        yield load_agent(adders[0], "a", one), engine.agents[0]
+        agents = load_agent(adders[0], "a", one), engine.agents[0]
+        for agent in agents:
+            agent.set_reference()
+        yield agents
 
 
 def fixed_batch(agent: CausalLMAgent | RemoteAgent, rollouts: RolloutBatch, method: str) -> LearnerBatch:
@@ -107,8 +110,6 @@ def test_two_ranks_learn_from_a_fixed_pool_as_one_and_read_each_others_checkpoin
 ) -> None:
     local, remote = both
     rollouts = local.generate(PROMPTS, G, RandomStream(0))
-    for agent in both:
-        agent.set_reference()
     saved(local, tmp_path / "start")
     local.update(fixed_batch(local, rollouts, "hacpo"))
     moved = saved(local, tmp_path / "moved")  # away from the reference
