@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from common.figures import new_figure, save
 from common.study import Results
@@ -86,6 +87,7 @@ def figures(options: Options, results: Results, folder: Path) -> None:
             axes.plot(steps, values.T, color=COLOURS[sampler], linewidth=0.7, alpha=0.6)
             axes.plot(steps, values.mean(0), color=COLOURS[sampler], linewidth=2.2, label=sampler)
         axes.set(title=name, xlabel="step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy of sampled answers")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
