@@ -22,6 +22,8 @@ pytestmark = pytest.mark.extras
 RAY = ("--engine", "ray")
 TWO_RANKS = (*RAY, "--ranks-per-agent", "2", "--checkpointing")
 ONE_METHOD = ("--compare", "none")
+STARTED = 400.0
+"""Seconds within which all workers have started and a step is made, also on a machine that is busy."""
 LIMIT = 60.0
 """Seconds within which the loss of a worker must be told."""
 
@@ -88,7 +90,7 @@ def test_the_loss_of_a_worker_ends_the_run_clearly_and_it_can_be_resumed(
     uninterrupted = engine if engine == TWO_RANKS else ()
     assert call(monkeypatch, capsys, *command(adders[:2], sums, whole), *ONE_METHOD, *uninterrupted) == (0, "")
     process = start(*command(adders[:2], sums, broken), *ONE_METHOD, *engine)
-    wait_until(lambda: any((broken / "hacpo" / "checkpoints").glob("step-*")), process)
+    wait_until(lambda: any((broken / "hacpo" / "checkpoints").glob("step-*")), process, STARTED)
     family = psutil.Process(process.pid).children(recursive=True)
     alive = workers_of(process)
     assert len(alive) == workers
