@@ -281,6 +281,7 @@ def test_a_run_of_the_format_before_is_refused_in_one_sentence(
     folder = tmp_path / "run"
     (folder / "gspo").mkdir(parents=True)
     (folder / "config.json").write_text('{"method": "hacpo", "prompts_per_step": 32, "microbatch_prompts": 0}')
+    (folder / "versions.json").write_text("{}")
     for arguments in (["--resume", str(folder)], command(adders[:2], sums, folder)):
         status, error = call(monkeypatch, capsys, *arguments)
         assert status == 1
