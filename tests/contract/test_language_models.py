@@ -53,6 +53,19 @@ def assert_scored_plainly(agent: CausalLMAgent, prompts: TextPrompts, pool: Enco
 
 
 @every_family
+def test_prompts_fit_that_leave_room_for_a_response(kind: Kind) -> None:
+    codec = model_agent(kind).codec
+    assert codec.room == 48 - 12
+    questions = ["8" * digits for digits in range(1, 120)]
+    lengths = dict(zip(questions, codec.prompt_lengths(questions), strict=True))
+    longest, shortest = (next(one for one in questions if lengths[one] == length) for length in (36, 37))
+    assert codec.fits([longest, shortest]) == [True, False]
+    assert codec.prompts([longest, "8"])[1].sum(-1).tolist() == [36, lengths["8"]]
+    with pytest.raises(LabError, match="leaves room for 36"):
+        codec.prompts([shortest])
+
+
+@every_family
 def test_a_finished_text_ends_with_the_learners_own_stop_token(kind: Kind) -> None:
     learner = model_agent(kind)
     encoded = learner.encode(kind.prompts(), [texts([["\\boxed{16}"] * G] * P, [[True, False, True]] * P)])
