@@ -66,6 +66,21 @@ def test_prompts_fit_that_leave_room_for_a_response(kind: Kind) -> None:
 
 
 @every_family
+def test_a_greedy_response_is_the_likeliest_token_at_every_place_up_to_the_stop_token(kind: Kind) -> None:
+    agent, prompts = model_agent(kind), kind.prompts()
+    batch = agent.generate_greedily(prompts)
+    tokens, mask = batch.own_tokens
+    assert tokens.shape[:2] == (P, 1)
+    for question, row, keep, finished in zip(prompts.questions, tokens, mask, batch.finished, strict=True):
+        response = row[keep].tolist()
+        prompt = agent.tokenizer(agent.codec.prompt(question))["input_ids"]
+        logits = agent.model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
+        assert response == logits.argmax(-1).tolist()
+        assert (response[-1] == agent.codec.end_token) == bool(finished)
+        assert agent.codec.end_token not in response[:-1]
+
+
+@every_family
 def test_a_finished_text_ends_with_the_learners_own_stop_token(kind: Kind) -> None:
     learner = model_agent(kind)
     encoded = learner.encode(kind.prompts(), [texts([["\\boxed{16}"] * G] * P, [[True, False, True]] * P)])
