@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import sys
 
-import tyro
-
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
-from language_pair.options import Options, resumed
+from language_pair.command_line import as_options, read_options
 
 
 def main() -> int:
     """Run from the command line; returns the exit status."""
-    options = tyro.cli(Options, description=__doc__)
     try:
-        if options.resume is not None:
-            options = resumed(options)
+        options = read_options(None, __doc__)
         # imported here, so that --help answers at once and verifier processes stay small
         if options.plan:
             from language_pair.plan import plan
@@ -36,7 +32,7 @@ def main() -> int:
 
             run(options)
     except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_options(str(error))}", file=sys.stderr)
         return 1
     except Interrupted as stop:
         print(f"{stop}.", file=sys.stderr)

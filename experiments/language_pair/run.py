@@ -25,6 +25,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
+from language_pair.command_line import load_options
 from language_pair.models import running_agents, sources_of
 from language_pair.options import (
     LEARNING_RATES,
@@ -33,7 +34,6 @@ from language_pair.options import (
     OWN_MODELS_LEARNING_RATE,
     OWN_TEMPLATE,
     Options,
-    load_options,
 )
 from language_pair.report import write_report
 from language_pair.worlds import make_world
@@ -103,8 +103,6 @@ def run_arm(
 
 def resolve(options: Options) -> Options:
     """Fill in what depends on other settings or on the machine."""
-    if len(options.agents) == 1:
-        raise LabError("--agents takes two or more models; one alone has nobody to share with")
     own_rate = LONG_LEARNING_RATE if options.answers == "long" else LEARNING_RATES[options.size]
     rate = OWN_MODELS_LEARNING_RATE if options.agents else own_rate
     asked = OWN_TEMPLATE if not options.agents else f"{{question}}\n{ANSWER_RULES[options.answer_rule].instruction}"

@@ -217,13 +217,12 @@ def test_a_finished_run_can_be_made_longer(
 ERRORS = [
     (["--method", "hacpp"], "unknown method 'hacpp'"),
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
-    (["--agents", "./only-one"], "--agents takes two or more models"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
     (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
     (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
-    (["--resume", "runs/none", "--seed", "3"], "only --steps may be given beside it"),
+    (["--resume", "runs/none", "--seed", "3"], "'runs/none' holds no run"),
 ]
 
 
@@ -250,11 +249,19 @@ def test_impossible_settings_end_in_one_clear_sentence(
     [
         (["--metod", "hacpo"], "--metod"),
         (["--delta", "1.5"], "delta and epsilon_low must be"),
-        (["--steps", "0"], "steps must be"),
-        (["--answers", "long", "--size", "small"], "answers 'long' are written"),
+        (["--steps", "0"], "--steps must be"),
+        (["--alpha", "inf"], "alpha must be"),
+        (["--learning-rate", "nan"], "--learning-rate must be a number > 0"),
+        (["--max-grad-norm", "0"], "--max-grad-norm must be a number > 0"),
+        (["--max-grad-norm", "nan"], "--max-grad-norm must be a number > 0"),
+        (["--max-new-tokens", "0"], "--max-new-tokens must be"),
+        (["--agents", "./only-one"], "--agents must be two or more models"),
+        (["--prompt-template", "Solve it."], "--prompt-template must hold {question}"),
+        (["--preset", "papers"], "--preset"),
+        (["--answers", "long", "--size", "small"], "--answers must be 'short'"),
         (["--answers", "wordy"], "--answers"),
-        (["--ranks-per-agent", "2", "--checkpointing"], "ranks_per_agent above 1"),
-        (["--offload"], "offload needs checkpointing"),
+        (["--ranks-per-agent", "2", "--checkpointing"], "--ranks-per-agent above 1"),
+        (["--offload"], "--offload needs --checkpointing"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "a GPU of its own"),
     ],
 )
