@@ -66,7 +66,8 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float]:
 def pass_at_k(right: Sequence[int], samples: int, k: int) -> npt.NDArray[np.float64]:
     """The chance that one of k responses to a problem is right, from n ≥ k of which c are: 1 − C(n − c, k)/C(n, k).
 
-    Its mean over samples is exact for every n (Chen et al. 2021, arXiv:2107.03374, Eq. 1), that of 1 − (1 − c/n)^k is not.
+    Its mean over samples is exact for every n (Chen et al. 2021, arXiv:2107.03374, Eq. 1), unlike
+    1 − (1 − c/n)^k.
 
     Args:
         right: c, for each problem, shape (P,).

@@ -23,7 +23,6 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
 Part = Literal["training", "test"]
-PARTS: tuple[Part, ...] = ("training", "test")
 ATTEMPTS = 1000
 """Draws for one question before a task counts as one that has none in a part."""
 

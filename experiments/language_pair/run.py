@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 import transformers
 
-from hacrl_envs.reasoning import PARTS
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.config import save_config
@@ -36,7 +35,7 @@ from language_pair.options import (
     Options,
 )
 from language_pair.report import write_report
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
 EVALUATION = "evaluation.json"
@@ -46,14 +45,16 @@ PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "
 def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
     options = prepare(options)
+    data = read_data(options)  # before any model is built or loaded
     folder = _open_folder(options)
     try:
         sources = sources_of(options)
         with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-            training, test = (make_world(options, sources, verifier, part) for part in PARTS)
-            prompts = test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+            worlds = make_worlds(options, sources, verifier, data)
+            print(*worlds.notes, sep="\n", end="\n" if worlds.notes else "")
+            prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
             for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-                run_arm(folder / arm, options, steps, arm, sources, training, test, prompts)
+                run_arm(folder / arm, options, steps, arm, sources, worlds.training, worlds.test, prompts)
         print(write_report(folder, options, list(sources)))
     except (Interrupted, KeyboardInterrupt):
         print(f"Go on with: python experiments/llm_pair.py --resume {folder}")

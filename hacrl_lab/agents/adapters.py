@@ -40,7 +40,7 @@ def merged(model: Any, location: str) -> Any:
     """
     peft = extra("peft", "lora")
     try:
-        return peft.PeftModel.from_pretrained(model, location).merge_and_unload()
+        return peft.PeftModel.from_pretrained(model, location).merge_and_unload().requires_grad_()
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelLoadError(f"could not load the adapter of {location!r}: {reason}") from error
