@@ -22,6 +22,7 @@ from language_pair.options import Options
 CONFIG = "config.json"
 VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
+PROBLEMS = "problems.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
 FREE = ("steps", "output_dir", "engine", "ranks_per_agent")
 """What a run that is gone on with may have otherwise: it may be made longer, moved, and spread over other processes."""
@@ -53,6 +54,27 @@ def run_folder(options: Options) -> Iterator[Path]:
         yield folder
 
 
+def check_data(folder: Path, fingerprint: str | None) -> None:
+    """Write down which problems the run is about, or make sure that they are still those.
+
+    Args:
+        folder: of the run.
+        fingerprint: of the problems, see :func:`hacrl_envs.data.fingerprint`; None for a run that reads none.
+
+    Raises:
+        LabError: the problems are others than when the run began.
+    """
+    path = folder / PROBLEMS
+    if fingerprint is None:
+        return
+    if not path.exists():
+        _write_json(path, {"fingerprint": fingerprint})
+    elif _read_json(path).get("fingerprint") != fingerprint:
+        raise LabError(
+            f"the problems have changed since the run in {str(folder)!r} began; put them back, or start a new run"
+        )
+
+
 def evaluated_steps(folder: Path) -> int | None:
     """After how many training steps a method's evaluation was made; None where there is none."""
     return read_evaluation(folder)["steps"] if (folder / EVALUATION).exists() else None
@@ -71,14 +93,14 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
         LabError: the file is damaged.
     """
     path = folder / EVALUATION
+    record = _read_json(path)
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
         sizes = {len(values) for values in record["accuracy"].values()}
         if not isinstance(record["steps"], int) or sizes != {len(record["topics"])}:
             raise ValueError("its parts do not fit together")
         return record
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LabError(f"{str(path)!r} is damaged; delete it, and --resume evaluates again") from error
+        raise _damaged(path) from error
 
 
 def _new_folder() -> Path:
@@ -124,3 +146,14 @@ def _versions() -> dict[str, str]:
 def _write_json(path: Path, record: dict[str, Any]) -> None:
     with atomic_write(path) as file:
         file.write(json.dumps(record).encode())
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> LabError:
+    return LabError(f"{str(path)!r} is damaged; delete it, and --resume makes it again")

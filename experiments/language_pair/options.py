@@ -67,7 +67,19 @@ class ProblemOptions:
     """What is asked, and what counts as a right answer."""
 
     problems: str | None = None
-    """JSON Lines file of problems, {"question": ..., "answer": LaTeX}. Left out: the lab's own quantity stories."""
+    """Problems with questions and answers: a file (.jsonl, .json, .csv, .parquet), a folder, a hub id
+    OWNER/NAME:CONFIG@SPLIT, or math or gsm8k. Left out: the lab's own quantity stories."""
+    question_column: str | None = None
+    """Column of the questions. Left out: question, problem, prompt or input, whichever there is."""
+    answer_column: str | None = None
+    """Column of the exact answers, or of solutions with #### or \\boxed{} before them. Left out: answer, solution, gold
+    or target."""
+    eval_problems: str | None = None
+    """Problems of the evaluation, given as --problems are, or one of the paper's benchmarks. Left out: a fifth of
+    --problems, chosen by the questions' text. Training never asks what the evaluation asks."""
+    reward: str | None = None
+    """A function of your own that rewards responses in place of comparing answers: PACKAGE.MODULE:FUNCTION or
+    FILE.py:FUNCTION, called as TRL calls them; see docs/data.md."""
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym in place of problems, each NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, for instance
     chain_sum:max_terms=3 gcd*2. Evaluation asks questions that training never does."""
@@ -192,6 +204,8 @@ class Options(
             "answers must be 'short': only the lab's own pair of size 'tiny' writes long ones",
         )
         yield bool(self.tasks) and self.problems is not None, "tasks and --problems exclude each other"
+        for name in ("question_column", "answer_column", "eval_problems", "reward"):
+            yield getattr(self, name) is not None and self.problems is None, f"{name} needs --problems"
         yield (
             self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing),
             "ranks_per_agent above 1 needs --engine ray and --checkpointing",

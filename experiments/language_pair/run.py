@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 import transformers
 
-from hacrl_envs.reasoning import PARTS
+from hacrl_envs.data import Data
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.errors import LabError
@@ -19,7 +19,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
-from language_pair.folder import evaluated_steps, run_folder, write_evaluation
+from language_pair.folder import check_data, evaluated_steps, run_folder, write_evaluation
 from language_pair.models import running_agents, sources_of
 from language_pair.options import (
     LEARNING_RATES,
@@ -30,7 +30,7 @@ from language_pair.options import (
     Options,
 )
 from language_pair.report import write_report
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
 
@@ -38,22 +38,26 @@ EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation
 def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
     options = prepare(options)
+    data = read_data(options)  # before any model is built or loaded
     with run_folder(options) as folder:
+        check_data(folder, None if data is None else data.fingerprint)
         try:
-            print(_run(options, folder))
+            print(_run(options, folder, data))
         except (Interrupted, KeyboardInterrupt):
             print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
             raise
 
 
-def _run(options: Options, folder: Path) -> str:
+def _run(options: Options, folder: Path, data: Data | None) -> str:
     """Train, evaluate and report in the run's folder; returns the summary."""
     sources = sources_of(options)
     with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-        training, test = (make_world(options, sources, verifier, part) for part in PARTS)
-        prompts = test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+        worlds = make_worlds(options, sources, verifier, data)
+        for note in worlds.notes:
+            print(note)
+        prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
         for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-            run_arm(folder / arm, options, steps, arm, sources, training, test, prompts)
+            run_arm(folder / arm, options, steps, arm, sources, worlds.training, worlds.test, prompts)
     return write_report(folder, options, list(sources))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from hacrl_lab.agents.adapters import base_of, merged
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.agents.prompting import TextCodec
 from hacrl_lab.agents.scoring import chunked_log_probs
@@ -28,7 +29,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     """An agent from a local folder or a hub id.
 
     Args:
-        source: folder, or hub id OWNER/NAME.
+        source: folder, or hub id OWNER/NAME; an adapter's folder stands for its base model with the adapter merged in.
         name: unique name.
         settings: of the agent.
 
@@ -36,9 +37,11 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
         ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
         LabError: an extra that the settings need is not installed.
     """
-    location = _location(source)
-    tokenizer = _loaded(AutoTokenizer, location)
+    folder, location = _location(source), _model_location(source)
+    tokenizer = _loaded(AutoTokenizer, folder)
     model = _loaded(AutoModelForCausalLM, location, dtype=torch.float32)
+    if folder != location:
+        model = merged(model, folder)
     divided = settings.ranks > 1 or settings.offload
     if not divided:
         model = model.to(torch.device(settings.device))
@@ -60,7 +63,7 @@ def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: 
     Raises:
         ModelLoadError: the configuration or the tokenizer cannot be loaded.
     """
-    config = _loaded(AutoConfig, _location(source))
+    config = _loaded(AutoConfig, _model_location(source))
     _keep_layers(config, layers)
     model = _untrained(config, settings, settings.device)
     return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
@@ -71,21 +74,21 @@ def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> 
 
     See :func:`untrained_agent`.
     """
-    model = _untrained(_loaded(AutoConfig, _location(source)), settings, "meta")
+    model = _untrained(_loaded(AutoConfig, _model_location(source)), settings, "meta")
     _make_fake(model, settings.device)
     return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
 
 
 def layers_of(source: str) -> int:
     """How many layers the model of a folder or hub id has."""
-    return int(_loaded(AutoConfig, _location(source)).num_hidden_layers)
+    return int(_loaded(AutoConfig, _model_location(source)).num_hidden_layers)
 
 
 def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
     """What puts prompts to an agent, without its model; see :func:`load_agent`."""
-    location = _location(source)
-    context_size = int(_loaded(AutoConfig, location).max_position_embeddings)
-    return TextCodec(name, _loaded(AutoTokenizer, location), settings.prompting, context_size, settings.max_new_tokens)
+    context_size = int(_loaded(AutoConfig, _model_location(source)).max_position_embeddings)
+    tokenizer = _loaded(AutoTokenizer, _location(source))
+    return TextCodec(name, tokenizer, settings.prompting, context_size, settings.max_new_tokens)
 
 
 def _location(source: str) -> str:
@@ -94,6 +97,13 @@ def _location(source: str) -> str:
     if looks_local and not path.is_dir():
         raise ModelLoadError(f"model folder {source!r} does not exist")
     return str(path) if path.is_dir() else source
+
+
+def _model_location(source: str) -> str:
+    """Where the configuration and weights of a model are: for an adapter, those of its base model."""
+    location = _location(source)
+    base = base_of(location)
+    return location if base is None else _location(base)
 
 
 def _loaded(kind: Any, location: str, **settings: Any) -> Any:

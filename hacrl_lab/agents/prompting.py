@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from hacrl_lab.errors import LabError, ModelLoadError
 from hacrl_lab.rollouts import RolloutBatch
@@ -96,21 +96,28 @@ class TextCodec:
         Raises:
             LabError: naming the longest prompt, if it leaves no room for a response.
         """
-        encoded = self.tokenizer(
-            [self.prompt(question) for question in questions],
-            add_special_tokens=self.tokenizer.chat_template is None,
-            padding=True,
-            return_tensors="pt",
-        )
+        encoded = self._encoded(questions, padding=True, return_tensors="pt")
         ids, mask = (cast(Tensor, encoded[name]) for name in ("input_ids", "attention_mask"))
-        room = self._context_size - self._max_new_tokens
-        if ids.shape[1] > room:
+        if ids.shape[1] > self.room:
             raise LabError(
                 f"prompt {questions[int(mask.sum(-1).argmax())][:60]!r} takes {ids.shape[1]} tokens of agent "
-                f"{self._name!r}, but its context of {self._context_size} leaves room for {room} beside a response of "
-                f"{self._max_new_tokens}"
+                f"{self._name!r}, but its context of {self._context_size} leaves room for {self.room} beside a "
+                f"response of {self._max_new_tokens}"
             )
         return ids, mask.bool()
+
+    @property
+    def room(self) -> int:
+        """Tokens of a prompt at most, beside the longest response."""
+        return self._context_size - self._max_new_tokens
+
+    def prompt_lengths(self, questions: Sequence[str]) -> list[int]:
+        """Tokens of each prompt."""
+        return [len(row) for row in cast(Any, self._encoded(questions)["input_ids"])]
+
+    def fits(self, questions: Sequence[str]) -> list[bool]:
+        """Whether each prompt leaves room for the longest response."""
+        return [length <= self.room for length in self.prompt_lengths(questions)]
 
     def texts(self, batch: RolloutBatch) -> tuple[Tensor, Tensor]:
         """Another agent's texts as this agent's tokens and mask, (P, G, T), with a stop token where finished."""
@@ -142,3 +149,11 @@ class TextCodec:
             )
             for rows, masks in zip(tokens, mask, strict=True)
         ]
+
+    def _encoded(self, questions: Sequence[str], **settings: Any) -> BatchEncoding:
+        """The tokens of whole prompts; a chat template writes its special tokens itself."""
+        return self.tokenizer(
+            [self.prompt(question) for question in questions],
+            add_special_tokens=self.tokenizer.chat_template is None,
+            **settings,
+        )

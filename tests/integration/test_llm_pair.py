@@ -308,8 +308,8 @@ def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
     ("line", "message"),
     [
         ('{"question": "1+1", "answer": "no idea"}', "the answer 'no idea' is not mathematics"),
-        ('{"question": "' + "1+" * 60 + '1", "answer": "61"}', "but its context of 48 leaves room for 36"),
-        ('{"question": "1+1"}', "line 2 is not a JSON object"),
+        ('{"question": "1+1"}', "line 2 has no 'answer'"),
+        ('{"question": "1+1", "answer": "2"}', "2 problems are left for training and 0 for evaluation"),
     ],
 )
 def test_a_bad_problem_is_named_before_anything_is_trained(
