@@ -139,7 +139,7 @@ def _resumed(folder: str, arguments: Sequence[str] | None, description: str | No
     earlier = replace(load_options(Path(folder)), output_dir=folder)
     options = _parsed(earlier, arguments, description)
     mine, its = flat(options), flat(earlier)
-    for name in its.keys() - {*FREE, "resume", "plan"}:
+    for name in its.keys() - {*FREE, "resume", "plan", "plan_gpu_gib"}:
         if mine[name] != its[name]:
             option = name.replace("_", "-")
             raise LabError(

@@ -14,6 +14,8 @@ from hacrl_lab.errors import LabError
 from language_pair.options import Options
 
 GIB = 2**30
+CUDA_CONTEXT = GIB // 2
+"""About what a process has on a GPU before it does anything; where there is a GPU, it is measured."""
 REMEDIES = {
     "weights": "a smaller model",
     "AdamW's moments": "--lora-rank",
@@ -101,8 +103,8 @@ def devices_of(options: Options, agents: Mapping[str, AgentParts], places: Mappi
     """
     if options.engine == "local":
         on = {place: {name: one for name, one in agents.items() if places[name] == place} for place in places.values()}
-        return [Device(place, _size(place), _taken(place), some, side_by_side=False) for place, some in on.items()]
-    size, taken = _size(options.device), _taken(options.device)
+        return [Device(place, *_sizes(options, place), some, side_by_side=False) for place, some in on.items()]
+    size, taken = _sizes(options, options.device)
     if options.device.startswith("cuda"):
         return [Device(f"each GPU of {name}", size, taken, {name: one}, True) for name, one in agents.items()]
     processes = 1 + len(agents) * options.ranks_per_agent
@@ -145,6 +147,13 @@ def refuse_what_does_not_fit(device: Device) -> None:
         f"the run needs about {_gib(device.peak)} of memory and {device.name} has {_gib(device.size)}; the largest "
         f"part is {kind} of agent {name!r}, {_gib(size)}, and {REMEDIES[kind]} makes it smaller"
     )
+
+
+def _sizes(options: Options, device: str) -> tuple[int, int]:
+    """Bytes of a device's memory, and of them in use before there are agents."""
+    if options.plan_gpu_gib > 0:
+        return int(options.plan_gpu_gib * GIB), CUDA_CONTEXT
+    return _size(device), _taken(device)
 
 
 def _taken(device: str) -> int:

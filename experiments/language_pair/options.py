@@ -54,6 +54,8 @@ class RunOptions:
     """Folder of an earlier run to go on with, under its own settings; only --steps may be another, for a longer run."""
     plan: bool = False
     """Print memory, rollouts, tokens and hours of the run and stop; no weights are loaded. Refuses what cannot fit."""
+    plan_gpu_gib: float = 0.0
+    """With --plan: for GPUs of so many GiB, which this machine need not have, without hours. 0: for this machine."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,8 @@ class Options(
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a number > 0, got {value}")
+        if not 0 <= self.plan_gpu_gib < math.inf:
+            raise ValueError(f"plan_gpu_gib must be a number ≥ 0, got {self.plan_gpu_gib}")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be ≥ 1, got {self.max_new_tokens}")
         for wrong, message in self._impossible():
@@ -233,6 +237,7 @@ class Options(
             self.prompt_template is not None and "{question}" not in self.prompt_template,
             f"prompt_template must hold {{question}}, got {self.prompt_template!r}",
         )
+        yield self.plan_gpu_gib > 0 and not self.plan, "plan_gpu_gib needs --plan"
         yield len(self.agents) == 1, "agents must be two or more models; one alone has nobody to share with"
 
     @property

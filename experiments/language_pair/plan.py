@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from common.tables import markdown_table
 from hacrl_lab.agents.costs import AgentSeconds, Work, agent_memory, agent_seconds
@@ -21,15 +20,7 @@ from language_pair.options import Options
 from language_pair.run import EVALUATION_SEED, prepare
 from language_pair.worlds import make_worlds, read_data
 
-
-@dataclass(frozen=True)
-class Amount:
-    """What one agent does in one part of a run."""
-
-    rollouts: int
-    tokens: int
-    """That it samples, at most."""
-    seconds: float
+WORK = ["agent", "part of the run", "rollouts", "tokens at most"]
 
 
 def plan(options: Options) -> None:
@@ -52,6 +43,9 @@ def plan(options: Options) -> None:
     print("\n\n".join(memory_table(device, memory) for device in devices), end="\n\n", flush=True)
     for device in devices:
         refuse_what_does_not_fit(device)
+    if options.plan_gpu_gib > 0:
+        print(_untimed_table(options, list(work)))
+        return
     seconds = {name: agent_seconds(sources[name], settings[name], one) for name, one in work.items()}
     print(_work_table(options, seconds))
 
@@ -110,32 +104,41 @@ def _penalised(options: Options, method: str) -> bool:
 
 def _work_table(options: Options, seconds: Mapping[str, AgentSeconds]) -> str:
     arms = [*options.methods, "evaluation"]
-    amounts = {name: [_amount(options, arm, one, len(seconds)) for arm in arms] for name, one in seconds.items()}
+    spent = {(name, arm): _seconds(options, arm, one, len(seconds)) for name, one in seconds.items() for arm in arms}
     rows = [
-        [name, arm, f"{amount.rollouts:,}", f"{amount.tokens:,}", _duration(amount.seconds)]
-        for name, its in amounts.items()
-        for arm, amount in zip(arms, its, strict=True)
+        [name, arm, *(f"{count:,}" for count in _amounts(options, arm)), _duration(its)]
+        for (name, arm), its in spent.items()
     ]
-    alone = [sum(amount.seconds for amount in its) for its in amounts.values()]
+    alone = [sum(spent[name, arm] for arm in arms) for name in seconds]
     total = max(alone) if options.engine == "ray" else sum(alone)
     notes = [f"{_duration(total)} at most, without verification, checkpoints and loading."]
     if options.generation == "vllm":
         notes.append("Sampling is counted at the speed of transformers; vLLM was not timed and is faster.")
-    header = ["agent", "part of the run", "rollouts", "tokens at most", "time at most"]
-    return f"{markdown_table(header, rows)}\n\n{' '.join(notes)}"
+    return f"{markdown_table([*WORK, 'time at most'], rows)}\n\n{' '.join(notes)}"
 
 
-def _amount(options: Options, arm: str, seconds: AgentSeconds, agents: int) -> Amount:
-    """What an agent does for one method, or for the evaluations of them all and of the start."""
+def _untimed_table(options: Options, agents: Sequence[str]) -> str:
+    arms = [*options.methods, "evaluation"]
+    rows = [[name, arm, *(f"{count:,}" for count in _amounts(options, arm))] for name in agents for arm in arms]
+    return markdown_table(WORK, rows)
+
+
+def _amounts(options: Options, arm: str) -> tuple[int, int]:
+    """Rollouts of one agent, and tokens at most, for one method, or for the evaluations of them all and of the start."""
     assert options.max_new_tokens is not None
+    times = 1 + len(options.methods) if arm == "evaluation" else options.steps
+    rollouts = times * _answers(options)[arm]
+    return rollouts, rollouts * options.max_new_tokens
+
+
+def _seconds(options: Options, arm: str, seconds: AgentSeconds, agents: int) -> float:
+    """Of one agent, for what :func:`_amounts` counts."""
     answers = _answers(options)[arm]
     rows = min(answers, _rows(options))
     answering = seconds.answers[rows] * answers / rows
     if arm == "evaluation":
-        times, whole = 1 + len(options.methods), answering
-    else:
-        times, whole = options.steps, answering + _learning(options, arm, answers, seconds, agents)
-    return Amount(times * answers, times * answers * options.max_new_tokens, times * whole)
+        return (1 + len(options.methods)) * answering
+    return options.steps * (answering + _learning(options, arm, answers, seconds, agents))
 
 
 def _learning(options: Options, method: str, answers: int, seconds: AgentSeconds, agents: int) -> float:

@@ -129,7 +129,7 @@ def resolve(options: Options) -> Options:
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         prompt_template=asked if options.prompt_template is None else options.prompt_template,
-        device=_usable(options.device, len(options.agents) or 2),
+        device=_usable(options.device, len(options.agents) or 2) if options.plan_gpu_gib == 0 else "cuda",
         resume=None,
     )
 

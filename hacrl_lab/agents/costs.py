@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -96,8 +96,12 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
     Raises:
         ModelLoadError: the configuration or the tokenizer cannot be loaded.
     """
+    on_gpu = settings.device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():  # tensors have the same sizes on a device that is not here
+        settings = replace(settings, device="cpu")
     agent = agent_without_values(source, source, settings)
-    _as_on_the_device(agent)
+    for group in agent.optimizer.param_groups:  # all at once on a GPU, with more memory; fake tensors would not
+        group["foreach"] = on_gpu
     trained = sum(_bytes(agent.trained().values()))
     moments = 2 * trained
     updating = dict(updating_peaks(agent, work))
@@ -190,12 +194,6 @@ class _NumbersAreOne(TorchDispatchMode):
         if func is torch.ops.aten._local_scalar_dense.default and isinstance(args[0], FakeTensor):
             return 1
         return func(*args, **(kwargs or {}))
-
-
-def _as_on_the_device(agent: CausalLMAgent) -> None:
-    """AdamW takes all parameters at once on a GPU, with more memory; by itself it does not for fake tensors."""
-    for group in agent.optimizer.param_groups:
-        group["foreach"] = agent.settings.device.startswith("cuda")
 
 
 def _kinds(agent: CausalLMAgent) -> Callable[[Tensor], str]:
