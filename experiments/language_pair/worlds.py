@@ -62,9 +62,7 @@ def make_worlds(options: Options, sources: Mapping[str, str], verifier: MathVeri
     data = within_context(data, {name: codec.fits for name, codec in zip(sources, codecs, strict=True)})
     asked = min(options.eval_prompts, len(data.evaluation))
     notes = [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."]
-    return Worlds(
-        TextWorld(draw_from(data.training), grade), TextWorld(draw_each_once(data.evaluation), grade), notes
-    )
+    return Worlds(TextWorld(draw_from(data.training), grade), TextWorld(draw_each_once(data.evaluation), grade), notes)
 
 
 def _grade(options: Options, verifier: MathVerifier, data: Data) -> Grade:
