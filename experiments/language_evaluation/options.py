@@ -42,7 +42,7 @@ class Options:
     """Tasks of Reasoning Gym, each evaluated by itself: NAME:SETTING=VALUE,SETTING=VALUE. Questions are those that
     llm_pair.py never asks in training."""
     most_problems: int = 0
-    """Problems of a set at most, the first ones. 0: all, and 256 of a task."""
+    """Problems of a set at most, the first ones; questions that are drawn of a task. 0: all, and 256 of a task."""
     samples: int = 4
     """Responses to each problem, beside the greedy one."""
     pass_at: tuple[int, ...] = ()

@@ -53,7 +53,7 @@ def file_name(model: str, set_name: str) -> str:
     """The name of a file of records, another one for every pair of names.
 
     >>> file_name("a", "chain_sum:max_terms=3")
-    'a--chain_sum-max_terms-3--95cd98.jsonl'
+    'a--chain_sum-max_terms-3--d634e4.jsonl'
     """
     words = [re.sub(r"[^\w.]+", "-", name)[-60:] for name in (model, set_name)]
     digest = hashlib.sha256(json.dumps([model, set_name]).encode()).hexdigest()

@@ -18,7 +18,7 @@ from language_evaluation.options import Options
 from language_pair.run import EVALUATION_SEED
 
 OF_A_TASK = 256
-"""Questions of a task, which has no end."""
+"""Questions that are drawn of a task, which has no end; one that is drawn twice is asked once."""
 
 
 @dataclass(frozen=True)
@@ -79,5 +79,5 @@ def _problems(options: Options, source: str, verifier: MathVerifier) -> ProblemS
 def _task(options: Options, task: str) -> ProblemSet:
     world = ReasoningWorld([parse_task(task)], ANSWER_RULES[options.prompt.answer_rule], "test")
     prompts = world.sample_prompts(options.most_problems or OF_A_TASK, RandomStream(EVALUATION_SEED))
-    pairs = zip(prompts.questions, world.known_answers(prompts), strict=True)
-    return ProblemSet(task, [Problem(question, answer or "") for question, answer in pairs], world)
+    answers = dict(zip(prompts.questions, world.known_answers(prompts), strict=True))  # each question once
+    return ProblemSet(task, [Problem(question, answer or "") for question, answer in answers.items()], world)
