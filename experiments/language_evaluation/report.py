@@ -17,6 +17,10 @@ from paper_comparison.paper import reported
 
 Estimate = tuple[float, float]
 """A mean over problems and the half-width of its 95 % interval."""
+ABOUT_THE_PAPER = (
+    "The paper's numbers are as printed there (Tables 1 and 7; on AIME 2025 what it calls the best of 30 responses), "
+    "several if its pairs have several."
+)
 _LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"} | {"±": "$\\pm$"})
 
 
@@ -91,14 +95,16 @@ def scores_csv(rows: Sequence[Row]) -> Csv:
 
 
 def notes(rows: Sequence[Row]) -> str:
-    """What the table does not say by itself."""
+    """What the table does not say by itself, a line each, between empty lines."""
     lines = [
         f"- {row.model.name} on {row.set_name}: {row.unread} of {row.problems} problems count as not solved, since "
         "their prompts leave no room for a response."
         for row in rows
         if row.unread
     ]
-    return "\n".join(lines)
+    if any(map(_paper, rows)):
+        lines.append(f"- {ABOUT_THE_PAPER}")
+    return "".join(f"\n{line}" for line in lines) + ("\n" if lines else "")
 
 
 def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
