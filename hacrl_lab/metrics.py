@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from hacrl_lab.errors import CheckpointError, LabError
 from hacrl_lab.files import atomic_write
 from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveValue
@@ -140,6 +141,9 @@ class MetricsWriter:
     Args:
         folder: the run's folder.
         steps_done: steps to keep from an earlier part of the same run; later lines are dropped.
+
+    Raises:
+        CheckpointError: the folder's files hold fewer steps than that.
     """
 
     def __init__(self, folder: Path, steps_done: int = 0) -> None:
@@ -148,6 +152,11 @@ class MetricsWriter:
         for name in ("metrics.jsonl", "timings.jsonl"):
             path = folder / name
             lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
+            if sum(line.endswith(b"\n") for line in lines) < steps_done:
+                raise CheckpointError(
+                    f"{str(path)!r} holds fewer than the {steps_done} steps of the checkpoint; put the file back, or "
+                    "delete the checkpoints in its folder to begin again"
+                )
             with atomic_write(path) as file:
                 file.writelines(lines)
             self._files.append(path.open("a", encoding="utf-8"))
@@ -172,7 +181,14 @@ class MetricsWriter:
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:
-    """Curves of a run by key, one value per step, from its ``metrics.jsonl``; a line being written is left out."""
-    whole_lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
-    lines = [json.loads(line) for line in whole_lines]
-    return {key: [line[key] for line in lines] for key in (lines[0] if lines else {})}
+    """Curves of a run by key, one value per step, from its ``metrics.jsonl``; a line being written is left out.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    path = folder / "metrics.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return {key: [float(line[key]) for line in lines] for key in (lines[0] if lines else {})}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{str(path)!r} is damaged: {error!r}") from error

@@ -25,9 +25,10 @@ from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
+from language_pair.folder import read_evaluation
 from language_pair.models import sources_of
 from language_pair.options import Options as PairOptions
-from language_pair.run import EVALUATION, EVALUATION_SEED, resolve, run_arm
+from language_pair.run import EVALUATION_SEED, resolve, run_arm
 from language_pair.worlds import make_worlds, read_data
 
 REFERENCE = "gspo"
@@ -157,7 +158,7 @@ def trained(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray
             run_arm(folder, resolved, steps, pair.method, sources, worlds.training, worlds.test, prompts)
         except Interrupted as stop:
             raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
-    evaluated = json.loads((folder / EVALUATION).read_text())
+    evaluated = read_evaluation(folder)
     arrays = {
         "agents": np.array(list(evaluated["accuracy"])),
         "accuracy": np.array(list(evaluated["accuracy"].values())),

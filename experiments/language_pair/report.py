@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import read_metrics
 from language_pair.figures import INITIAL, plot_before_after, plot_curves
+from language_pair.folder import read_evaluation
 from language_pair.options import Options
 
 Values = npt.NDArray[np.float64]
@@ -67,7 +67,7 @@ def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
 
 
 def _read_arm(folder: Path, name: str, curves: Mapping[str, Sequence[float]]) -> Arm:
-    record = json.loads((folder / name / "evaluation.json").read_text())
+    record = read_evaluation(folder / name)
     accuracy = {agent: np.array(values) for agent, values in record["accuracy"].items()}
     return Arm(name, accuracy, record["topics"], curves)
 

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import transformers
 
+from hacrl_envs.data import Data
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.answer_rules import ANSWER_RULES
-from hacrl_lab.config import save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
-from hacrl_lab.files import atomic_write
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
-from language_pair.command_line import load_options
+from language_pair.folder import check_data, evaluated_steps, run_folder, write_evaluation
 from language_pair.models import running_agents, sources_of
 from language_pair.options import (
     LEARNING_RATES,
@@ -38,27 +33,32 @@ from language_pair.report import write_report
 from language_pair.worlds import make_worlds, read_data
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
-EVALUATION = "evaluation.json"
-PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
 
 
 def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
     options = prepare(options)
     data = read_data(options)  # before any model is built or loaded
-    folder = _open_folder(options)
-    try:
-        sources = sources_of(options)
-        with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-            worlds = make_worlds(options, sources, verifier, data)
-            print(*worlds.notes, sep="\n", end="\n" if worlds.notes else "")
-            prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
-            for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-                run_arm(folder / arm, options, steps, arm, sources, worlds.training, worlds.test, prompts)
-        print(write_report(folder, options, list(sources)))
-    except (Interrupted, KeyboardInterrupt):
-        print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
-        raise
+    with run_folder(options) as folder:
+        check_data(folder, None if data is None else data.fingerprint)
+        try:
+            print(_run(options, folder, data))
+        except (Interrupted, KeyboardInterrupt):
+            print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
+            raise
+
+
+def _run(options: Options, folder: Path, data: Data | None) -> str:
+    """Train, evaluate and report in the run's folder; returns the summary."""
+    sources = sources_of(options)
+    with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
+        worlds = make_worlds(options, sources, verifier, data)
+        for note in worlds.notes:
+            print(note)
+        prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+        for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
+            run_arm(folder / arm, options, steps, arm, sources, worlds.training, worlds.test, prompts)
+    return write_report(folder, options, list(sources))
 
 
 def prepare(options: Options) -> Options:
@@ -91,7 +91,7 @@ def run_arm(
         training, test: the problems of training and of the evaluation, which may be the same world.
         prompts: those of the evaluation.
     """
-    if _evaluated_steps(folder) == steps:
+    if evaluated_steps(folder) == steps:
         return
     with running_agents(options, sources) as (agents, engine):
         if steps > 0:
@@ -113,7 +113,6 @@ def resolve(options: Options) -> Options:
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         prompt_template=asked if options.prompt_template is None else options.prompt_template,
         device=usable_devices(options.device, len(options.agents) or 2),
-        output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
         resume=None,
     )
 
@@ -132,26 +131,6 @@ def usable_devices(device: str, agents: int) -> str:
     return ",".join(names)
 
 
-def _open_folder(options: Options) -> Path:
-    """Make the run's folder, or go on in it, and write down settings and versions."""
-    assert options.output_dir is not None
-    folder = Path(options.output_dir)
-    has_results = folder.is_dir() and any(part.is_dir() for part in folder.iterdir())
-    if has_results and not _same_run(folder, options):
-        raise LabError(f"{str(folder)!r} holds another run; give another --output-dir, or --resume {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(options, folder / "config.json")
-    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
-    return folder
-
-
-def _same_run(folder: Path, options: Options) -> bool:
-    """Whether the folder's run has these settings; it may be made longer, moved, and spread over other processes."""
-    free = ("steps", "output_dir", "engine", "ranks_per_agent")
-    return replace(load_options(folder), **{name: getattr(options, name) for name in free}) == options
-
-
 def _evaluate(
     folder: Path,
     options: Options,
@@ -167,12 +146,4 @@ def _evaluate(
         "topics": prompts.topics,
         "accuracy": {name: list(values) for name, values in accuracy.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / EVALUATION) as file:
-        file.write(json.dumps(record).encode())
-
-
-def _evaluated_steps(folder: Path) -> int | None:
-    """After how many training steps the folder's evaluation was made; None where there is none."""
-    path = folder / EVALUATION
-    return json.loads(path.read_text())["steps"] if path.exists() else None
+    write_evaluation(folder, record)

@@ -88,7 +88,7 @@ class CausalLMAgent(LocalAgent):
         self.ranks = ranks_here() if settings.ranks > 1 else Ranks()
         self.tokens_per_pass = settings.tokens_per_pass * self.ranks.count
         self.model = model.eval()  # no dropout: what is sampled is what is scored
-        self.context_size = int(model.config.max_position_embeddings)
+        self.context_size = int(model.config.get_text_config().max_position_embeddings)
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
         self._sampler: Sampler = sampler or TransformersSampler(
             model, settings.rows_at_once, in_step=settings.ranks > 1

@@ -11,7 +11,13 @@ from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from hacrl_lab.errors import LabError, ModelLoadError
+from hacrl_lab.interrupt import time_limit
 from hacrl_lab.rollouts import RolloutBatch
+
+PROBE = "How much is 17 + 25?"
+"""A question that is put through every chat template before it is used."""
+TEMPLATE_SECONDS = 10.0
+"""A chat template that takes longer for it does not end."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class TextCodec:
         max_new_tokens: of them, for the response.
 
     Raises:
-        ModelLoadError: the tokenizer has no end token, or no chat template and there is a system message.
+        ModelLoadError: the tokenizer has no end token, or no chat template and there is a system message; or its chat
+            template fails, does not end, or leaves the question out.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class TextCodec:
         self._prompting = prompting
         self._context_size = context_size
         self._max_new_tokens = max_new_tokens
+        self._check_prompts()
 
     @property
     def end_token(self) -> int:
@@ -89,6 +97,16 @@ class TextCodec:
                 enable_thinking=self._prompting.enable_thinking,
             ),
         )
+
+    def _check_prompts(self) -> None:
+        try:
+            with time_limit(TEMPLATE_SECONDS):
+                asked = self.prompt(PROBE)
+        except Exception as error:  # templates are programs, and raise what they like
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise ModelLoadError(f"the chat template of agent {self._name!r} cannot be used: {reason}") from error
+        if PROBE not in asked:
+            raise ModelLoadError(f"the chat template of agent {self._name!r} leaves the question out")
 
     def prompts(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Left-padded tokens of the prompts, and their mask: (P, C).

@@ -285,6 +285,7 @@ def test_a_run_of_the_format_before_is_refused_in_one_sentence(
     folder = tmp_path / "run"
     (folder / "gspo").mkdir(parents=True)
     (folder / "config.json").write_text('{"method": "hacpo", "prompts_per_step": 32, "microbatch_prompts": 0}')
+    (folder / "versions.json").write_text("{}")
     for arguments in (["--resume", str(folder)], command(adders[:2], sums, folder)):
         status, error = call(monkeypatch, capsys, *arguments)
         assert status == 1
@@ -308,23 +309,25 @@ def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "others", "message"),
     [
-        ('{"question": "1+1", "answer": "no idea"}', "the answer 'no idea' is not mathematics"),
-        ('{"question": "1+1"}', "line 26 has no 'answer'"),
+        ('{"question": "1+1", "answer": "no idea"}', 20, "the answer 'no idea' is not mathematics"),
+        ('{"question": "1+1"}', 1, "line 2 has no 'answer'"),
+        ('{"question": "1+1", "answer": "2"}', 1, "2 problems are left for training and 0 for evaluation"),
     ],
 )
 def test_a_bad_problem_is_named_before_anything_is_trained(
     adders: list[str],
-    sums: str,
     tmp_path: Path,
     line: str,
+    others: int,
     message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
     problems = tmp_path / "bad.jsonl"
-    problems.write_text(Path(sums).read_text() + line + "\n")
+    sums = [f'{{"question": "{k}+2", "answer": "{k + 2}"}}' for k in range(others)]
+    problems.write_text("\n".join([*sums, line]) + "\n")
     status, error = call(monkeypatch, capsys, *command(adders[:2], str(problems), tmp_path / "run"))
     assert status == 1
     assert message in error
