@@ -64,8 +64,9 @@ def _cells(options: Options, model: Model, one: ProblemSet, load: Callable[[], C
     cells = []
     for batch in one.batches(options.batch):
         own = {"model": model.source, "version": model.version, "problems": fingerprint(batch.problems)}
+        own |= {"number": batch.number, "reward_version": one.reward_version}
         compute = partial(_answered, options, one, batch, load)
-        cells.append(Cell("evaluation", compute, {**shared, **own, "number": batch.number}))
+        cells.append(Cell("evaluation", compute, {**shared, **own}))
     return cells
 
 

@@ -45,6 +45,8 @@ class ProblemSet:
     problems: Sequence[Problem]
     world: TextWorld | ReasoningWorld
     """Has asked them all, and rewards responses."""
+    reward_version: str = ""
+    """Of the user's reward function, if there is one; changes with its file."""
 
     def batches(self, size: int) -> list[Batch]:
         """The problems in their order, some at a time."""
@@ -68,12 +70,12 @@ def sets_of(options: Options, verifier: MathVerifier) -> list[ProblemSet]:
 def _problems(options: Options, source: str, verifier: MathVerifier) -> ProblemSet:
     columns = Columns(options.question_column, options.answer_column)
     problems = read_problems(source, columns, "evaluation")[: options.most_problems or None]
-    if options.reward is None:
+    own = None if options.reward is None else OwnReward(options.reward)
+    if own is None:
         verifier.check_answers([problem.answer for problem in problems])
-    grade = by_answer(verifier) if options.reward is None else OwnReward(options.reward)
-    world = TextWorld(lambda _, count: problems[:count], grade)
+    world = TextWorld(lambda _, count: problems[:count], own or by_answer(verifier))
     world.sample_prompts(len(problems), RandomStream(EVALUATION_SEED))
-    return ProblemSet(source, problems, world)
+    return ProblemSet(source, problems, world, "" if own is None else own.fingerprint)
 
 
 def _task(options: Options, task: str) -> ProblemSet:

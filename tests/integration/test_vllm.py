@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -168,6 +169,19 @@ def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str
         assert float(((mine - batch.engine_log_probs).abs() * batch.own_tokens[1]).max()) <= 1e-5
         (-scores.sum()).backward()
         agent.apply_gradients()
+
+
+def test_a_merged_adapter_answers_as_it_does_with_transformers(source: str, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    trained = load_agent(source, "a", replace(SETTINGS, lora_rank=8))
+    with torch.no_grad():
+        for parameter in trained.trained().values():
+            parameter.add_(0.05 * torch.ones_like(parameter))
+    trained.save_pretrained(tmp_path)
+    greedy = load_agent(str(tmp_path), "a", SETTINGS_HERE).generate_greedily(PROMPTS).responses
+    assert greedy == load_agent(str(tmp_path), "a", SETTINGS).generate_greedily(PROMPTS).responses
+    assert greedy == trained.generate_greedily(PROMPTS).responses
+    assert greedy != load_agent(source, "a", SETTINGS).generate_greedily(PROMPTS).responses
 
 
 def test_an_adapter_that_is_not_handed_over_is_noticed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:

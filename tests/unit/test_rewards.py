@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def test_anything_else_is_refused(tmp_path: Path, value: str) -> None:
     reward = OwnReward(write(tmp_path, f"return [0.0, {value}]"))
     with pytest.raises(LabError, match=r"own_reward\.py:reward' must return finite numbers, got "):
         reward(PROBLEMS, ["a", "b"])
+
+
+def test_the_fingerprint_is_of_the_functions_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "return [0.0]")
+    content = (tmp_path / "own_reward.py").read_bytes()
+    assert OwnReward(path).fingerprint == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("returned", ["[1.0]", "[]", "[1.0, 2.0, 3.0]"])
