@@ -69,7 +69,7 @@ def change_weights(agent: CausalLMAgent) -> None:
     """As much as no step of training does."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in agent.model.parameters():
+        for parameter in agent.trained().values():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     agent._sampler.weights_changed()
 
@@ -174,9 +174,7 @@ def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str
 def test_a_merged_adapter_answers_as_it_does_with_transformers(source: str, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     trained = load_agent(source, "a", replace(SETTINGS, lora_rank=8))
-    with torch.no_grad():
-        for parameter in trained.trained().values():
-            parameter.add_(0.05 * torch.ones_like(parameter))
+    change_weights(trained)
     trained.save_pretrained(tmp_path)
     greedy = load_agent(str(tmp_path), "a", SETTINGS_HERE).generate_greedily(PROMPTS).responses
     assert greedy == load_agent(str(tmp_path), "a", SETTINGS).generate_greedily(PROMPTS).responses
