@@ -34,6 +34,9 @@ def main() -> int:
     except (LabError, ValueError) as error:
         print(f"error: {as_options(str(error))}", file=sys.stderr)
         return 1
+    except (OSError, MemoryError, RuntimeError) as error:
+        print(f"error: {_of_the_machine(error)}", file=sys.stderr)
+        return 1
     except Interrupted as stop:
         print(f"{stop}.", file=sys.stderr)
         return 130
@@ -41,6 +44,23 @@ def main() -> int:
         print("Stopped at once; what the last checkpoint holds is kept.", file=sys.stderr)
         return 130
     return 0
+
+
+def _of_the_machine(error: Exception) -> str:
+    """A sentence about a full disk, a folder that may not be written, or memory that is not enough.
+
+    Raises:
+        RuntimeError: one of another kind, which is a fault of the program.
+    """
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, OSError):
+        place = f" ({error.filename!r})" if error.filename else ""
+        return f"{error.strerror or text}{place}; what the last checkpoint holds is kept"
+    if isinstance(error, MemoryError) or "memory" in text:
+        return f"not enough memory: {text}; --plan says what a run takes, and what makes it smaller"
+    if "No space left" in text or "I/O error" in text or "write" in text:  # torch and safetensors on a full disk
+        return f"{text}; what the last checkpoint holds is kept"
+    raise error
 
 
 if __name__ == "__main__":

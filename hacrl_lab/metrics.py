@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -150,20 +151,17 @@ class MetricsWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = []
         for name in ("metrics.jsonl", "timings.jsonl"):
-            path = folder / name
-            lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
-            if sum(line.endswith(b"\n") for line in lines) < steps_done:
-                raise CheckpointError(
-                    f"{str(path)!r} holds fewer than the {steps_done} steps of the checkpoint; put the file back, or "
-                    "delete the checkpoints in its folder to begin again"
-                )
-            with atomic_write(path) as file:
-                file.writelines(lines)
-            self._files.append(path.open("a", encoding="utf-8"))
+            self._files.append(open_log(folder / name, steps_done))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
-    def write(self, step: int, metrics: Metrics, seconds: float, engine: Mapping[str, float] | None = None) -> None:
-        """Write the metrics of step ``step`` (from 1), how long it took and what the engine says of itself."""
+    def write(
+        self, step: int, metrics: Metrics, seconds: float, engine: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Write the metrics of step ``step`` (from 1), how long it took and what the engine says of itself.
+
+        Returns:
+            The metrics as they were written.
+        """
         values = {key: float(value.cpu().double().mean()) for key, value in metrics.items()}
         lines = {"step": step, **values}, {"step": step, "seconds": seconds, **(engine or {})}
         for file, line in zip(self._files, lines, strict=True):
@@ -172,12 +170,34 @@ class MetricsWriter:
         for key, value in values.items():
             self._board.add_scalar(key, value, step)
         self._board.add_scalar("seconds", seconds, step)
+        return values
 
     def close(self) -> None:
         """Close the files."""
         for file in self._files:
             file.close()
         self._board.close()
+
+
+def open_log(path: Path, steps_done: int) -> IO[str]:
+    """A file with a line for every step, open for the next one; lines of later steps are dropped.
+
+    Args:
+        path: of the file.
+        steps_done: lines to keep from an earlier part of the same run.
+
+    Raises:
+        CheckpointError: the file holds fewer.
+    """
+    lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
+    if sum(line.endswith(b"\n") for line in lines) < steps_done:
+        raise CheckpointError(
+            f"{str(path)!r} holds fewer than the {steps_done} steps of the checkpoint; put the file back, or delete "
+            "the checkpoints in its folder to begin again"
+        )
+    with atomic_write(path) as file:
+        file.writelines(lines)
+    return path.open("a", encoding="utf-8")
 
 
 def read_metrics(folder: Path) -> dict[str, list[float]]:

@@ -73,6 +73,10 @@ class TextWorld:
         problems = [self._asked[question] for question in prompts.questions for _ in range(group)]
         return torch.tensor(self._grade(problems, texts)).reshape(-1, group)
 
+    def answers(self, prompts: TextPrompts) -> list[str]:
+        """The exact answer to each question that this world has drawn; for people, agents do not see it."""
+        return [self._asked[question].answer for question in prompts.questions]
+
 
 def by_answer(verifier: MathVerifier) -> Grade:
     """Reward 1 for a response whose answer equals the problem's, 0 for any other."""

@@ -29,8 +29,8 @@ from language_pair.options import (
 from language_pair.presets import PresetName, preset_settings
 
 Group = tyro.conf.OmitArgPrefixes
-PLACES = ("steps", "output_dir", "resume", "plan")
-"""What a run that is gone on with may have otherwise: how long it is, and what is not of the run."""
+FREE = ("steps", "patience", "logger", "push_to_hub", "output_dir", "engine", "ranks_per_agent")
+"""What a run that is gone on with may have otherwise: how long it is, where it is, and in which processes."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,11 @@ def _resumed(folder: str, arguments: Sequence[str] | None, description: str | No
     earlier = replace(load_options(Path(folder)), output_dir=folder)
     options = _parsed(earlier, arguments, description)
     mine, its = flat(options), flat(earlier)
-    for name in its.keys() - PLACES:
+    for name in its.keys() - {*FREE, "resume", "plan"}:
         if mine[name] != its[name]:
             option = name.replace("_", "-")
             raise LabError(
-                f"--resume goes on under the run's own settings; its --{option} is {its[name]!r}, not {mine[name]!r}: "
-                "only --steps may be another"
+                f"--resume goes on under the run's own settings; its --{option} is {its[name]!r}, not {mine[name]!r}"
             )
     if options.output_dir != folder:
         raise LabError("--resume goes on in the run's own folder; leave --output-dir out")

@@ -16,7 +16,7 @@ from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.files import LOCK, UNFINISHED, atomic_write, locked
-from language_pair.command_line import load_options
+from language_pair.command_line import FREE, load_options
 from language_pair.options import Options
 
 CONFIG = "config.json"
@@ -24,8 +24,6 @@ VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
 PROBLEMS = "problems.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
-FREE = ("steps", "output_dir", "engine", "ranks_per_agent")
-"""What a run that is gone on with may have otherwise: it may be made longer, moved, and spread over other processes."""
 
 
 @contextmanager

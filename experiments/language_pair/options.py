@@ -16,6 +16,7 @@ from language_pair.presets import PresetName
 
 Size = Literal["tiny", "small", "base"]
 Answers = Literal["short", "long"]
+Logger = Literal["none", "wandb", "trackio"]
 LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
 LONG_LEARNING_RATE = 3e-4
 OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
@@ -40,6 +41,13 @@ class RunOptions:
     """Seed of problems, sampling and mini-batches."""
     checkpoint_every: int = 5
     """Steps between checkpoints; one is also written on Ctrl-C."""
+    patience: int = 3
+    """Stop after so many steps in a row from which nothing can be learned: all rewards equal, no response finished, or
+    nothing of the others' rollouts inside the clip bounds. 0: only warn."""
+    logger: Logger = "none"
+    """A tracking service that is sent every metric as well, an extra of the same name."""
+    push_to_hub: str | None = None
+    """A user or organisation of the Hugging Face hub, to whom the trained agents are uploaded at the end, privately."""
     output_dir: str | None = None
     """Folder of the run: a new one, an empty one, or that of the same run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
@@ -175,6 +183,7 @@ class Options(
         leasts = {
             "steps": 1,
             "checkpoint_every": 1,
+            "patience": 0,
             "eval_prompts": 2,
             "eval_samples": 1,
             "tokens_per_pass": 0,

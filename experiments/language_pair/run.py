@@ -15,12 +15,16 @@ from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.observers import Observer
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
+from language_pair.cards import check_hub, push, write_card
+from language_pair.figures import INITIAL
 from language_pair.folder import check_data, evaluated_steps, run_folder, write_evaluation
 from language_pair.models import running_agents, sources_of
+from language_pair.observers import showing
 from language_pair.options import (
     LEARNING_RATES,
     LONG_LEARNING_RATE,
@@ -39,6 +43,8 @@ def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
     options = prepare(options)
     data = read_data(options)  # before any model is built or loaded
+    if options.push_to_hub is not None:
+        check_hub()
     with run_folder(options) as folder:
         check_data(folder, None if data is None else data.fingerprint)
         try:
@@ -56,9 +62,18 @@ def _run(options: Options, folder: Path, data: Data | None) -> str:
         for note in worlds.notes:
             print(note)
         prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
-        for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-            run_arm(folder / arm, options, steps, arm, sources, worlds.training, worlds.test, prompts)
-    return write_report(folder, options, list(sources))
+        run_arm(folder / INITIAL, options, 0, INITIAL, sources, worlds.training, worlds.test, prompts)
+        with showing(options, folder) as observers:
+            for method in options.methods:
+                arm = folder / method
+                run_arm(arm, options, options.steps, method, sources, worlds.training, worlds.test, prompts, observers)
+    summary = write_report(folder, options, list(sources))
+    for method in options.methods:
+        for name, source in sources.items():
+            write_card(folder, options, method, name, source)
+    if options.push_to_hub is not None:
+        push(folder, options, list(sources))
+    return summary
 
 
 def prepare(options: Options) -> Options:
@@ -66,7 +81,7 @@ def prepare(options: Options) -> Options:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     for method in options.methods:
-        options.training.check(method)
+        options.training.check(method, agents=len(options.agents) or 2)
     return resolve(options)
 
 
@@ -79,6 +94,7 @@ def run_arm(
     training: World,
     test: World,
     prompts: TextPrompts,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Train fresh agents with one method and evaluate them; what an earlier part of the same run did is kept.
 
@@ -90,13 +106,14 @@ def run_arm(
         sources: of the agents, see :func:`language_pair.models.sources_of`.
         training, test: the problems of training and of the evaluation, which may be the same world.
         prompts: those of the evaluation.
+        observers: of the training.
     """
     if evaluated_steps(folder) == steps:
         return
     with running_agents(options, sources) as (agents, engine):
         if steps > 0:
             trainer = Trainer(agents, training, method, options.training, options.seed, engine)
-            fit(trainer, steps, folder, options.checkpoint_every)
+            fit(trainer, steps, folder, options.checkpoint_every, observers)
             for agent in agents:
                 agent.save_pretrained(folder / "agents" / agent.name)
         _evaluate(folder, options, steps, agents, test, prompts)
@@ -125,8 +142,8 @@ def usable_devices(device: str, agents: int) -> str:
         raise LabError(f"--device takes one device, or one for each of the {agents} agents, got {device!r}")
     for name in names:
         try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device=name).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise LabError(f"--device {name!r} is not usable here: {str(error).splitlines()[0]}") from error
     return ",".join(names)
 
