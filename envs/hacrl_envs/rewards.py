@@ -47,7 +47,7 @@ class OwnReward:
         if not callable(function):
             raise LabError(f"reward function {path!r}: {where!r} has no function {name!r}")
         self._path = path
-        self._file = module.__file__
+        self._file = getattr(module, "__file__", None)
         self._function: Callable[..., Any] = function
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float]:
@@ -62,7 +62,7 @@ class OwnReward:
         prompts = [problem.question for problem in problems]
         try:
             rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise LabError(f"reward function {self._path!r} raised {_described(error)}") from error
         if len(rewards) != len(responses):
             raise LabError(
@@ -101,11 +101,11 @@ def _module(where: str, path: str) -> ModuleType:
         return module
     except LabError:
         raise
-    except Exception as error:  # importing a module runs it
+    except (Exception, SystemExit) as error:  # importing a module runs it
         raise LabError(f"reward function {path!r}: importing {where!r} raised {_described(error)}") from error
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """An error's kind, message and the line that raised it, in one sentence."""
     message = str(error).strip().splitlines() or ["no message"]
     *_, last = traceback.extract_tb(error.__traceback__)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def run(options: Options) -> str:
             for name, records in records_of(options, model, sets).items():
                 write_records(folder / "records" / file_name(model.name, name), records)
                 rows.append(row_of(options, model, name, records))
-    _write(folder, options, rows)
+    _write(folder, options, rows, {one.name: one.left_out for one in sets})
     return f"{table(rows)}\n\nWritten to {folder}."
 
 
@@ -60,13 +60,13 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
-def _write(folder: Path, options: Options, rows: Sequence[Row]) -> None:
+def _write(folder: Path, options: Options, rows: Sequence[Row], left_out: Mapping[str, int]) -> None:
     given = {name: value for name, value in flat(options).items() if name not in NAMES_OF_PLACES}
     words = option_words(given, flat(USUAL))
     values = {
         **given,
         "table": table(rows),
-        "notes": notes(rows),
+        "notes": notes(rows, left_out),
         "command": shlex.join(["python", "experiments/evaluate.py", *words]),
     }
     page = fill(Path(__file__).with_name("page.md"), values, published=False)

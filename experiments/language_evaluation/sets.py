@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hacrl_envs.data import LEAST_EVALUATION
+from hacrl_envs.data import LEAST_EVALUATION, verifiable
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_envs.rewards import OwnReward
 from hacrl_envs.sources import Columns, read_problems
-from hacrl_envs.text import Problem, TextWorld, by_answer
+from hacrl_envs.text import Grade, Problem, TextWorld, by_answer
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
@@ -47,6 +47,8 @@ class ProblemSet:
     """Has asked them all, and rewards responses."""
     reward_version: str = ""
     """Of the user's reward function, if there is one; changes with its file."""
+    left_out: int = 0
+    """Problems whose exact answers math-verify cannot read."""
 
     def batches(self, size: int) -> list[Batch]:
         """The problems in their order, some at a time."""
@@ -70,12 +72,19 @@ def sets_of(options: Options, verifier: MathVerifier) -> list[ProblemSet]:
 def _problems(options: Options, source: str, verifier: MathVerifier) -> ProblemSet:
     columns = Columns(options.question_column, options.answer_column)
     problems = read_problems(source, columns, "evaluation")[: options.most_problems or None]
-    own = None if options.reward is None else OwnReward(options.reward)
-    if own is None:
-        verifier.check_answers([problem.answer for problem in problems])
-    world = TextWorld(lambda _, count: problems[:count], own or by_answer(verifier))
+    if options.reward is not None:
+        own = OwnReward(options.reward)
+        return ProblemSet(source, problems, _asked(problems, own), reward_version=own.fingerprint)
+    readable = verifiable(problems, source, verifier)
+    world = _asked(readable, by_answer(verifier))
+    return ProblemSet(source, readable, world, left_out=len(problems) - len(readable))
+
+
+def _asked(problems: Sequence[Problem], grade: Grade) -> TextWorld:
+    """A world that has asked the problems in their order."""
+    world = TextWorld(lambda _, count: problems[:count], grade)
     world.sample_prompts(len(problems), RandomStream(EVALUATION_SEED))
-    return ProblemSet(source, problems, world, "" if own is None else own.fingerprint)
+    return world
 
 
 def _task(options: Options, task: str) -> ProblemSet:

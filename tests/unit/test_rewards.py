@@ -117,6 +117,12 @@ def test_the_fingerprint_is_of_the_functions_file(tmp_path: Path) -> None:
     assert OwnReward(path).fingerprint == hashlib.sha256(content).hexdigest()
 
 
+def test_a_function_that_ends_the_process_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"raised SystemExit in .*: no more"):
+        OwnReward(write(tmp_path, "raise SystemExit('no more')"))(PROBLEMS, ["a", "b"])
+    assert OwnReward("sys:exit").fingerprint == hashlib.sha256(b"").hexdigest()  # a module without a file
+
+
 @pytest.mark.parametrize("returned", ["[1.0]", "[]", "[1.0, 2.0, 3.0]"])
 def test_one_number_for_each_completion_is_expected(tmp_path: Path, returned: str) -> None:
     with pytest.raises(LabError, match=r"must return one number for each of 2 completions, got \d$"):
