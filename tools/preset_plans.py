@@ -89,11 +89,11 @@ INTRODUCTION = f"""# What the presets take
 
 *Written by `python tools/preset_plans.py`.*
 
-What `python experiments/llm_pair.py --preset NAME --plan --plan-gpu-gib {GPU_GIB:g}` prints for the paper's six pairs, on
-eight GPUs of {GPU_GIB:g} GiB with all weights, and on one with adapters. Nothing of this was run on a GPU by us: memory is
-counted on tensors without values (a run of SmolLM2 on a CPU took 5 % more than its plan), hours are not estimated without
-the GPU at hand, and all responses are taken to be 4,096 tokens long. The problems are the lab's own stories in place of
-MATH, whose prompts are longer by some hundred tokens at most.
+What `python experiments/llm_pair.py --preset NAME --plan --plan-gpu-gib {GPU_GIB:g}` prints for the paper's six
+pairs, on eight GPUs of {GPU_GIB:g} GiB with all weights, and on one with adapters. Nothing of this was run on a GPU by
+us: memory is counted on tensors without values (a run of SmolLM2 on a CPU took 5 % more than its plan), hours are not
+estimated without the GPU at hand, and all responses are taken to be 4,096 tokens long. The problems are the lab's own
+stories in place of MATH, whose prompts are longer by some hundred tokens at most.
 """
 
 

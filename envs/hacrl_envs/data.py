@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hacrl_envs.held_out import TEST_SHARE, is_held_out, normalised
-from hacrl_envs.sources import Columns, read_problems
+from hacrl_envs.sources import Columns, is_remote, read_problems
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError
+from hacrl_lab.verifiers import MathVerifier
 
 LEAST_EVALUATION = 2
 """Problems of an evaluation: fewer have no interval."""
@@ -65,6 +66,43 @@ def load_data(
     return _checked(Data(learned, tests, notes, mark), "give other problems with --eval-problems, or more of them")
 
 
+def with_verifiable_answers(data: Data, problems: str, evaluation: str | None, verifier: MathVerifier) -> Data:
+    """Make sure that all answers are mathematics, see :func:`verifiable`.
+
+    Args:
+        data: as read.
+        problems, evaluation: the sources, as :func:`load_data` takes them.
+        verifier: will compare answers.
+
+    Raises:
+        LabError: an answer of the user's own is not, or too few problems are left.
+    """
+    training = verifiable(data.training, problems, verifier)
+    tests = verifiable(data.evaluation, evaluation or problems, verifier)
+    left_out = len(data.training) + len(data.evaluation) - len(training) - len(tests)
+    note = f"{left_out} problems were left out: math-verify cannot read their exact answers."
+    notes = [*data.notes, *([note] if left_out else [])]
+    return _checked(replace(data, training=training, evaluation=tests, notes=notes), "give problems with such answers")
+
+
+def verifiable(problems: Sequence[Problem], source: str, verifier: MathVerifier) -> list[Problem]:
+    """The problems whose answers can be compared: of a file or folder all, of a hub those that can be read.
+
+    Args:
+        problems: of the source.
+        source: where they were read.
+        verifier: will compare answers.
+
+    Raises:
+        LabError: an answer in a file or folder that the verifier cannot read; it can be put right there.
+    """
+    if not is_remote(source):
+        verifier.check_answers([problem.answer for problem in problems])
+        return list(problems)
+    reads = {answer: _reads(verifier, answer) for answer in dict.fromkeys(problem.answer for problem in problems)}
+    return [problem for problem in problems if reads[problem.answer]]
+
+
 def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequence[bool]]]) -> Data:
     """Leave out problems whose prompt leaves an agent no room for a response.
 
@@ -114,6 +152,14 @@ def _without(problems: Sequence[Problem], others: Sequence[Problem]) -> list[Pro
     """Without those whose questions the others ask."""
     asked = {normalised(problem.question) for problem in others}
     return [problem for problem in problems if normalised(problem.question) not in asked]
+
+
+def _reads(verifier: MathVerifier, answer: str) -> bool:
+    try:
+        verifier.check_answers([answer])
+    except LabError:
+        return False
+    return True
 
 
 def _checked(data: Data, remedy: str) -> Data:

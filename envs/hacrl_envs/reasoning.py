@@ -110,14 +110,18 @@ class ReasoningWorld:
             dtype=torch.float64,
         )
 
+    def known_answers(self, prompts: TextPrompts) -> list[str | None]:
+        """A right answer to each question that this world has drawn; None of a task that has only a verifier."""
+        return [self._drawn[question][1]["answer"] for question in prompts.questions]
+
     def answers(self, prompts: TextPrompts) -> list[str]:
         """A right answer to each question that this world has drawn, for demonstrations.
 
         Raises:
             LabError: a task that has no answers to tell, only a verifier.
         """
-        told = [self._drawn[question][1]["answer"] for question in prompts.questions]
-        if any(answer is None for answer in told):
+        told = [answer for answer in self.known_answers(prompts) if answer is not None]
+        if len(told) < len(prompts.questions):
             raise LabError(f"of the tasks {[task.name for task in self._tasks]} not all have answers to demonstrate")
         return told
 

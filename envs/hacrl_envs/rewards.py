@@ -11,6 +11,7 @@ data comes under its own name, with None where an entry does not have it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
 import math
@@ -41,10 +42,12 @@ class OwnReward:
         where, _, name = path.rpartition(":")
         if not where or not name:
             raise LabError(f"reward function {path!r} is not PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION")
-        function = getattr(_module(where, path), name, None)
+        module = _module(where, path)
+        function = getattr(module, name, None)
         if not callable(function):
             raise LabError(f"reward function {path!r}: {where!r} has no function {name!r}")
         self._path = path
+        self._file = getattr(module, "__file__", None)
         self._function: Callable[..., Any] = function
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float]:
@@ -59,7 +62,7 @@ class OwnReward:
         prompts = [problem.question for problem in problems]
         try:
             rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise LabError(f"reward function {self._path!r} raised {_described(error)}") from error
         if len(rewards) != len(responses):
             raise LabError(
@@ -67,6 +70,11 @@ class OwnReward:
                 f"got {len(rewards)}"
             )
         return [self._number(reward) for reward in rewards]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the file that holds the function, by which results of another version of it are noticed."""
+        return hashlib.sha256(Path(self._file).read_bytes() if self._file else b"").hexdigest()
 
     def _number(self, reward: Any) -> float:
         try:
@@ -93,11 +101,11 @@ def _module(where: str, path: str) -> ModuleType:
         return module
     except LabError:
         raise
-    except Exception as error:  # importing a module runs it
+    except (Exception, SystemExit) as error:  # importing a module runs it
         raise LabError(f"reward function {path!r}: importing {where!r} raised {_described(error)}") from error
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """An error's kind, message and the line that raised it, in one sentence."""
     message = str(error).strip().splitlines() or ["no message"]
     *_, last = traceback.extract_tb(error.__traceback__)

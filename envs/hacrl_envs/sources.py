@@ -65,6 +65,12 @@ def read_problems(source: str, columns: Columns | None = None, role: Role = "tra
     return problems
 
 
+def is_remote(source: str) -> bool:
+    """Whether a source is a data set of a hub, in which a user can put nothing right."""
+    places = (source, source.rpartition("@")[0])
+    return source in NAMED or not any(os.path.exists(os.path.expanduser(place)) for place in places if place)
+
+
 def exact_answer(solution: str) -> str | None:
     r"""The answer in a solution, or None if the solution announces one and does not give it.
 

@@ -124,7 +124,7 @@ def _untimed_table(options: Options, agents: Sequence[str]) -> str:
 
 
 def _amounts(options: Options, arm: str) -> tuple[int, int]:
-    """Rollouts of one agent, and tokens at most, for one method, or for the evaluations of them all and of the start."""
+    """Rollouts of one agent and their tokens at most, for one method, or for all evaluations."""
     assert options.max_new_tokens is not None
     times = 1 + len(options.methods) if arm == "evaluation" else options.steps
     rollouts = times * _answers(options)[arm]

@@ -55,7 +55,7 @@ def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
         "![accuracy](accuracy.png)",
         f"{options.steps} steps of {training.prompts_per_step} prompts × {training.group_size} rollouts an agent, "
         f"learning rate {options.learning_rate:g}, seed {options.seed}. Sampled accuracy at temperature 1 on "
-        f"{options.eval_prompts} problems × {options.eval_samples} responses, from seeds of their own; "
+        f"{len(initial.topics)} problems × {options.eval_samples} responses, from seeds of their own; "
         "95 % intervals over problems.",
         _table([initial, *trained], agents),
         _sharing(trained[-1], agents),

@@ -129,12 +129,12 @@ def resolve(options: Options) -> Options:
         learning_rate=rate if options.learning_rate is None else options.learning_rate,
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         prompt_template=asked if options.prompt_template is None else options.prompt_template,
-        device=_usable(options.device, len(options.agents) or 2) if options.plan_gpu_gib == 0 else "cuda",
+        device="cuda" if options.plan_gpu_gib > 0 else usable_devices(options.device, len(options.agents) or 2),
         resume=None,
     )
 
 
-def _usable(device: str, agents: int) -> str:
+def usable_devices(device: str, agents: int) -> str:
     """The devices, by name, after a look at whether they are there."""
     gpu = "cuda" if torch.cuda.is_available() else "cpu"
     names = (gpu if device == "auto" else device).split(",")

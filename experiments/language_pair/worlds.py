@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hacrl_envs.arithmetic import ArithmeticWorld
-from hacrl_envs.data import Data, load_data, within_context
+from hacrl_envs.data import Data, load_data, with_verifiable_answers, within_context
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_envs.rewards import OwnReward
 from hacrl_envs.sources import Columns
@@ -57,16 +57,15 @@ def make_worlds(options: Options, sources: Mapping[str, str], verifier: MathVeri
     if data is None:
         stories = ArithmeticWorld(verifier)
         return Worlds(stories, stories)
-    grade = _grade(options, verifier, data)
+    assert options.problems is not None
+    grade: Grade
+    if options.reward is None:
+        data = with_verifiable_answers(data, options.problems, options.eval_problems, verifier)
+        grade = by_answer(verifier)
+    else:
+        grade = OwnReward(options.reward)
     codecs = [load_codec(sources[name], name, settings) for name, settings in settings_of(options, sources).items()]
     data = within_context(data, {name: codec.fits for name, codec in zip(sources, codecs, strict=True)})
     asked = min(options.eval_prompts, len(data.evaluation))
     notes = [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."]
     return Worlds(TextWorld(draw_from(data.training), grade), TextWorld(draw_each_once(data.evaluation), grade), notes)
-
-
-def _grade(options: Options, verifier: MathVerifier, data: Data) -> Grade:
-    if options.reward is not None:
-        return OwnReward(options.reward)
-    verifier.check_answers([problem.answer for problem in [*data.training, *data.evaluation]])
-    return by_answer(verifier)

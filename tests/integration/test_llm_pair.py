@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import shutil
 import signal
@@ -218,6 +219,9 @@ ERRORS = [
     (["--method", "hacpp"], "unknown method 'hacpp'"),
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
+    (["--eval-problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
+    (["--reward", "none.py:reward"], "reward function 'none.py:reward': file 'none.py' does not exist"),
+    (["--question-column", "title"], "sums.jsonl, line 1 has no column 'title'"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
     (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
     (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
@@ -328,6 +332,32 @@ def test_a_bad_problem_is_named_before_anything_is_trained(
     assert status == 1
     assert message in error
     assert not (tmp_path / "run" / "initial").exists()
+
+
+def test_data_and_a_reward_of_ones_own(
+    adders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    rows = [f"{a}+{b},{a + b},{a}" for a in range(8, 13) for b in range(8, 13)]
+    (tmp_path / "training.csv").write_text("\n".join(["q,a,first", *rows, "1+" * 60 + "1,61,1"]) + "\n")
+    (tmp_path / "evaluation.csv").write_text("q,a,first\n8+8 ,16,8\n9+13,22,9\n7+7,14,7\n")
+    (tmp_path / "own.py").write_text(
+        "def reward(prompts, completions, answer, first, **columns):\n"
+        "    assert all(one.startswith(f'{a}+') for one, a in zip(prompts, first))\n"
+        "    return [len(text) + (right in text) for text, right in zip(completions, answer)]\n"
+    )
+    arguments = command(adders[:2], str(tmp_path / "training.csv"), tmp_path / "run")
+    own = ["--eval-problems", str(tmp_path / "evaluation.csv"), "--question-column", "q", "--answer-column", "a"]
+    reward = ["--reward", f"{tmp_path / 'own.py'}:reward", "--compare", "none", "--steps", "1"]
+    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments, *own, *reward])
+    assert llm_pair.main() == 0
+    output = capsys.readouterr().out
+    assert "25 problems for training, from" in output
+    assert "1 training problems are also asked in the evaluation and were left out." in output
+    assert "1 of 28 questions were left out: their prompts leave agent 'llama' no room for a response." in output
+    assert "Evaluations ask 3 of the 3 problems for them." in output
+    evaluation = json.loads((tmp_path / "run" / "hacpo" / "evaluation.json").read_text())
+    assert [len(values) for values in evaluation["accuracy"].values()] == [3, 3]
+    assert read_metrics(tmp_path / "run" / "hacpo")["accuracy/qwen3"][0] > 1  # a mean reward, here lengths
 
 
 def test_an_unreadable_model_is_named(

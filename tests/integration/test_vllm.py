@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -68,7 +69,7 @@ def change_weights(agent: CausalLMAgent) -> None:
     """As much as no step of training does."""
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
-        for parameter in agent.model.parameters():
+        for parameter in agent.trained().values():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     agent._sampler.weights_changed()
 
@@ -168,6 +169,20 @@ def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str
         assert float(((mine - batch.engine_log_probs).abs() * batch.own_tokens[1]).max()) <= 1e-5
         (-scores.sum()).backward()
         agent.apply_gradients()
+
+
+def test_a_merged_adapter_answers_as_it_does_with_transformers(source: str, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    trained = load_agent(source, "a", replace(SETTINGS, lora_rank=8))
+    change_weights(trained)
+    trained.save_pretrained(tmp_path)
+    expected, before = (agent.generate_greedily(PROMPTS) for agent in (trained, load_agent(source, "a", SETTINGS)))
+    for settings in (SETTINGS_HERE, SETTINGS):
+        merged = load_agent(str(tmp_path), "a", settings).generate_greedily(PROMPTS)
+        assert merged.responses == expected.responses
+        torch.testing.assert_close(merged.engine_log_probs, expected.engine_log_probs, rtol=0, atol=1e-3)
+    sums = [batch.engine_log_probs.sum(-1) for batch in (expected, before) if batch.engine_log_probs is not None]
+    assert not torch.allclose(*sums, rtol=0, atol=1e-2)
 
 
 def test_an_adapter_that_is_not_handed_over_is_noticed(source: str, monkeypatch: pytest.MonkeyPatch) -> None:

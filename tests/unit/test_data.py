@@ -1,15 +1,19 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hacrl_envs.data import Data, fingerprint, load_data, within_context
+from hacrl_envs.data import Data, fingerprint, load_data, verifiable, with_verifiable_answers, within_context
 from hacrl_envs.held_out import is_held_out, normalised
-from hacrl_envs.sources import Columns
+from hacrl_envs.sources import Columns, is_remote
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError
+from hacrl_lab.verifiers import MathVerifier
+
+ANSWERS = (["7", "no idea", "7"], ["1", "it depends", "2", "no idea"])
 
 
 def write(path: Path, questions: Sequence[str]) -> str:
@@ -118,3 +122,28 @@ def test_if_no_prompt_fits_the_limit_of_responses_is_named() -> None:
     data = Data([Problem("a", "1")], [Problem("b", "1"), Problem("c", "1")], [], "")
     with pytest.raises(LabError, match=r"^0 problems are left for training and 0 for .* lower --max-new-tokens"):
         within_context(data, {"agent": lambda questions: [False] * len(questions)})
+
+
+def test_answers_of_a_hub_that_cannot_be_read_are_left_out_and_counted() -> None:
+    training, evaluation = ([Problem(f"{place}?", answer) for place, answer in enumerate(some)] for some in ANSWERS)
+    data = Data(training, evaluation, ["read."], "mark")
+    with MathVerifier() as verifier:
+        kept = with_verifiable_answers(data, "math", "minerva", verifier)
+        assert ([one.answer for one in kept.training], [one.answer for one in kept.evaluation]) == (
+            ["7", "7"],
+            ["1", "2"],
+        )
+        assert kept.notes == ["read.", "3 problems were left out: math-verify cannot read their exact answers."]
+        with pytest.raises(LabError, match=r"^0 problems are left for training and 2 for evaluation"):
+            with_verifiable_answers(replace(data, training=training[1:2]), "math", None, verifier)
+
+
+def test_answers_in_a_file_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "own.jsonl", ["?"])
+    with MathVerifier() as verifier, pytest.raises(LabError, match="'no idea' is not mathematics"):
+        verifiable([Problem("a", "7"), Problem("b", "no idea")], source, verifier)
+
+
+@pytest.mark.parametrize(("source", "remote"), [("math", True), ("a/b:c@d", True), ("{}", False), ("{}@train", False)])
+def test_hub_ids_and_names_are_remote(source: str, remote: bool, tmp_path: Path) -> None:
+    assert is_remote(source.format(tmp_path)) == remote

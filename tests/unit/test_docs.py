@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hacrl_envs.benchmarks import NAMED
+from hacrl_envs.rewards import OwnReward
+from hacrl_envs.text import Problem
 from hacrl_lab.theory.passing import crossing_length, token_budget
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +54,28 @@ def test_the_page_of_long_answers_has_the_lengths_that_the_law_gives() -> None:
 def test_the_examples_of_the_page_of_long_answers_are_true() -> None:
     failed, tried = doctest.testfile(str(ROOT / "docs" / "long_answers.md"), module_relative=False)
     assert (failed, tried > 10) == (0, True)
+
+
+def test_the_examples_of_the_page_of_data_are_true(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    failed, tried = doctest.testfile(str(ROOT / "docs" / "data.md"), module_relative=False)
+    assert (failed, tried >= 6) == (0, True)
+
+
+def test_the_page_of_data_lists_the_named_benchmarks() -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    for name, one in NAMED.items():
+        config = "" if one.config is None else f", configuration {one.config}"
+        splits = one.test if one.training is None else f"{one.test}; {one.training} for training"
+        assert f"| `{name}` | {one.hub_id}{config} | {splits} | {one.question}, {one.answer} |" in page
+
+
+def test_the_reward_on_the_page_of_data_rewards(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if block.startswith("def "))
+    (tmp_path / "own.py").write_text(code)
+    problems = [Problem("1+1?", "2", columns={"level": 3}), Problem("1+2?", "3")]
+    assert OwnReward(f"{tmp_path / 'own.py'}:reward")(problems, ["2", "x" * 100]) == [
+        pytest.approx(1 + 0.1 / 1.01),
+        pytest.approx(0.05),
+    ]

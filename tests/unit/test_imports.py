@@ -22,6 +22,7 @@ STUDIES = {
     "importance_ratios": ("language_pair",),
     "language_benchmark": ("language_pair",),
     "long_language_pair": ("language_pair",),
+    "language_evaluation": ("language_pair", "paper_comparison"),
     "real_pair": ("language_pair",),
     "vllm_curves": ("language_pair",),
     "theorems": ("bandit",),

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from common.teams import PAIRS
+from hacrl_envs.benchmarks import NAMED
 from hacrl_lab.errors import LabError
 from paper_comparison.analysis import Row, ablation_rows, world_rows
 from paper_comparison.paper import PAIRS as PAPER_PAIRS
-from paper_comparison.paper import ablation_difference, alpha_difference, method_difference, read
+from paper_comparison.paper import ablation_difference, alpha_difference, method_difference, read, reported
 from paper_comparison.study import METHODS, SUCCESS, VARIANTS, by_seed
 
 
@@ -107,3 +108,31 @@ def test_other_files_are_refused(content: str | None, tmp_path: Path) -> None:
         path.write_text(content)
     with pytest.raises(LabError, match="is not the output of a study"):
         by_seed(path, "team", "method")
+
+
+@pytest.mark.parametrize(
+    ("model", "method", "partners", "numbers"),
+    [
+        ("Qwen/Qwen3-1.7B-Base", "initial", (), [0.5]),
+        ("Qwen/Qwen3-4B-Base", "hacpo", ("models/Qwen3-1.7B-Base",), [0.808]),
+        ("Qwen/Qwen3-4B-Base", "hacpo", ("meta-llama/Llama-3.2-3B-Instruct",), [0.786]),
+        ("Qwen/Qwen3-4B-Instruct-2507", "initial", (), [0.938]),
+        ("meta-llama/Llama-3.2-3B-Instruct", "gspo_x2", ("Qwen/Qwen3-4B-Base",), [0.488]),
+        ("Qwen/Qwen3-4B-Base", "hacpo_ppo_clip", (), []),
+        ("smollm2", "initial", (), []),
+    ],
+)
+def test_the_papers_numbers_are_found_by_hub_id(
+    model: str, method: str, partners: tuple[str, ...], numbers: list[float]
+) -> None:
+    assert reported("math500", model, method, partners) == numbers
+
+
+def test_the_numbers_of_all_pairs_are_given_once_each() -> None:
+    assert reported("aime2025", "Qwen3-4B-Base", "initial") == [0.1]
+    assert reported("amc23", "Qwen3-4B-Base", "hacpo")[:2] == [0.575, 0.6]
+
+
+def test_every_named_benchmark_has_a_column() -> None:
+    for name in NAMED:
+        assert len(reported(name, "Qwen3-1.7B-Base", "initial")) == 1

@@ -1,3 +1,4 @@
+import hashlib
 import sys
 from pathlib import Path
 
@@ -108,6 +109,18 @@ def test_anything_else_is_refused(tmp_path: Path, value: str) -> None:
     reward = OwnReward(write(tmp_path, f"return [0.0, {value}]"))
     with pytest.raises(LabError, match=r"own_reward\.py:reward' must return finite numbers, got "):
         reward(PROBLEMS, ["a", "b"])
+
+
+def test_the_fingerprint_is_of_the_functions_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "return [0.0]")
+    content = (tmp_path / "own_reward.py").read_bytes()
+    assert OwnReward(path).fingerprint == hashlib.sha256(content).hexdigest()
+
+
+def test_a_function_that_ends_the_process_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"raised SystemExit in .*: no more"):
+        OwnReward(write(tmp_path, "raise SystemExit('no more')"))(PROBLEMS, ["a", "b"])
+    assert OwnReward("sys:exit").fingerprint == hashlib.sha256(b"").hexdigest()  # a module without a file
 
 
 @pytest.mark.parametrize("returned", ["[1.0]", "[]", "[1.0, 2.0, 3.0]"])

@@ -1,9 +1,13 @@
 import json
+import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.sources import Columns, exact_answer, read_problems
@@ -198,3 +202,33 @@ def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(LabError, match=r"^could not load problems from 'nobody/nothing:main@train': "):
         read_problems("nobody/nothing:main@train")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["question", "answer", "x"]), inner),
+    max_leaves=6,
+)
+CONTENT = (
+    st.binary(max_size=80)
+    | st.text().map(lambda text: text.encode("utf-8", "surrogatepass"))
+    | st.lists(JSON, max_size=3).map(lambda values: "\n".join(map(json.dumps, values)).encode())
+    | JSON.map(lambda value: json.dumps([value]).encode())
+)
+
+
+@given(CONTENT, st.sampled_from([".jsonl", ".json", ".csv"]))
+def test_whatever_a_file_holds_the_end_is_problems_or_one_sentence(content: bytes, ending: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"problems{ending}"
+        path.write_bytes(content)
+        with suppress(LabError):
+            problems = read_problems(str(path))
+            assert all(problem.question.strip() and problem.answer for problem in problems)
+
+
+@given(st.text(max_size=30))
+def test_whatever_is_given_as_a_source_the_end_is_one_sentence(source: str) -> None:
+    source = source.replace("/", "|")  # nothing that looks like a hub id
+    with pytest.raises(LabError):
+        read_problems(source)

@@ -1,0 +1,93 @@
+"""The models of an evaluation: those that are named, and the trained agents of runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hacrl_lab.agents.causal_lm import CausalLMSettings
+from hacrl_lab.agents.prompting import Prompting
+from hacrl_lab.answer_rules import ANSWER_RULES
+from hacrl_lab.errors import LabError
+from hacrl_lab.methods import get_method
+from language_evaluation.options import Options
+from language_pair.command_line import load_options
+from language_pair.figures import INITIAL
+from language_pair.models import sources_of
+
+WEIGHTS = ("*.safetensors", "*.bin", "*.json")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, and what it was before a run trained it."""
+
+    name: str
+    """For tables."""
+    source: str
+    """Folder or hub id."""
+    base: str
+    """Folder or hub id of the model that the run started from; the source where there was no run."""
+    method: str = INITIAL
+    """What it was trained with, as :mod:`hacrl_lab.methods` calls it."""
+    partners: tuple[str, ...] = ()
+    """What it was trained with, as folders or hub ids."""
+
+    @property
+    def version(self) -> str:
+        """Changes with the files of a folder, so that another model of the same name is another one."""
+        files = sorted(path for pattern in WEIGHTS for path in Path(self.source).expanduser().glob(pattern))
+        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        return hashlib.sha256(repr(stamps).encode()).hexdigest()[:12]
+
+
+def models_of(options: Options) -> list[Model]:
+    """The models that the options name, run folders replaced by their trained agents.
+
+    Raises:
+        LabError: a run folder whose settings cannot be read, or two models of one name.
+    """
+    models = [model for source in options.models for model in _expanded(source)]
+    if twice := [name for name, count in Counter(model.name for model in models).items() if count > 1]:
+        raise LabError(f"--models has two models of the name {twice[0]!r}; give folders with different names")
+    return models
+
+
+def settings_for(options: Options) -> CausalLMSettings:
+    """How a model answers; it is not trained, and the settings of training stand at values without effect."""
+    assert options.generation.max_new_tokens is not None
+    prompt, generation = options.prompt, options.generation
+    asked = f"{{question}}\n{ANSWER_RULES[prompt.answer_rule].instruction}"
+    template = asked if prompt.prompt_template is None else prompt.prompt_template
+    return CausalLMSettings(
+        max_new_tokens=options.generation.max_new_tokens,
+        learning_rate=0.0,
+        max_grad_norm=1.0,
+        prompting=Prompting(template, prompt.system_prompt, prompt.enable_thinking),
+        device=options.device,
+        compute_dtype=options.dtype,
+        tokens_per_pass=0,
+        generation=generation.generation,
+        rows_at_once=generation.rows_at_once,
+        cache_gib=generation.cache_gib,
+    )
+
+
+def _expanded(source: str) -> list[Model]:
+    folder = Path(source).expanduser()
+    trained = sorted(folder.glob("*/agents/*/"))
+    if not trained:
+        return [Model(Path(source.rstrip("/")).name, source, base=source)]
+    run = load_options(folder)
+    bases = sources_of(run) if run.agents else {}
+    return [_trained(path, folder.name, bases) for path in trained]
+
+
+def _trained(path: Path, run: str, bases: dict[str, str]) -> Model:
+    agent, method = path.name, path.parent.parent.name
+    partners: Sequence[str] = [base for name, base in bases.items() if name != agent]
+    label = f"{agent}, {get_method(method).label} ({run})"
+    return Model(label, str(path), bases.get(agent, agent), method, tuple(partners))

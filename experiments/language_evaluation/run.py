@@ -1,0 +1,80 @@
+"""The evaluation: models one after the other, each on every set; then the page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import transformers
+
+from common.cli import option_words
+from common.options import flat
+from common.page import fill
+from common.tables import write_csv
+from hacrl_lab.answer_rules import ANSWER_RULES
+from hacrl_lab.config import save_config
+from hacrl_lab.verifiers import MathVerifier
+from language_evaluation.models import models_of
+from language_evaluation.options import NAMES_OF_PLACES, Options
+from language_evaluation.records import records_of, write_records
+from language_evaluation.report import Row, latex, notes, row_of, scores_csv, table
+from language_evaluation.sets import sets_of
+from language_pair.run import usable_devices
+
+
+def run(options: Options) -> str:
+    """Evaluate what is not evaluated yet, write the page, its tables and all records; returns the table.
+
+    Raises:
+        LabError: models, problems, tasks or a reward function that cannot be used.
+    """
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    options = replace(options, device=usable_devices(options.device, 1))
+    folder = Path(options.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
+    rows: list[Row] = []
+    with MathVerifier(answer_rule=ANSWER_RULES[options.prompt.answer_rule]) as verifier:
+        sets = sets_of(options, verifier)
+        for model in models_of(options):
+            for name, records in records_of(options, model, sets).items():
+                write_records(folder / "records" / file_name(model.name, name), records)
+                rows.append(row_of(options, model, name, records))
+    _write(folder, options, rows, {one.name: one.left_out for one in sets})
+    return f"{table(rows)}\n\nWritten to {folder}."
+
+
+def file_name(model: str, set_name: str) -> str:
+    """The name of a file of records, another one for every pair of names.
+
+    >>> file_name("a", "chain_sum:max_terms=3")
+    'a--chain_sum-max_terms-3--d634e4.jsonl'
+    """
+    words = [re.sub(r"[^\w.]+", "-", name)[-60:] for name in (model, set_name)]
+    digest = hashlib.sha256(json.dumps([model, set_name]).encode()).hexdigest()
+    return f"{'--'.join(words)}--{digest[:6]}.jsonl"
+
+
+def _write(folder: Path, options: Options, rows: Sequence[Row], left_out: Mapping[str, int]) -> None:
+    given = {name: value for name, value in flat(options).items() if name not in NAMES_OF_PLACES}
+    words = option_words(given, flat(USUAL))
+    values = {
+        **given,
+        "table": table(rows),
+        "notes": notes(rows, left_out),
+        "command": shlex.join(["python", "experiments/evaluate.py", *words]),
+    }
+    page = fill(Path(__file__).with_name("page.md"), values, published=False)
+    (folder / "README.md").write_text(page, encoding="utf-8")
+    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
+    write_csv(folder / "scores.csv", scores_csv(rows))
+    save_config(options, folder / "config.json")
+
+
+USUAL = Options(models=("",), problems=("",))
+"""The defaults of what has one."""

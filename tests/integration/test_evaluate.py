@@ -1,0 +1,220 @@
+"""The evaluation from its command line, on models and problems that the tests make themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoConfig
+
+import evaluate
+import llm_pair
+from common.cli import main
+from hacrl_envs.held_out import is_held_out
+from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.answer_rules import boxed_answer
+from hacrl_lab.worlds import TextPrompts
+from language_evaluation.models import models_of, settings_for
+from language_evaluation.options import EvaluationGeneration, Options
+from language_pair.options import PromptOptions
+
+ARGUMENTS = ["--prompt-template", "{question}\n", "--max-new-tokens", "12", "--samples", "4", "--batch", "4"]
+
+
+def call(*arguments: str) -> int:
+    return main(Options, evaluate.run, arguments=[*arguments, *ARGUMENTS])
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def problems(sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten sums, and one whose prompt is too long for any answer."""
+    path = tmp_path_factory.mktemp("problems") / "ten.jsonl"
+    long = json.dumps({"question": "1+" * 60 + "1", "answer": "61"})
+    path.write_text("".join(Path(sums).read_text().splitlines(keepends=True)[:10]) + long + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(adders: list[str], problems: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an evaluation of two models leaves."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    places = ["--output-dir", str(folder / "out"), "--cache-dir", str(folder / "cells")]
+    assert call("--models", *adders[:2], "--problems", str(problems), *places) == 0
+    return folder
+
+
+def test_records_hold_every_response_with_its_verdict(folder: Path, adders: list[str], problems: Path) -> None:
+    paths = sorted((folder / "out" / "records").iterdir())
+    assert [path.name.partition("--")[0] for path in paths] == ["llama", "qwen3"]
+    settings = Options(
+        models=("m",),
+        problems=("p",),
+        prompt=PromptOptions(prompt_template="{question}\n"),
+        generation=EvaluationGeneration(max_new_tokens=12),
+        device="cpu",
+    )
+    for path, source in zip(paths, (adders[1], adders[0]), strict=True):
+        records = read(path)
+        assert [(one["question"], one["answer"]) for one in records] == [
+            (one["question"], one["answer"]) for one in read(problems)
+        ]
+        agent = load_agent(source, "a", settings_for(settings))
+        first = [one["question"] for one in records[:4]]
+        greedy = agent.generate_greedily(TextPrompts(first, [()] * 4))
+        assert [one["greedy"][0]["text"] for one in records[:4]] == [text for (text,) in greedy.responses]
+        assert [one["greedy"][0]["tokens"] for one in records[:4]] == greedy.lengths[:, 0].tolist()
+        for record in records[:10]:
+            assert (len(record["greedy"]), len(record["samples"])) == (1, 4)
+            for response in record["greedy"] + record["samples"]:
+                assert response["reward"] == float(boxed_answer(response["text"]) == record["answer"])
+                assert response["finished"] or response["tokens"] == 12
+        assert any(len({response["text"] for response in record["samples"]}) > 1 for record in records)
+        nothing = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
+        assert records[10]["greedy"] + records[10]["samples"] == [nothing] * 5
+
+
+def test_the_table_says_what_the_records_say(folder: Path, problems: Path) -> None:
+    page = (folder / "out" / "README.md").read_text()
+    with (folder / "out" / "scores.csv").open(newline="") as file:
+        scores = {(line["model"], line["measure"]): float(line["mean"]) for line in csv.DictReader(file)}
+    for path in (folder / "out" / "records").iterdir():
+        model, records = path.name.partition("--")[0], read(path)
+        rewards = [[one["reward"] for one in record["samples"]] for record in records]
+        counts = [int(sum(row)) for row in rewards]
+        expected = {
+            "greedy": sum(record["greedy"][0]["reward"] for record in records) / 11,
+            "avg@4": sum(counts) / 44,
+            "best@4": sum(count > 0 for count in counts) / 11,
+            "pass@2": sum(1 - (4 - count) * (3 - count) / 12 for count in counts) / 11,
+            "pass@4": sum(count > 0 for count in counts) / 11,
+        }
+        assert {measure for name, measure in scores if name == model} == set(expected)
+        for measure, value in expected.items():
+            assert scores[model, measure] == pytest.approx(value, abs=1e-6)
+            assert f" {value:.3f} ± " in page
+        assert f"- {model} on {problems}: 1 of 11 problems count as not solved" in page
+    latex = (folder / "out" / "table.tex").read_text()
+    assert latex.count(r" \\") == 3
+    assert r"0.000 ± " not in latex
+    assert f"--problems {problems}" in page
+
+
+def test_what_was_interrupted_goes_on_to_the_same_records(
+    folder: Path, adders: list[str], problems: Path, tmp_path: Path
+) -> None:
+    cells = sorted((folder / "cells").iterdir())
+    assert len(cells) == 2 * 3
+    shutil.copytree(folder / "cells", tmp_path / "cells")
+    for cell in cells[::2]:
+        (tmp_path / "cells" / cell.name).unlink()
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    kept = {cell.name: (tmp_path / "cells" / cell.name).stat().st_mtime_ns for cell in cells[1::2]}
+    assert call("--models", *adders[:2], "--problems", str(problems), *places) == 0
+    for path in (folder / "out" / "records").iterdir():
+        assert (tmp_path / "out" / "records" / path.name).read_text() == path.read_text()
+    assert kept == {name: (tmp_path / "cells" / name).stat().st_mtime_ns for name in kept}
+
+
+def test_a_reward_function_that_has_changed_rewards_anew(adders: list[str], problems: Path, tmp_path: Path) -> None:
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    for value in (0.25, -2.0):
+        (tmp_path / "own.py").write_text(
+            f"def reward(completions, **columns):\n    return [{value}] * len(completions)\n"
+        )
+        reward = ["--reward", f"{tmp_path / 'own.py'}:reward"]
+        assert call("--models", adders[0], "--problems", str(problems), *places, *reward) == 0
+        (path,) = (tmp_path / "out" / "records").iterdir()
+        rewards = {response["reward"] for record in read(path)[:10] for response in record["samples"]}
+        assert rewards == {value}
+
+
+@pytest.mark.parametrize(
+    ("models", "arguments", "message"),
+    [
+        (["./none"], [], "model folder './none' does not exist"),
+        ([], ["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
+        ([], ["--reward", "none.py:reward"], "file 'none.py' does not exist"),
+        ([], ["--most-problems", "1"], "has 1 problems, too few for an interval"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_one_sentence(
+    adders: list[str],
+    problems: Path,
+    tmp_path: Path,
+    models: list[str],
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    status = call("--models", *(models or adders[:1]), "--problems", str(problems), *places, *arguments)
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert status == 1
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_models_of_the_same_name_are_refused(adders: list[str]) -> None:
+    with pytest.raises(Exception, match="two models of the name 'qwen3'"):
+        models_of(Options(models=(adders[0], adders[0]), problems=("a",)))
+
+
+@pytest.mark.extras
+def test_a_run_folder_stands_for_its_trained_agents(
+    adders: list[str], sums: str, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    run = tmp_path / "run"
+    words = ["--agents", *adders[:2], "--problems", sums, "--lora-rank", "2", "--learning-rate", "0.05"]
+    words += ["--steps", "1", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"]
+    words += [
+        "--eval-prompts",
+        "2",
+        "--eval-samples",
+        "1",
+        "--prompt-template",
+        "{question}\n",
+        "--output-dir",
+        str(run),
+    ]
+    monkeypatch.setattr("sys.argv", ["llm_pair.py", *words, "--compare", "none", "--device", "cpu"])
+    assert llm_pair.main() == 0
+    assert (run / "hacpo" / "agents" / "qwen3" / "adapter_config.json").exists()
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    assert call("--models", str(run), adders[0], "--problems", str(problems), *places) == 0
+    page = (tmp_path / "out" / "README.md").read_text()
+    for name in ("llama, HACPO (run)", "qwen3, HACPO (run)", "qwen3"):
+        assert f"| {name} |" in page
+    before, after = (
+        [record["samples"] for path in (tmp_path / "out" / "records").glob(name) for record in read(path)]
+        for name in ("qwen3--*", "qwen3-HACPO*")
+    )
+    assert len(before) == len(after) == 11
+    assert before != after
+
+
+@pytest.mark.extras
+def test_tasks_are_sets_of_their_own(adders: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("reasoning_gym")
+    model = tmp_path / "qwen3"  # with room for long questions, which its rotary positions allow
+    shutil.copytree(adders[0], model)
+    config = AutoConfig.from_pretrained(model)
+    config.max_position_embeddings = 512
+    config.save_pretrained(model)
+    tasks = ["chain_sum:min_terms=2,max_terms=2,min_digits=1,max_digits=1", "gcd"]
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    assert call("--models", str(model), "--tasks", *tasks, "--most-problems", "6", *places) == 0
+    for path, task in zip(sorted((tmp_path / "out" / "records").iterdir()), tasks, strict=True):
+        records = read(path)
+        assert 2 <= len(records) == len({record["question"] for record in records}) <= 6
+        assert all(is_held_out(record["question"]) for record in records), task
+        assert all(int(record["answer"]) < 1000 for record in records), task
+        assert all(response["tokens"] > 0 for record in records for response in record["samples"]), task

@@ -1,0 +1,101 @@
+"""The tables of an evaluation, from records made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from language_evaluation.models import Model
+from language_evaluation.options import EvaluationGeneration, Options
+from language_evaluation.report import latex, notes, row_of, scores_csv, table
+from language_pair.options import PromptOptions
+
+OPTIONS = Options(models=("m",), problems=("p",), samples=4)
+MODEL = Model("a_model", "folder", base="Qwen/Qwen3-1.7B-Base")
+
+
+def record(greedy: float, *rewards: float, tokens: int = 5) -> dict[str, Any]:
+    responses = [{"text": "", "reward": one, "tokens": tokens, "finished": one > 0} for one in (greedy, *rewards)]
+    return {"question": "?", "answer": "", "greedy": responses[:1], "samples": responses[1:]}
+
+
+RECORDS = [record(1, 1, 0, 0.5, 0), record(0, 0, 0, 0, 0, tokens=0), record(0, 1, 1, 0, 0)]
+
+
+def test_measures_are_means_over_problems() -> None:
+    row = row_of(OPTIONS, MODEL, "set", RECORDS)
+    means = {name: mean for name, (mean, _) in row.estimates.items()}
+    assert means == pytest.approx(
+        {
+            "greedy": 1 / 3,
+            "avg@4": (1.5 + 0 + 2) / 12,
+            "best@4": 2 / 3,
+            "pass@2": (1 / 2 + 0 + 5 / 6) / 3,  # right at a reward of 1: 1, 0 and 2 of 4
+            "pass@4": 2 / 3,
+        }
+    )
+    assert row.estimates["greedy"][1] == pytest.approx(1.434218, abs=1e-5)  # t₀.₉₇₅(2) = 4.302653, times √(1/3)/√3
+    assert (row.problems, row.finished, row.unread) == (3, 4 / 12, 1)
+
+
+def test_other_k_can_be_chosen() -> None:
+    row = row_of(replace(OPTIONS, pass_at=(1, 3)), MODEL, "set", RECORDS)
+    assert list(row.estimates) == ["greedy", "avg@4", "best@4", "pass@1", "pass@3"]
+    assert row.estimates["pass@3"][0] == pytest.approx((3 / 4 + 0 + 1) / 3)
+
+
+def test_the_papers_number_stands_beside_a_model_of_the_paper() -> None:
+    rows = [row_of(OPTIONS, MODEL, name, RECORDS) for name in ("math500", "mine")]
+    head, _, first, second = table(rows).splitlines()
+    assert head.endswith("| finished | paper |")
+    assert first.startswith("| a_model | MATH-500 | 3 | 0.333 ± 1.434 |")
+    assert first.endswith("| 0.33 | 0.5 |")
+    assert second.endswith("| 0.33 |  |")
+    trained = replace(MODEL, method="hacpo", partners=("Qwen/Qwen3-4B-Base",))
+    assert table([row_of(OPTIONS, trained, "math500", RECORDS)]).endswith("| 0.69 |")
+    assert "paper" not in table(rows[1:])
+
+
+def test_latex_escapes_names() -> None:
+    lines = latex([row_of(OPTIONS, MODEL, "gcd:a_b=1", RECORDS)]).splitlines()
+    assert lines[0] == r"\begin{tabular}{llrrrrrrr}"
+    assert lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished \\"
+    assert lines[4].startswith(r"a\_model & gcd:a\_b=1 & 3 & 0.333 $\pm$ 1.434 & ")
+    assert [lines[1], lines[3], *lines[5:]] == [r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"]
+
+
+def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> None:
+    row = row_of(OPTIONS, MODEL, "set", RECORDS)
+    assert notes([row], {"set": 0}).startswith("\n- a_model on set: 1 of 3 problems count as not solved")
+    assert notes([replace(row, unread=0)], {}) == ""
+    assert notes([replace(row, unread=0, set_name="amc23")], {}).startswith(
+        "\n- The paper's numbers are as printed there"
+    )
+    left_out = notes([replace(row, unread=0)], {"set": 2, "other": 0})
+    assert left_out == "\n- 2 problems of set were left out: math-verify cannot read their exact answers.\n"
+    header, lines = scores_csv([row])
+    assert list(header) == ["model", "set", "problems", "measure", "mean", "half_width"]
+    assert next(iter(lines)) == ["a_model", "set", 3, "greedy", "0.333333", "1.434218"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"models": ()}, "models must be at least one"),
+        ({"problems": ()}, "problems or tasks must be at least one"),
+        ({"samples": 0}, "samples must be ≥ 1, got 0"),
+        ({"pass_at": (2, 5)}, r"pass_at must be in \[1, 4\], the number of samples, got 5"),
+        ({"problems": (), "tasks": ("gcd",), "reward": "a:b"}, "reward needs problems"),
+        ({"generation": EvaluationGeneration(max_new_tokens=None)}, "max_new_tokens must be ≥ 1, got None"),
+        ({"prompt": PromptOptions(prompt_template="?")}, r"prompt_template must hold \{question\}, got '\?'"),
+    ],
+)
+def test_impossible_options_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{message}"):
+        replace(OPTIONS, **changes)
+
+
+def test_powers_of_two_up_to_the_number_of_samples() -> None:
+    assert [replace(OPTIONS, samples=samples).ks for samples in (1, 2, 7, 8)] == [(), (2,), (2, 4), (2, 4, 8)]
