@@ -6,6 +6,7 @@ when a worker is killed from outside.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -150,10 +151,8 @@ class _Worker:
 
     def call(self, place: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self.calls, self.place, self.started = self.calls + 1, place, time.monotonic()
-        try:
+        with contextlib.suppress(OSError):  # it has ended, as reading from it will tell
             self.connection.send((function, arguments))
-        except OSError:
-            pass  # it has ended, as reading from it will tell
 
     def seconds(self) -> float:
         """Since its present call began."""
@@ -190,8 +189,6 @@ class _Nursery:
     def kill(self) -> None:
         """End it and its workers."""
         self._requests.close()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # they have ended already
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # they have ended already
         self._process.wait()

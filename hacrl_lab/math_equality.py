@@ -10,24 +10,23 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
 from hacrl_lab.math_notation import rewritten
-from hacrl_lab.math_units import DEGREE, PERCENT, Quantity, quantity
+from hacrl_lab.math_units import PERCENT, Quantity, quantity
+from hacrl_lab.plain_numbers import equal_in_base, has_base, parts_of_list, plain_numbers
 
 _COMMAND = re.compile(r"\\begin\s*\{(\w+)|\\([A-Za-z]+)")
-_KNOWN_COMMANDS = set(
-    """text frac dfrac tfrac cfrac over sqrt cdot times div pm mp circ degree pi infty infinity in notin cup cap setminus
-    emptyset le leq leqslant ge geq geqslant lt gt ne neq approx mid vert lvert rvert lfloor rfloor lceil rceil begin end
-    pmatrix bmatrix matrix array sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp
-    binom dbinom tbinom choose angle triangle overline bar vec hat mathbb mathcal operatorname boxed fbox
+_KNOWN_COMMANDS = """
+    text frac over sqrt cdot times div pm mp circ degree pi infty in notin cup cap setminus emptyset mid vert lvert rvert
+    le leq leqslant ge geq geqslant lt gt ne neq approx lfloor rfloor lceil rceil begin end pmatrix bmatrix matrix array
+    sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp binom dbinom tbinom choose
+    angle triangle overline bar vec hat mathbb mathcal operatorname boxed fbox Re Im arg imath
     alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi
-    psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega Re Im arg imath""".split()
-)
-_PLAIN_NUMBER = re.compile(r"\{*([-+]?\d+)\}*|([-+]?)\{*\\frac\{(\d+)\}\{(\d+)\}\}*", re.ASCII)
-_BASED = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?", re.ASCII)
+    psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega
+"""
+_SPACES = re.compile(r"\s*([^\w\s\\])\s*")  # those that part nothing
 _PURE_TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _TEXT = re.compile(r"\\text\s*\{([^{}]*)\}")
 _EQUALS = re.compile(r"(?<![\\<>!])=|\\approx(?![A-Za-z])")
@@ -35,7 +34,7 @@ _NAMES_NO_QUANTITY = re.compile(r"\\(?:pi|infty)(?![A-Za-z])|_\{[^{}]*\}|_\w|(?<
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{\w+\*?\}(?:\{[lcr|]*\})?")
 _LATEX_TEXT_OR_COMMAND = re.compile(r"\\(?:text\w*|math\w+|mbox|operatorname)\s*\{[^}]*\}|\\[A-Za-z]+")
 _WORD = re.compile(r"[A-Za-z]+")
-_NO_MATHEMATICS = {"yes", "no", "na", "nan", "inf", "none", "null", "true", "false"}  # to math-verify: products, numbers
+_NO_MATHEMATICS = {"yes", "no", "na", "nan", "inf", "none", "null", "true", "false"}
 
 
 def are_equal(gold: str, given: str) -> bool:
@@ -85,7 +84,7 @@ def _is_prose(answer: str) -> bool:
 
 def _equal(gold: str, given: str) -> bool:
     """Of rewritten answers."""
-    if gold == given:
+    if _SPACES.sub(r"\1", gold) == _SPACES.sub(r"\1", given):
         return bool(gold)
     if _PURE_TEXT.fullmatch(gold):
         return _words(gold) == _words(given)
@@ -109,7 +108,7 @@ def _without_names(given: str) -> str | None:
     sides must be equal.
     """
     values = []
-    for part in _parts(given):
+    for part in parts_of_list(given):
         sides = [side.strip() for side in _EQUALS.split(part) if side.strip()]
         *others, value = [side for side in sides if not _is_name(side)] or sides[-1:] or [""]
         if not all(_equal_quantities(quantity(value), quantity(other)) for other in others):
@@ -123,18 +122,6 @@ def _is_name(side: str) -> bool:
     return re.search(r"\d", kept) is None and re.search(r"[A-Za-z]", kept) is not None
 
 
-def _parts(text: str) -> list[str]:
-    """The parts of a list: between commas and semicolons outside all brackets."""
-    depth, parts = 0, [""]
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character in ",;" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
-
-
 def _equal_quantities(gold: Quantity, given: Quantity) -> bool:
     if given.unit == PERCENT and gold.unit != PERCENT:
         return _equal_values(gold.value, rf"\frac{{{given.value}}}{{100}}")
@@ -146,11 +133,11 @@ def _equal_quantities(gold: Quantity, given: Quantity) -> bool:
 
 
 def _equal_values(gold: str, given: str) -> bool:
-    numbers = _plain_number(gold), _plain_number(given)
-    if None not in numbers:
-        return numbers[0] == numbers[1]
-    if _BASED.fullmatch(gold) or _BASED.fullmatch(given):
-        return _equal_in_base(gold, given)
+    numbers, its_numbers = plain_numbers(gold), plain_numbers(given)
+    if numbers and its_numbers and bool(numbers.brackets) == bool(its_numbers.brackets):
+        return numbers == its_numbers
+    if has_base(gold) or has_base(given):
+        return equal_in_base(gold, given)
     if any(objection(gold, given) for objection in OBJECTIONS):
         return False
     from math_verify import verify
@@ -158,30 +145,12 @@ def _equal_values(gold: str, given: str) -> bool:
     return bool(verify(_parsed(gold), _parse(given), timeout_seconds=None, allow_set_relation_comp=True))
 
 
-def _plain_number(text: str) -> Fraction | None:
-    found = _PLAIN_NUMBER.fullmatch(text.strip())
-    if found is None:
-        return None
-    whole, sign, numerator, denominator = found.groups()
-    if whole:
-        return Fraction(int(whole))
-    return Fraction(int(sign + numerator), int(denominator)) if int(denominator) else None
-
-
-def _equal_in_base(gold: str, given: str) -> bool:
-    """Digits and base must agree; the given answer may leave out the base, and base ten may be left out anywhere."""
-    (digits, base), (its_digits, its_base) = (
-        found.groups() if (found := _BASED.fullmatch(text)) else (text, "") for text in (gold, given)
-    )
-    return digits == its_digits and its_base in (base, "" if base else "10")
-
-
 # Objections: a given answer to which one applies is wrong, whatever math-verify says.
 
 
 def _has_new_commands(gold: str, given: str) -> bool:
     r"""Commands that no answer needs and the exact one does not have: ``\phantom``, ``\cancel``, ``\int``, ``\sum``."""
-    return bool(_commands(given) - _KNOWN_COMMANDS - _commands(gold))
+    return bool(_commands(given) - set(_KNOWN_COMMANDS.split()) - _commands(gold))
 
 
 def _commands(text: str) -> set[str]:
@@ -200,12 +169,14 @@ def _leaves_out_dots(gold: str, given: str) -> bool:
 
 def _mixes_set_and_tuple(gold: str, given: str) -> bool:
     """A set has no order, a tuple has one."""
-    return gold.startswith(r"\{") != given.startswith(r"\{") and all(text[:2] == r"\{" or text[:1] in "([" for text in (gold, given))
+    return gold.startswith(r"\{") != given.startswith(r"\{") and all(
+        text[:2] == r"\{" or text[:1] in "([" for text in (gold, given)
+    )
 
 
 def _says_it_twice(gold: str, given: str) -> bool:
     """``5, 5`` are two answers where there is one."""
-    parts = _parts(given)
+    parts = parts_of_list(given)
     return len(set(parts)) < len(parts)
 
 
@@ -224,8 +195,23 @@ OBJECTIONS: Sequence[Callable[[str, str], bool]] = (
 def prepare_workers() -> None:
     """Import math-verify and let its parser learn its grammar, so that no answer's time limit pays for it."""
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns of the missing time limit at every call
-    for gold, given in ((r"\frac{1}{2}x^2", r"0.5x^{2}"), (r"\{1,\sqrt{2}\}", "1,2"), (r"[0,\pi)", r"0\le x<\pi")):
+    for gold, given in _WARMING_UP:
         are_equal(gold, given)
+
+
+_WARMING_UP = (
+    ("x^2+3x", "x(x+3)"),
+    (r"2\sqrt{3}", r"\sqrt{12}"),
+    (r"(-\infty,2]\cup[3,\pi)", r"(-\infty,2)\cup[3,\pi)"),
+    ("[0,1)", r"0\le x<1"),
+    (r"\{1,\sqrt{2}\}", r"\sqrt{2},2"),
+    ("y=2x+3", "y=3x+2"),
+    ("(1,2)", "(2,1)"),
+    (r"\frac{x+1}{2x}", r"\frac{x}{2}"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{pmatrix}1&3\\2&4\end{pmatrix}"),
+    (r"\frac{\pi}{4}", r"2\pi"),
+    ("6-5i", "5i-6"),
+)
 
 
 @cache

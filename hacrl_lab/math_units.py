@@ -6,7 +6,6 @@ import re
 from typing import NamedTuple
 
 PERCENT = "%"
-DEGREE = "degree"
 
 
 class Quantity(NamedTuple):
@@ -48,10 +47,10 @@ _SPELLINGS = {
 }
 _ONE_SPELLING = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings}
 _POWERS = {"square ": "2", "sq ": "2", "cubic ": "3", "cu ": "3"}
-_NO_UNITS = set(
-    """or and not no maybe perhaps about approx approximately roughly so wrong false none plus minus times squared cubed
-    half hundred thousand million billion trillion dozen""".split()
-)
+_NO_UNITS = """
+    or and not no maybe perhaps about approx approximately roughly so wrong false none plus minus times squared cubed
+    half hundred thousand million billion trillion dozen
+"""
 
 
 def quantity(text: str) -> Quantity:
@@ -62,10 +61,10 @@ def quantity(text: str) -> Quantity:
     """
     found = _UNIT.fullmatch(text)
     words = (found["text"] or found["word"] or "") if found else ""
-    if found is None or _NO_UNITS & set(words.lower().split()):
+    if found is None or set(_NO_UNITS.split()) & set(words.lower().split()):
         return Quantity(text, "")
     if found["percent"] or found["degree"]:
-        return Quantity(found["value"], PERCENT if found["percent"] else DEGREE)
+        return Quantity(found["value"], PERCENT if found["percent"] else "degree")
     return Quantity(found["value"], _one_spelling(words, found["power"] or found["word_power"] or ""))
 
 

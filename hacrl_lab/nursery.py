@@ -19,7 +19,7 @@ import sys
 import warnings
 from multiprocessing.connection import Connection
 
-MEMORY_LIMIT = 2 * 2**30
+MEMORY_LIMIT = 2**30
 """Bytes of address space of a worker; beyond it Python raises MemoryError."""
 _LOOK_AROUND = 1.0  # seconds between two looks for the parent
 

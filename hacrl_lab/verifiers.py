@@ -25,8 +25,9 @@ class MathVerifier:
     """Rewards 1 for an answer that a teacher would find equal to the exact answer, else 0.
 
     Every distinct pair of answers is decided once and remembered. A pair that takes longer than the limit counts as
-    wrong, which is remembered too; a call's pairs that do so are counted, and logged in one warning. They run beside
-    the others: k of them cost a call about one limit, not k, as :class:`~hacrl_lab.limited_workers.LimitedWorkers` says.
+    wrong, which is remembered too; the pairs of a call that do so are counted, and logged in one warning. They run
+    beside the others: k of them cost a call about one limit, not k
+    (:class:`~hacrl_lab.limited_workers.LimitedWorkers`).
 
     Use as a context manager, or call :meth:`close`.
 
@@ -62,7 +63,9 @@ class MathVerifier:
             LabError: naming the first that is not.
         """
         distinct = list(dict.fromkeys(answers))
-        for answer, result in zip(distinct, self._workers.map(is_mathematics, [(one,) for one in distinct]), strict=True):
+        for answer, result in zip(
+            distinct, self._workers.map(is_mathematics, [(one,) for one in distinct]), strict=True
+        ):
             if result is not True:
                 raise LabError(
                     rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"

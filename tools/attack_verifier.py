@@ -4,12 +4,13 @@
 
 Hostile answers are drawn from a seeded generator of shapes: towers of powers, huge factorials and sums, deep braces,
 recursive fractions, matrices, texts of 100 kB, NUL and control characters, and random strings of LaTeX. Memory is
-sampled while they are judged. The answers that ran into the limit are then judged again one at a time, by a verifier
-that does not remember them. Prints a Markdown table.
+sampled while they are judged. The first of them are then judged again one at a time, by a verifier that does not
+remember them. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -26,10 +27,21 @@ from hacrl_lab.verifiers import MathVerifier
 MIB = 2**20
 BATCH = 100
 GOLDS = ("5", r"\frac{1}{2}", "x^2+3x", r"\{1,2,3\}", "(0,1]", "x=2", r"\sqrt{2}", r"\begin{pmatrix}1\\2\end{pmatrix}")
-TOKENS = (
-    r"\frac \sqrt \sum_{n=1}^ \int_0^ \lim_{x\to0} \left \right \begin{pmatrix} \end{pmatrix} \text \boxed \over \cup \pm "
-    r"\infty \pi \cdot \log \sin ^ _ { } ( ) [ ] | ! % & \\ $ , ; = < > \le . / * + - 0 1 7 99 x y e i 9^9 n!"
-).split()
+TOKENS = r"""
+    \frac \sqrt \sum_{n=1}^ \int_0^ \lim_{x\to0} \left \right \begin{pmatrix} \end{pmatrix} \text \boxed \over \cup \pm
+    \infty \pi \cdot \log \sin ^ _ { } ( ) [ ] | ! % & \\ $ , ; = < > \le . / * + - 0 1 7 99 x y e i 9^9 n!
+"""
+LONG = ("1+", r"\frac1", "x^", "((", r"\boxed{")
+OPENING, CLOSING = ("{", "}", r"\}", r"\left("), ("}", "{", "]")
+CHARACTERS = (0x300, 0x202E, 0x660, 0x1D7D8, 0x4E00)
+PYTHON = ("__import__('os')._exit(1)", "lambda:0", "exec('1')", "().__class__", "[0]*10**9")
+
+
+def matrix(rows: int) -> str:
+    """A square matrix of ``x``."""
+    return r"\begin{pmatrix}" + r"\\".join(["&".join("x" * rows)] * rows) + r"\end{pmatrix}"
+
+
 Shape = Callable[[random.Random, int], str]
 SHAPES: dict[str, Shape] = {
     "tower of powers": lambda rng, size: f"{rng.randint(2, 9)}^{{" * size + "9" + "}" * size,
@@ -46,19 +58,19 @@ SHAPES: dict[str, Shape] = {
     "expansion": lambda rng, size: rf"(x+y+z+{rng.randint(1, 9)})^{{{size * 50}}}",
     "equation": lambda rng, size: rf"x^{{{size}}}+x^{rng.randint(2, 9)}+\sin(x)+1=0",
     "inequality": lambda rng, size: rf"x^{{{size}}}-{rng.randint(2, 9)}x^3+x<\sqrt{{x}}+1",
-    "matrix": lambda rng, size: r"\begin{pmatrix}" + r"\\".join(["&".join("x" * (size % 12 + 1))] * (size % 12 + 1)) + r"\end{pmatrix}",
+    "matrix": lambda rng, size: matrix(size % 12 + 1),
     "matrix power": lambda rng, size: rf"\begin{{pmatrix}}x&{size}\\1&y\end{{pmatrix}}^{{{rng.randint(9, 999)}}}",
     "long list": lambda rng, size: ",".join(str(rng.randint(0, 99)) for _ in range(size * 5)),
     "digits": lambda rng, size: "9" * (size * 10),
     "huge exponent": lambda rng, size: f"{rng.randint(1, 9)}e{rng.randint(100, 10**12)}",
     "decimals": lambda rng, size: f"0.{'3' * size}\\overline{{{'142857' * size}}}",
-    "100 kB": lambda rng, size: rng.choice(("1+", r"\frac1", "x^", "((", r"\boxed{")) * (100_000 // 2),
+    "100 kB": lambda rng, size: rng.choice(LONG) * (100_000 // 2),
     "control characters": lambda rng, size: "".join(chr(rng.randint(0, 31)) for _ in range(size)) + "5\0",
-    "Unicode": lambda rng, size: "".join(chr(rng.choice((0x300, 0x202E, 0x660, 0x1D7D8, 0x4E00)) + rng.randint(0, 9)) for _ in range(size)),
-    "unbalanced": lambda rng, size: rng.choice(("{", "}", r"\}", r"\left(")) * size + "5" + rng.choice(("}", "{", "]")) * (size // 2),
-    "Python": lambda rng, size: rng.choice(("__import__('os')._exit(1)", "lambda:0", "exec('1')", "().__class__", "[0]*10**9")),
-    "LaTeX soup": lambda rng, size: " ".join(rng.choices(TOKENS, k=size)),
-}  # fmt: skip
+    "Unicode": lambda rng, size: "".join(chr(rng.choice(CHARACTERS) + rng.randint(0, 9)) for _ in range(size)),
+    "unbalanced": lambda rng, size: rng.choice(OPENING) * size + "5" + rng.choice(CLOSING) * (size // 2),
+    "Python": lambda rng, size: rng.choice(PYTHON),
+    "LaTeX soup": lambda rng, size: " ".join(rng.choices(TOKENS.split(), k=size)),
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,8 @@ class Options:
     """Hostile answers."""
     ordinary: int = 5_000
     """Distinct pairs of ordinary answers."""
-    alone: int = 30
-    """Answers over the limit that are judged again one at a time, at most."""
+    alone: int = 300
+    """The first hostile answers are judged again one at a time."""
     limit: float = 1.0
     """Seconds for one answer."""
     workers: int = 2
@@ -155,25 +167,22 @@ def quarters(samples: list[int]) -> str:
 
 def run(options: Options) -> str:
     """Attack and time; returns the table."""
+    logging.getLogger("hacrl_lab").setLevel(logging.ERROR)  # one line says it all
     hostile = list(hostile_answers(options.hostile, options.seed))
-    over_limit: list[tuple[str, str]] = []
-    seconds = []
+    batches = [hostile[start : start + BATCH] for start in range(0, len(hostile), BATCH)]
     with MathVerifier(options.workers, options.limit) as verifier, sampled_memory() as memory:
-        for start in tqdm(range(0, len(hostile), BATCH)):
-            before = verifier.timeouts
-            seconds.append(judged(verifier, hostile[start : start + BATCH])[1])
-            if verifier.timeouts > before:
-                over_limit += hostile[start : start + BATCH]
+        seconds = [judged(verifier, batch)[1] for batch in tqdm(batches)]
+        timeouts = verifier.timeouts
     with MathVerifier(1, options.limit) as verifier:
-        verifier.rewards([r"\boxed{1}"], ["2"])  # it has started
-        alone = [judged(verifier, [pair])[1] for pair in tqdm(over_limit[: 20 * options.alone])]
+        judged(verifier, [("1", "2")])  # it has started
+        alone = [judged(verifier, [pair])[1] for pair in tqdm(hostile[: options.alone])]
     ordinary = list(ordinary_answers(options.ordinary, options.seed))
     with MathVerifier(options.workers, options.limit) as verifier:
-        verifier.rewards([r"\boxed{1}"], ["2"])
+        judged(verifier, [("1", "2")])
         rewards, ordinary_seconds = judged(verifier, ordinary)
     rows = {
         "hostile answers": f"{len(hostile):,}",
-        "over the limit": f"{verifier.timeouts}",
+        "over the limit": f"{timeouts:,}",
         f"seconds for {BATCH}, longest": f"{max(seconds):.1f}",
         f"seconds for one alone, longest (limit {options.limit:g})": f"{max(alone, default=0):.2f}",
         "memory of this process by quarter of the time, MiB": quarters(memory.parent),
