@@ -24,7 +24,7 @@ from typing import Any
 
 from hacrl_lab.errors import LabError
 
-SLOW_AFTER = 0.25
+SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
 MOST_SLOW = 16
 """Slow calls that run at the same time, at most."""

@@ -19,9 +19,9 @@ from hacrl_lab.plain_numbers import equal_in_base, has_base, parts_of_list, plai
 
 _COMMAND = re.compile(r"\\begin\s*\{(\w+)|\\([A-Za-z]+)")
 _KNOWN_COMMANDS = """
-    text frac over sqrt cdot times div pm mp circ degree pi infty in notin cup cap setminus emptyset mid vert lvert rvert
-    le leq leqslant ge geq geqslant lt gt ne neq approx lfloor rfloor lceil rceil begin end pmatrix bmatrix matrix array
-    sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp binom dbinom tbinom choose
+    text frac over sqrt cdot times div pm mp circ degree pi infty in notin cup cap setminus emptyset mid vert lvert
+    rvert le leq leqslant ge geq geqslant lt gt ne neq approx lfloor rfloor lceil rceil begin end pmatrix bmatrix matrix
+    array sin cos tan cot sec csc arcsin arccos arctan sinh cosh tanh log ln exp binom dbinom tbinom choose
     angle triangle overline bar vec hat mathbb mathcal operatorname boxed fbox Re Im arg imath
     alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta kappa lambda mu nu xi rho sigma tau phi varphi chi
     psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega
