@@ -28,7 +28,7 @@ SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
 MOST_SLOW = 16
 """Slow calls that run at the same time, at most."""
-CALLS_OF_A_WORKER = 500
+CALLS_OF_A_WORKER = 2000
 """Then a fresh worker takes its place, and memory that libraries held on to is free again."""
 _START_NURSERY = "from hacrl_lab.nursery import main; main()"
 
@@ -166,8 +166,8 @@ class _Nursery:
         self._requests, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START_NURSERY, str(theirs.fileno()), str(os.getpid()), str(timeout), module],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                [sys.executable, "-P", "-c", _START_NURSERY, str(theirs.fileno()), str(os.getpid()), str(timeout), module],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
@@ -177,9 +177,9 @@ class _Nursery:
             raise LabError(f"the processes for {module} could not be started; their own message is above")
 
     def new_worker(self) -> Connection:
-        """The connection to a worker that will have been forked in a moment."""
+        """The connection to a worker that will have been forked in a moment, or that is closed at the other end."""
         ours, theirs = Pipe()
-        with theirs:
+        with theirs, contextlib.suppress(OSError):  # it has just ended, as reading from the connection will tell
             socket.send_fds(self._requests, [b"w"], [theirs.fileno()])
         return ours
 

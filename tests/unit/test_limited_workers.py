@@ -76,6 +76,7 @@ def test_limits_do_not_follow_the_wall_clock(workers: LimitedWorkers, monkeypatc
     days = iter(range(10**6))
     monkeypatch.setattr(time, "time", lambda: next(days) * 86400.0)
     assert workers.map(time.sleep, [(0.1,)] * 4) == [None] * 4
+    assert workers.map(os._exit, [(1,)]) == [Lost.DIED]
 
 
 def test_a_call_whose_workers_die_is_lost_and_the_others_are_made(workers: LimitedWorkers) -> None:

@@ -1,8 +1,9 @@
+import importlib
 import re
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,6 @@ from hacrl_lab.answer_rules import boxed_answer
 from hacrl_lab.errors import LabError
 from hacrl_lab.nursery import MEMORY_LIMIT
 from hacrl_lab.verifiers import LONGEST_ANSWER, MathVerifier
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-from attack_verifier import hostile_answers, judged, ordinary_answers, sampled_memory
 
 TIMEOUT = 2.0
 HANGS = r"9^{9^{9^{9}}}"  # sympy would write out the digits
@@ -218,22 +216,28 @@ def test_verdicts_do_not_depend_on_the_company_an_answer_keeps(verifier: MathVer
         assert other.rewards(boxed(*given), golds) == alone == [1, 1, 0, 0, 1, 0]
 
 
+@pytest.fixture
+def attack(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "tools")
+    return importlib.import_module("attack_verifier")
+
+
 @pytest.mark.slow
-def test_hostile_answers_neither_hang_nor_fill_the_memory() -> None:
-    hostile = list(hostile_answers(500, seed=1))
-    with MathVerifier(workers=2, timeout=0.5) as verifier, sampled_memory() as memory:
+def test_hostile_answers_neither_hang_nor_fill_the_memory(attack: Any) -> None:
+    hostile = list(attack.hostile_answers(500, seed=1))
+    with MathVerifier(workers=2, timeout=0.5) as verifier, attack.sampled_memory() as memory:
         for start in range(0, len(hostile), 50):
-            _, seconds = judged(verifier, hostile[start : start + 50])
+            _, seconds = attack.judged(verifier, hostile[start : start + 50])
             assert seconds < 25  # if all 50 hung one after the other, by two workers: 12.5, on a quiet machine
     assert max(memory.workers) < MEMORY_LIMIT
     assert memory.parent[-1] - memory.parent[0] < 50 * 2**20
 
 
 @pytest.mark.slow
-def test_ordinary_answers_are_judged_at_a_hundred_a_second_at_least() -> None:
-    ordinary = list(ordinary_answers(1000, seed=1))
+def test_ordinary_answers_are_judged_at_a_hundred_a_second_at_least(attack: Any) -> None:
+    ordinary = list(attack.ordinary_answers(1000, seed=1))
     with MathVerifier(workers=2) as verifier:
-        rewards, seconds = judged(verifier, ordinary)
+        rewards, seconds = attack.judged(verifier, ordinary)
     assert sum(rewards) == 500  # every other pair is equal
     assert seconds < 10
 
