@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import sys
 
-import tyro
-
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
-from language_pair.options import Options, resumed
+from language_pair.command_line import as_options, read_options
 
 
 def main() -> int:
     """Run from the command line; returns the exit status."""
-    options = tyro.cli(Options, description=__doc__)
     try:
-        if options.resume is not None:
-            options = resumed(options)
+        options = read_options(None, __doc__)
         # imported here, so that --help answers at once and verifier processes stay small
         if options.plan:
             from language_pair.plan import plan
@@ -36,7 +32,10 @@ def main() -> int:
 
             run(options)
     except (LabError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_options(str(error))}", file=sys.stderr)
+        return 1
+    except (OSError, MemoryError, RuntimeError) as error:
+        print(f"error: {_of_the_machine(error)}", file=sys.stderr)
         return 1
     except Interrupted as stop:
         print(f"{stop}.", file=sys.stderr)
@@ -45,6 +44,23 @@ def main() -> int:
         print("Stopped at once; what the last checkpoint holds is kept.", file=sys.stderr)
         return 130
     return 0
+
+
+def _of_the_machine(error: Exception) -> str:
+    """A sentence about a full disk, a folder that may not be written, or memory that is not enough.
+
+    Raises:
+        RuntimeError: one of another kind, which is a fault of the program.
+    """
+    text = str(error).strip().split("\n")[0]
+    if isinstance(error, OSError):
+        place = f" ({error.filename!r})" if error.filename else ""
+        return f"{error.strerror or text}{place}; what the last checkpoint holds is kept"
+    if isinstance(error, MemoryError) or "memory" in text:
+        return f"not enough memory: {text}; --plan says what a run takes, and what makes it smaller"
+    if "No space left" in text or "I/O error" in text or "write" in text:  # torch and safetensors on a full disk
+        return f"{text}; what the last checkpoint holds is kept"
+    raise error
 
 
 if __name__ == "__main__":

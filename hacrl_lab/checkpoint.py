@@ -91,6 +91,11 @@ class Checkpoints:
             raise CheckpointError(f"checkpoint {str(path)!r} has format {found_format}; this version reads {FORMAT}")
         return path
 
+    def last_step(self) -> int:
+        """The step of the latest checkpoint, whole or not; 0 where there is none."""
+        found = self._all()
+        return found[-1][0] if found else 0
+
     def _all(self) -> list[tuple[int, Path]]:
         folders = [(_NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*") if path.is_dir()]
         return sorted((int(match[1]), path) for match, path in folders if match)

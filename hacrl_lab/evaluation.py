@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -60,3 +61,31 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float]:
         raise ValueError(f"values must be one-dimensional with at least two entries, got shape {data.shape}")
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(data) - 1) * data.std(ddof=1) / np.sqrt(len(data))
     return float(data.mean()), float(half)
+
+
+def pass_at_k(right: Sequence[int], samples: int, k: int) -> npt.NDArray[np.float64]:
+    """The chance that one of k responses to a problem is right, from n ≥ k of which c are: 1 − C(n − c, k)/C(n, k).
+
+    Its mean over samples is exact for every n (Chen et al. 2021, arXiv:2107.03374, Eq. 1), unlike
+    1 − (1 − c/n)^k.
+
+    Args:
+        right: c, for each problem, shape (P,).
+        samples: n, responses to each problem.
+        k: of them.
+
+    Returns:
+        Shape (P,).
+
+    Raises:
+        ValueError: k is not in [1, n], or a count is not in [0, n].
+
+    >>> pass_at_k([0, 1, 2], samples=4, k=2).tolist()
+    [0.0, 0.5, 0.8333333333333334]
+    """
+    if not 1 <= k <= samples:
+        raise ValueError(f"k must be in [1, {samples}], got {k}")
+    if wrong := [count for count in right if not 0 <= count <= samples]:
+        raise ValueError(f"right must hold counts in [0, {samples}], got {wrong[0]}")
+    subsets = math.comb(samples, k)
+    return np.array([1 - math.comb(samples - int(count), k) / subsets for count in right], dtype=np.float64)

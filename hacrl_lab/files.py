@@ -8,6 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
+from hacrl_lab.errors import LabError
+
+LOCK = ".lock"
+"""Name of the file by which a process has a folder to itself; it may stay, the system forgets who held it."""
 UNFINISHED = ".unfinished"
 """Ending of what is being written; one that a killed process left behind may be deleted."""
 
@@ -28,6 +34,28 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
+
+
+@contextmanager
+def locked(folder: Path, refusal: str | None = None) -> Iterator[None]:
+    """Have a folder to oneself among all processes that ask; a process that is killed gives it back.
+
+    Args:
+        folder: exists.
+        refusal: what to say if another process has it; None waits for it.
+
+    Raises:
+        LabError: another process has it, and there is a refusal.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=-1 if refusal is None else 0)
+    except Timeout as error:
+        raise LabError(refusal) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def flush_to_disk(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the current step finish."""
+"""Ctrl-C that lets the current step finish, and limits on the time of foreign code."""
 
 from __future__ import annotations
 
@@ -38,3 +38,29 @@ def graceful_interrupt() -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Within the block, Python code that runs longer is interrupted. Outside the main thread there is no limit.
+
+    Args:
+        seconds: > 0.
+
+    Raises:
+        TimeoutError: it ran longer.
+    """
+
+    def on_alarm(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"took longer than {seconds:g} seconds")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)

@@ -204,6 +204,11 @@ METHODS: dict[str, Method] = {
 }
 """By name, those of most figures first."""
 
+MECHANISMS = (
+    "The mechanisms of HACPO: (i) an advantage whose baseline weighs the others' rewards by capability, (ii) a "
+    "capability coefficient on the others' rollouts, (iii) an exponential weight of their importance ratios, (iv) a "
+    "clip bound on them that tightens from update to update."
+)
 ALPHA_FAMILY = "hacpo_alpha<number>"
 _ALPHA_NAME = re.compile(r"hacpo_alpha(\d+(?:\.\d+)?)")
 _RENAMED = {
@@ -243,8 +248,8 @@ def method_rows() -> list[tuple[str, str, str]]:
 
 
 def methods_help() -> str:
-    """The text of ``--help``: every method with what it is."""
-    return "\n".join(f"{name}: {summary}." for name, _, summary in method_rows())
+    """The text of ``--help``: every method with what it is, and the four mechanisms by their numbers."""
+    return "\n".join([*(f"{name}: {summary}." for name, _, summary in method_rows()), MECHANISMS])
 
 
 def methods_table() -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from hacrl_lab.errors import CheckpointError, LabError
 from hacrl_lab.files import atomic_write
 from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveValue
@@ -140,21 +142,26 @@ class MetricsWriter:
     Args:
         folder: the run's folder.
         steps_done: steps to keep from an earlier part of the same run; later lines are dropped.
+
+    Raises:
+        CheckpointError: the folder's files hold fewer steps than that.
     """
 
     def __init__(self, folder: Path, steps_done: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._files = []
         for name in ("metrics.jsonl", "timings.jsonl"):
-            path = folder / name
-            lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
-            with atomic_write(path) as file:
-                file.writelines(lines)
-            self._files.append(path.open("a", encoding="utf-8"))
+            self._files.append(open_log(folder / name, steps_done))
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
 
-    def write(self, step: int, metrics: Metrics, seconds: float, engine: Mapping[str, float] | None = None) -> None:
-        """Write the metrics of step ``step`` (from 1), how long it took and what the engine says of itself."""
+    def write(
+        self, step: int, metrics: Metrics, seconds: float, engine: Mapping[str, float] | None = None
+    ) -> dict[str, float]:
+        """Write the metrics of step ``step`` (from 1), how long it took and what the engine says of itself.
+
+        Returns:
+            The metrics as they were written.
+        """
         values = {key: float(value.cpu().double().mean()) for key, value in metrics.items()}
         lines = {"step": step, **values}, {"step": step, "seconds": seconds, **(engine or {})}
         for file, line in zip(self._files, lines, strict=True):
@@ -163,6 +170,7 @@ class MetricsWriter:
         for key, value in values.items():
             self._board.add_scalar(key, value, step)
         self._board.add_scalar("seconds", seconds, step)
+        return values
 
     def close(self) -> None:
         """Close the files."""
@@ -171,8 +179,36 @@ class MetricsWriter:
         self._board.close()
 
 
+def open_log(path: Path, steps_done: int) -> IO[str]:
+    """A file with a line for every step, open for the next one; lines of later steps are dropped.
+
+    Args:
+        path: of the file.
+        steps_done: lines to keep from an earlier part of the same run.
+
+    Raises:
+        CheckpointError: the file holds fewer.
+    """
+    lines = path.read_bytes().splitlines(keepends=True)[:steps_done] if path.exists() else []
+    if sum(line.endswith(b"\n") for line in lines) < steps_done:
+        raise CheckpointError(
+            f"{str(path)!r} holds fewer than the {steps_done} steps of the checkpoint; put the file back, or delete "
+            "the checkpoints in its folder to begin again"
+        )
+    with atomic_write(path) as file:
+        file.writelines(lines)
+    return path.open("a", encoding="utf-8")
+
+
 def read_metrics(folder: Path) -> dict[str, list[float]]:
-    """Curves of a run by key, one value per step, from its ``metrics.jsonl``; a line being written is left out."""
-    whole_lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
-    lines = [json.loads(line) for line in whole_lines]
-    return {key: [line[key] for line in lines] for key in (lines[0] if lines else {})}
+    """Curves of a run by key, one value per step, from its ``metrics.jsonl``; a line being written is left out.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    path = folder / "metrics.jsonl"
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return {key: [float(line[key]) for line in lines] for key in (lines[0] if lines else {})}
+    except (ValueError, KeyError, TypeError) as error:
+        raise LabError(f"{str(path)!r} is damaged: {error!r}") from error

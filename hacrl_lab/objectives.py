@@ -9,6 +9,7 @@ the mean over the pool: a factor n).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -47,8 +48,8 @@ class ObjectiveSettings:
 
     def __post_init__(self) -> None:
         for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step", "kl_weight"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be ≥ 0, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number ≥ 0, got {getattr(self, name)}")
         if self.delta > 1 or self.epsilon_low > 1:
             raise ValueError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
 

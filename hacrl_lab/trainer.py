@@ -12,7 +12,7 @@ mismatch is logged), 12 (schedules).
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,13 @@ from hacrl_lab.checkpoint import Checkpoints, agent_folder, load_part, save_part
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.engines.base import Engine
 from hacrl_lab.engines.local import InProcess
-from hacrl_lab.errors import CheckpointError
+from hacrl_lab.errors import CheckpointError, LabError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, MetricsWriter, learner_metrics, pool_metrics
+from hacrl_lab.observers import Observer
 from hacrl_lab.rollouts import SharedPool, engine_mismatch
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
@@ -85,9 +86,10 @@ class Trainer:
                 agent.set_reference()
         self.steps_done = 0
         self.last_updates: list[UpdateResult] = []
+        self.last_pool: SharedPool | None = None
 
     def step(self) -> Metrics:
-        """One step of the loop; what each learner's updates said stays in ``last_updates``.
+        """One step of the loop; its rollouts stay in ``last_pool``, what the updates said in ``last_updates``.
 
         Returns:
             The metrics of :data:`hacrl_lab.metrics.METRICS`.
@@ -97,7 +99,7 @@ class Trainer:
         """
         prompts = self.world.sample_prompts(self.config.prompts_per_step, self._stream(StepStream.PROMPTS))
         plans = [self._plan(k) for k in range(len(self.agents))]
-        pool = self._collect(prompts, plans)
+        pool = self.last_pool = self._collect(prompts, plans)
         accuracy = pool.rewards.mean((-2, -1))  # (..., n)
         capability = self.tracker.update(accuracy)
         ratios = capability_ratio_matrix(capability)
@@ -201,7 +203,9 @@ class Trainer:
         }
 
 
-def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -> None:
+def fit(
+    trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5, observers: Sequence[Observer] = ()
+) -> None:
     """Train up to ``steps`` steps in all, with a progress bar, metrics and checkpoints in ``folder``.
 
     If the folder holds checkpoints, training continues from the latest, to the same numbers as without the break.
@@ -211,6 +215,7 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
         steps: total number of steps, those of an earlier part included.
         folder: the run's folder.
         checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
+        observers: are told of every step, and may end training by raising; a checkpoint is written then, too.
 
     Raises:
         ValueError: checkpoint_every below 1.
@@ -225,6 +230,8 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
     writer = MetricsWriter(folder, trainer.steps_done)
     label = trainer.method.label
     try:
+        for observer in observers:
+            observer.begin(trainer, folder)
         with (
             graceful_interrupt() as interrupted,
             tqdm(total=steps, initial=trainer.steps_done, desc=f"{label} training", unit="step") as bar,
@@ -233,12 +240,27 @@ def fit(trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5) -
                 started = time.perf_counter()
                 metrics = trainer.step()
                 done = trainer.steps_done
-                writer.write(done, metrics, time.perf_counter() - started, trainer.engine.statistics())
-                bar.set_postfix({name: f"{float(metrics[f'accuracy/{name}'].mean()):.2f}" for name in trainer.names})
+                values = writer.write(done, metrics, time.perf_counter() - started, trainer.engine.statistics())
+                bar.set_postfix({name: f"{values[f'accuracy/{name}']:.2f}" for name in trainer.names})
                 bar.update()
-                if done == steps or done % checkpoint_every == 0 or interrupted():
+                stop = _tell(observers, trainer, values)
+                if done == steps or done % checkpoint_every == 0 or interrupted() or stop is not None:
                     checkpoints.save(done, trainer.save)
+                if stop is not None:
+                    raise stop
                 if interrupted() and done < steps:
                     raise Interrupted(f"{label} training stopped after step {done} of {steps}")
     finally:
+        for observer in observers:
+            observer.end()
         writer.close()
+
+
+def _tell(observers: Sequence[Observer], trainer: Trainer, metrics: Mapping[str, float]) -> LabError | None:
+    """Tell observers of a step; the reason of one that wants training to end."""
+    try:
+        for observer in observers:
+            observer.step(trainer, metrics)
+    except LabError as error:
+        return error
+    return None

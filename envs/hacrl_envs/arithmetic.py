@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hacrl_envs.stories import draw_story
-from hacrl_envs.text import Problem, TextWorld
+from hacrl_envs.text import Problem, TextWorld, by_answer
 from hacrl_lab.verifiers import MathVerifier
 
 
@@ -18,8 +18,10 @@ class ArithmeticWorld(TextWorld):
     """
 
     def __init__(self, verifier: MathVerifier, least_events: int = 2, most_events: int = 3) -> None:
-        def draw(rng: np.random.Generator) -> Problem:
-            story = draw_story(rng, least_events, most_events)
-            return Problem(story.question, story.answer, tuple(dict.fromkeys(event.skill for event in story.events)))
+        def draw(rng: np.random.Generator, count: int) -> list[Problem]:
+            stories = [draw_story(rng, least_events, most_events) for _ in range(count)]
+            return [
+                Problem(one.question, one.answer, tuple(dict.fromkeys(e.skill for e in one.events))) for one in stories
+            ]
 
-        super().__init__(draw, verifier)
+        super().__init__(draw, by_answer(verifier))

@@ -6,7 +6,6 @@ settings for difficulty and a verifier that gives a response's answer a reward i
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from hacrl_envs.held_out import is_held_out
 from hacrl_lab.answer_rules import AnswerRule
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import extra
@@ -23,9 +23,6 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
 Part = Literal["training", "test"]
-PARTS: tuple[Part, ...] = ("training", "test")
-TEST_SHARE = 0.2
-"""Of all questions, by their text: those are asked in evaluations only, and never in training."""
 ATTEMPTS = 1000
 """Draws for one question before a task counts as one that has none in a part."""
 
@@ -127,7 +124,7 @@ class ReasoningWorld:
     def _draw(self, place: int, rng: Any) -> tuple[int, dict[str, Any]]:
         for _ in range(ATTEMPTS):
             entry = _dataset(self._tasks[place], seed=int(rng.integers(2**31)))[0]
-            if is_for_tests(entry["question"]) == (self._part == "test"):
+            if is_held_out(entry["question"]) == (self._part == "test"):
                 return place, entry
         raise LabError(f"task {self._tasks[place].name!r} has no question for {self._part}: its settings allow too few")
 
@@ -140,12 +137,6 @@ class ReasoningWorld:
             return float(self._verifiers[place].score_answer(answer, entry))
         except Exception:  # verifiers expect answers in their form, and raise whatever another one leads to
             return 0.0
-
-
-def is_for_tests(question: str) -> bool:
-    """Whether a question is one of the TEST_SHARE that evaluations ask, decided by its text alone."""
-    digest = hashlib.sha256(question.encode()).digest()
-    return int.from_bytes(digest[:8]) < TEST_SHARE * 2**64
 
 
 def _dataset(task: Task, seed: int) -> Any:

@@ -1,11 +1,10 @@
-"""Worlds of written problems whose answers math-verify can check."""
+"""Worlds of written problems: math-verify compares answers, or a function of the user's own rewards responses."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,52 +19,68 @@ from hacrl_lab.worlds import TextPrompts
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem in words, its exact answer as LaTeX, and what it is about."""
+    """One problem in words, its exact answer, and what it is about."""
 
     question: str
     answer: str
+    """LaTeX where math-verify compares it."""
     topics: tuple[str, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """What else is known about it, for reward functions."""
+
+
+Grade = Callable[[Sequence[Problem], Sequence[str]], Sequence[float]]
+"""(problems, responses) -> the reward of each response to the problem at the same place."""
 
 
 class TextWorld:
-    r"""Problems in words; a response is right when its last ``\boxed{}`` equals the answer.
+    """Problems in words and the rewards of responses to them.
 
-    Agents are shown the questions; the answers stay here, by question.
+    Agents are shown the questions; everything else about a problem stays here, by question.
 
     Args:
-        draw: gives one problem from a generator; called once for each prompt.
-        verifier: decides equality.
+        draw: gives some number of problems from a generator.
+        grade: rewards responses, see :func:`by_answer`.
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator], Problem], verifier: MathVerifier) -> None:
+    def __init__(self, draw: Callable[[np.random.Generator, int], Sequence[Problem]], grade: Grade) -> None:
         self._draw = draw
-        self._verifier = verifier
-        self._answers: dict[str, str] = {}
+        self._grade = grade
+        self._asked: dict[str, Problem] = {}
 
     def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
-        """Draw ``count`` problems.
+        """Draw ``count`` problems, or fewer if there are no more.
 
         Raises:
             LabError: a question was drawn before with another answer.
         """
-        problems = [self._draw(stream.numpy) for _ in range(count)]
+        problems = self._draw(stream.numpy, count)
         for problem in problems:
-            if self._answers.setdefault(problem.question, problem.answer) != problem.answer:
+            if self._asked.setdefault(problem.question, problem).answer != problem.answer:
                 raise LabError(f"the question {problem.question[:60]!r} has two different answers")
         return as_prompts(problems)
 
     def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
-        """1 for a right answer, 0 for any other: (P, G).
+        """The reward of every response: (P, G).
 
         Raises:
             ValueError: a question that this world has not drawn.
         """
-        if unknown := [question for question in prompts.questions if question not in self._answers]:
+        if unknown := [question for question in prompts.questions if question not in self._asked]:
             raise ValueError(f"the question {unknown[0][:60]!r} was not drawn by this world")
         group = rollouts.finished.shape[-1]
         texts = [text for texts in rollouts.responses for text in texts]
-        answers = [self._answers[question] for question in prompts.questions for _ in range(group)]
-        return torch.tensor(self._verifier.rewards(texts, answers)).reshape(-1, group)
+        problems = [self._asked[question] for question in prompts.questions for _ in range(group)]
+        return torch.tensor(self._grade(problems, texts)).reshape(-1, group)
+
+    def answers(self, prompts: TextPrompts) -> list[str]:
+        """The exact answer to each question that this world has drawn; for people, agents do not see it."""
+        return [self._asked[question].answer for question in prompts.questions]
+
+
+def by_answer(verifier: MathVerifier) -> Grade:
+    """Reward 1 for a response whose answer equals the problem's, 0 for any other."""
+    return lambda problems, responses: verifier.rewards(responses, [problem.answer for problem in problems])
 
 
 def as_prompts(problems: Sequence[Problem]) -> TextPrompts:
@@ -73,39 +88,11 @@ def as_prompts(problems: Sequence[Problem]) -> TextPrompts:
     return TextPrompts([problem.question for problem in problems], [problem.topics for problem in problems])
 
 
-def draw_from(problems: Sequence[Problem]) -> Callable[[np.random.Generator], Problem]:
+def draw_from(problems: Sequence[Problem]) -> Callable[[np.random.Generator, int], list[Problem]]:
     """A source that draws uniformly, with replacement, from a fixed set of problems."""
-    return lambda rng: problems[int(rng.integers(len(problems)))]
+    return lambda rng, count: [problems[int(rng.integers(len(problems)))] for _ in range(count)]
 
 
-def read_problems(path: Path) -> list[Problem]:
-    """Read a JSON Lines file of objects with the keys ``question`` and ``answer``.
-
-    Raises:
-        LabError: no such file, no problem in it, a line that is not such an object, or one that asks the question of
-            an earlier line and has another answer.
-    """
-    if not path.is_file():
-        raise LabError(f"problem file {str(path)!r} does not exist")
-    problems: list[Problem] = []
-    known: dict[str, tuple[str, int]] = {}  # answer and line by question
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            problem = Problem(question=str(record["question"]), answer=str(record["answer"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise LabError(
-                f'{path}, line {number} is not a JSON object like {{"question": "...", "answer": "..."}}'
-            ) from error
-        answer, before = known.setdefault(problem.question, (problem.answer, number))
-        if answer != problem.answer:
-            raise LabError(
-                f"{path}, line {number} has another answer to {problem.question[:60]!r} than line {before}: "
-                f"{problem.answer[:60]!r} and not {answer[:60]!r}"
-            )
-        problems.append(problem)
-    if not problems:
-        raise LabError(f"problem file {str(path)!r} holds no problem")
-    return problems
+def draw_each_once(problems: Sequence[Problem]) -> Callable[[np.random.Generator, int], list[Problem]]:
+    """A source that draws uniformly, without replacement, from a fixed set of problems; at most all of them."""
+    return lambda rng, count: [problems[int(place)] for place in rng.permutation(len(problems))[:count]]

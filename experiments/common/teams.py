@@ -100,7 +100,7 @@ def check_pairs(pairs: tuple[int, ...], option: str) -> None:
         option: the name of the option.
 
     Raises:
-        ValueError: none, or one that does not exist.
+        ValueError: none, one that does not exist, or one of them twice.
     """
-    if not pairs or not set(pairs) <= set(range(len(PAIRS))):
-        raise ValueError(f"{option} must be some of 0 ... {len(PAIRS) - 1}, got {pairs}")
+    if not pairs or len(set(pairs)) < len(pairs) or not set(pairs) <= set(range(len(PAIRS))):
+        raise ValueError(f"{option} must be different ones of 0 ... {len(PAIRS) - 1}, got {pairs}")

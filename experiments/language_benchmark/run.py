@@ -21,7 +21,7 @@ from language_benchmark.trl_side import TRLSide
 from language_pair.models import sources_of
 from language_pair.options import Options as PairOptions
 from language_pair.run import resolve
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 Side = LabSide | TRLSide
 
@@ -87,7 +87,7 @@ def _sides(options: Options, pair: PairOptions, stack: ExitStack) -> dict[str, S
 
     def world() -> World:
         verifier = stack.enter_context(MathVerifier(answer_rule=ANSWER_RULES[pair.answer_rule]))
-        return make_world(pair, sources, verifier)
+        return make_worlds(pair, sources, verifier, read_data(pair)).training
 
     lab = {method: LabSide(method, pair, sources, world()) for method in options.methods}
     return {**lab, TRL: stack.enter_context(TRLSide(options, pair, sources, world()))}

@@ -19,17 +19,17 @@ import numpy as np
 from common.cache import Cell, computed
 from common.options import ComparisonOptions, flat
 from common.tuning import FIRST_SEED, Arrays, Sweep, tuned
-from hacrl_envs.reasoning import PARTS
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
+from language_pair.folder import read_evaluation
 from language_pair.models import sources_of
 from language_pair.options import Options as PairOptions
-from language_pair.run import EVALUATION, EVALUATION_SEED, resolve, run_arm
-from language_pair.worlds import make_world
+from language_pair.run import EVALUATION_SEED, resolve, run_arm
+from language_pair.worlds import make_worlds, read_data
 
 REFERENCE = "gspo"
 INITIAL = "initial"
@@ -152,13 +152,13 @@ def trained(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray
     sources = sources_of(resolved)
     of_tuning = (1,) if pair.seed >= FIRST_SEED else ()
     with MathVerifier(answer_rule=ANSWER_RULES[resolved.answer_rule]) as verifier:
-        training, test = (make_world(resolved, sources, verifier, part) for part in PARTS)
-        prompts = test.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
+        worlds = make_worlds(resolved, sources, verifier, read_data(resolved))
+        prompts = worlds.test.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
         try:
-            run_arm(folder, resolved, steps, pair.method, sources, training, test, prompts)
+            run_arm(folder, resolved, steps, pair.method, sources, worlds.training, worlds.test, prompts)
         except Interrupted as stop:
             raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
-    evaluated = json.loads((folder / EVALUATION).read_text())
+    evaluated = read_evaluation(folder)
     arrays = {
         "agents": np.array(list(evaluated["accuracy"])),
         "accuracy": np.array(list(evaluated["accuracy"].values())),

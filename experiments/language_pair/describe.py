@@ -32,7 +32,7 @@ from hacrl_lab.worlds import TextPrompts
 from language_pair.models import load_agents, sources_of
 from language_pair.options import Options
 from language_pair.run import resolve
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 PROBLEMS, SAMPLES = 128, 4
 QUANTILES = (0.05, 0.5, 0.95)
@@ -107,7 +107,7 @@ def main() -> None:
     options = resolve(tyro.cli(Options, description=__doc__))
     sources = sources_of(options)
     with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-        world = make_world(options, sources, verifier)
+        world = make_worlds(options, sources, verifier, read_data(options)).training
         numbers = statistics(load_agents(options, sources), world, options.training.objective, options.seed)
     print(json.dumps({name: round(value, 4) for name, value in numbers.items()}, indent=2))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,7 +27,7 @@ def sources_of(options: Options) -> dict[str, str]:
         return {name: str(path) for name, path in built.items()}
     sources: dict[str, str] = {}
     for source in options.agents:
-        base = name = Path(source.rstrip("/")).name
+        base = name = Path(os.path.abspath(Path(source).expanduser())).name or "model"
         repeats = 1
         while name in sources:
             repeats += 1

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from common.tables import markdown_table
-from hacrl_envs.reasoning import PARTS
 from hacrl_lab.agents.costs import AgentSeconds, Work, agent_memory, agent_seconds
 from hacrl_lab.agents.loading import load_codec
 from hacrl_lab.agents.prompting import TextCodec
@@ -20,7 +19,7 @@ from language_pair.devices import agent_parts, devices_of, memory_table, refuse_
 from language_pair.models import settings_of, sources_of
 from language_pair.options import Options
 from language_pair.run import EVALUATION_SEED, prepare
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 
 @dataclass(frozen=True)
@@ -60,12 +59,12 @@ def plan(options: Options) -> None:
 def _prompts(options: Options, sources: Mapping[str, str]) -> tuple[TextPrompts, TextPrompts]:
     """The prompts of the run's first step and of its evaluation."""
     with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-        training, test = (make_world(options, sources, verifier, part) for part in PARTS)
+        worlds = make_worlds(options, sources, verifier, read_data(options))
         return (
-            training.sample_prompts(
+            worlds.training.sample_prompts(
                 options.training.prompts_per_step, RandomStream(options.seed, 0, StepStream.PROMPTS)
             ),
-            test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED)),
+            worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED)),
         )
 
 

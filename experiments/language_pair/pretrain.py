@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
 from hacrl_envs.stories import draw_story, write_long_solution, write_solution
+from hacrl_lab.files import locked
 from language_pair.options import Answers, Size
 from language_pair.recipes import Recipe, recipes
 from language_pair.tokenizers import train_tokenizer
@@ -38,8 +39,10 @@ def build_pair(size: Size, answers: Answers, device: str) -> dict[str, Path]:
     folders = {}
     for name, recipe in recipes(size, answers).items():
         folder = cache_folder() / "pairs" / f"{size}-{name}-{recipe.fingerprint()}"
-        if not folder.is_dir():
-            _build(recipe, folder, device, f"Pre-training {name}")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.parent):  # another process that builds the pair, too, builds it first
+            if not folder.is_dir():
+                _build(recipe, folder, device, f"Pre-training {name}")
         folders[name] = folder
     return folders
 

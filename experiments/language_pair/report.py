@@ -14,6 +14,8 @@ from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import read_metrics
 from language_pair.figures import INITIAL, plot_before_after, plot_curves
+from language_pair.folder import read_evaluation
+from language_pair.observers import SAMPLES, as_text
 from language_pair.options import Options
 
 Values = npt.NDArray[np.float64]
@@ -58,6 +60,9 @@ def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
         _table([initial, *trained], agents),
         _sharing(trained[-1], agents),
         "![curves](curves.png)",
+        "The objective is not shown: it is near 0 by construction, since the advantages of a group have mean 0, and "
+        "says nothing about progress. Accuracy does; ratios and the clip say whether the others' rollouts were of use.",
+        _samples(folder, options.methods),
         f"Everything else is in `{folder}`: `config.json`, `versions.json`, and for each method `metrics.jsonl`, "
         "`tensorboard/`, `checkpoints/` and the trained `agents/`.",
     ]
@@ -67,7 +72,7 @@ def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
 
 
 def _read_arm(folder: Path, name: str, curves: Mapping[str, Sequence[float]]) -> Arm:
-    record = json.loads((folder / name / "evaluation.json").read_text())
+    record = read_evaluation(folder / name)
     accuracy = {agent: np.array(values) for agent, values in record["accuracy"].items()}
     return Arm(name, accuracy, record["topics"], curves)
 
@@ -116,6 +121,16 @@ def _sharing(arm: Arm, agents: Sequence[str]) -> str:
         ]
         lines.append(f"- **{learner}**: mean importance ratio {', '.join(ratios)} rollouts ({arm.label}).")
     return "\n".join(lines)
+
+
+def _samples(folder: Path, methods: Sequence[str]) -> str:
+    """The first answers of the first and of the last step with each method."""
+    texts = ["## Sample answers"]
+    for method in methods:
+        lines = (folder / method / SAMPLES).read_text(encoding="utf-8").splitlines()
+        records = [json.loads(line) for line in dict.fromkeys((lines[0], lines[-1]))]
+        texts += [f"{get_method(method).label}:", *(f"```\n{as_text(record)}\n```" for record in records)]
+    return "\n\n".join(texts)
 
 
 def _by_topic(

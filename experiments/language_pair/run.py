@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 import transformers
 
-from hacrl_envs.reasoning import PARTS
+from hacrl_envs.data import Data
 from hacrl_lab.agents.base import Agent
 from hacrl_lab.answer_rules import ANSWER_RULES
-from hacrl_lab.config import save_config
 from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
-from hacrl_lab.files import atomic_write
 from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.observers import Observer
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer, fit
 from hacrl_lab.verifiers import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
+from language_pair.cards import check_hub, push, write_card
+from language_pair.figures import INITIAL
+from language_pair.folder import check_data, evaluated_steps, run_folder, write_evaluation
 from language_pair.models import running_agents, sources_of
+from language_pair.observers import showing
 from language_pair.options import (
     LEARNING_RATES,
     LONG_LEARNING_RATE,
@@ -33,31 +32,48 @@ from language_pair.options import (
     OWN_MODELS_LEARNING_RATE,
     OWN_TEMPLATE,
     Options,
-    load_options,
 )
 from language_pair.report import write_report
-from language_pair.worlds import make_world
+from language_pair.worlds import make_worlds, read_data
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
-EVALUATION = "evaluation.json"
-PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
 
 
 def run(options: Options) -> None:
     """Everything from the first model to the summary; goes on where an earlier run in the same folder stopped."""
     options = prepare(options)
-    folder = _open_folder(options)
-    try:
-        sources = sources_of(options)
-        with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-            training, test = (make_world(options, sources, verifier, part) for part in PARTS)
-            prompts = test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
-            for arm, steps in (("initial", 0), *((method, options.steps) for method in options.methods)):
-                run_arm(folder / arm, options, steps, arm, sources, training, test, prompts)
-        print(write_report(folder, options, list(sources)))
-    except (Interrupted, KeyboardInterrupt):
-        print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
-        raise
+    data = read_data(options)  # before any model is built or loaded
+    if options.push_to_hub is not None:
+        check_hub()
+    with run_folder(options) as folder:
+        check_data(folder, None if data is None else data.fingerprint)
+        try:
+            print(_run(options, folder, data))
+        except (Interrupted, KeyboardInterrupt):
+            print(f"Go on with: python experiments/llm_pair.py --resume {folder}")
+            raise
+
+
+def _run(options: Options, folder: Path, data: Data | None) -> str:
+    """Train, evaluate and report in the run's folder; returns the summary."""
+    sources = sources_of(options)
+    with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
+        worlds = make_worlds(options, sources, verifier, data)
+        for note in worlds.notes:
+            print(note)
+        prompts = worlds.test.sample_prompts(options.eval_prompts, RandomStream(EVALUATION_SEED))
+        run_arm(folder / INITIAL, options, 0, INITIAL, sources, worlds.training, worlds.test, prompts)
+        with showing(options, folder) as observers:
+            for method in options.methods:
+                arm = folder / method
+                run_arm(arm, options, options.steps, method, sources, worlds.training, worlds.test, prompts, observers)
+    summary = write_report(folder, options, list(sources))
+    for method in options.methods:
+        for name, source in sources.items():
+            write_card(folder, options, method, name, source)
+    if options.push_to_hub is not None:
+        push(folder, options, list(sources))
+    return summary
 
 
 def prepare(options: Options) -> Options:
@@ -78,6 +94,7 @@ def run_arm(
     training: World,
     test: World,
     prompts: TextPrompts,
+    observers: Sequence[Observer] = (),
 ) -> None:
     """Train fresh agents with one method and evaluate them; what an earlier part of the same run did is kept.
 
@@ -89,13 +106,14 @@ def run_arm(
         sources: of the agents, see :func:`language_pair.models.sources_of`.
         training, test: the problems of training and of the evaluation, which may be the same world.
         prompts: those of the evaluation.
+        observers: of the training.
     """
-    if _evaluated_steps(folder) == steps:
+    if evaluated_steps(folder) == steps:
         return
     with running_agents(options, sources) as (agents, engine):
         if steps > 0:
             trainer = Trainer(agents, training, method, options.training, options.seed, engine)
-            fit(trainer, steps, folder, options.checkpoint_every)
+            fit(trainer, steps, folder, options.checkpoint_every, observers)
             for agent in agents:
                 agent.save_pretrained(folder / "agents" / agent.name)
         _evaluate(folder, options, steps, agents, test, prompts)
@@ -103,8 +121,6 @@ def run_arm(
 
 def resolve(options: Options) -> Options:
     """Fill in what depends on other settings or on the machine."""
-    if len(options.agents) == 1:
-        raise LabError("--agents takes two or more models; one alone has nobody to share with")
     own_rate = LONG_LEARNING_RATE if options.answers == "long" else LEARNING_RATES[options.size]
     rate = OWN_MODELS_LEARNING_RATE if options.agents else own_rate
     asked = OWN_TEMPLATE if not options.agents else f"{{question}}\n{ANSWER_RULES[options.answer_rule].instruction}"
@@ -114,7 +130,6 @@ def resolve(options: Options) -> Options:
         max_new_tokens=MAX_NEW_TOKENS[options.answers] if options.max_new_tokens is None else options.max_new_tokens,
         prompt_template=asked if options.prompt_template is None else options.prompt_template,
         device=_usable(options.device, len(options.agents) or 2),
-        output_dir=options.output_dir or str(Path("runs/llm_pair") / time.strftime("%Y%m%d-%H%M%S")),
         resume=None,
     )
 
@@ -127,30 +142,10 @@ def _usable(device: str, agents: int) -> str:
         raise LabError(f"--device takes one device, or one for each of the {agents} agents, got {device!r}")
     for name in names:
         try:
-            torch.empty(0, device=name)
-        except (RuntimeError, AssertionError) as error:
+            torch.ones(1, device=name).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise LabError(f"--device {name!r} is not usable here: {str(error).splitlines()[0]}") from error
     return ",".join(names)
-
-
-def _open_folder(options: Options) -> Path:
-    """Make the run's folder, or go on in it, and write down settings and versions."""
-    assert options.output_dir is not None
-    folder = Path(options.output_dir)
-    has_results = folder.is_dir() and any(part.is_dir() for part in folder.iterdir())
-    if has_results and not _same_run(folder, options):
-        raise LabError(f"{str(folder)!r} holds another run; give another --output-dir, or --resume {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(options, folder / "config.json")
-    versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    (folder / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
-    return folder
-
-
-def _same_run(folder: Path, options: Options) -> bool:
-    """Whether the folder's run has these settings; it may be made longer, moved, and spread over other processes."""
-    free = ("steps", "output_dir", "engine", "ranks_per_agent")
-    return replace(load_options(folder), **{name: getattr(options, name) for name in free}) == options
 
 
 def _evaluate(
@@ -168,12 +163,4 @@ def _evaluate(
         "topics": prompts.topics,
         "accuracy": {name: list(values) for name, values in accuracy.items()},
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / EVALUATION) as file:
-        file.write(json.dumps(record).encode())
-
-
-def _evaluated_steps(folder: Path) -> int | None:
-    """After how many training steps the folder's evaluation was made; None where there is none."""
-    path = folder / EVALUATION
-    return json.loads(path.read_text())["steps"] if path.exists() else None
+    write_evaluation(folder, record)

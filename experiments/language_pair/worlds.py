@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hacrl_envs.arithmetic import ArithmeticWorld
-from hacrl_envs.reasoning import Part, ReasoningWorld, parse_task
-from hacrl_envs.text import TextWorld, draw_from, read_problems
+from hacrl_envs.data import Data, load_data, within_context
+from hacrl_envs.reasoning import ReasoningWorld, parse_task
+from hacrl_envs.rewards import OwnReward
+from hacrl_envs.sources import Columns
+from hacrl_envs.text import Grade, TextWorld, by_answer, draw_each_once, draw_from
 from hacrl_lab.agents.loading import load_codec
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.verifiers import MathVerifier
@@ -15,26 +18,55 @@ from language_pair.models import settings_of
 from language_pair.options import Options
 
 
-def make_world(
-    options: Options, sources: Mapping[str, str], verifier: MathVerifier, part: Part = "training"
-) -> TextWorld | ReasoningWorld:
-    """The world of a run, checked before anything is trained on it.
+@dataclass(frozen=True)
+class Worlds:
+    """What training asks and what evaluations ask; the same world if its problems never end."""
+
+    training: TextWorld | ReasoningWorld
+    test: TextWorld | ReasoningWorld
+    notes: Sequence[str] = ()
+    """Sentences for the user: what was read, and what was left out."""
+
+
+def read_data(options: Options) -> Data | None:
+    """The user's problems, or None for a run on others. Needs no model, so that what is missing is noticed at once.
+
+    Raises:
+        LabError: problems that cannot be read, or too few.
+    """
+    if options.problems is None:
+        return None
+    return load_data(options.problems, options.eval_problems, Columns(options.question_column, options.answer_column))
+
+
+def make_worlds(options: Options, sources: Mapping[str, str], verifier: MathVerifier, data: Data | None) -> Worlds:
+    """The worlds of a run, checked before anything is trained on them.
 
     Args:
         options: resolved.
         sources: of the agents, see :func:`language_pair.models.sources_of`.
-        verifier: decides equality where the tasks have no verifiers of their own.
-        part: of Reasoning Gym's questions; other problems are not divided.
+        verifier: decides equality where nothing else rewards responses.
+        data: as :func:`read_data` gives it.
 
     Raises:
-        LabError: problems or tasks that cannot be read, verified or put to the agents.
+        LabError: tasks, answers or a reward function that cannot be used, or prompts that are all too long.
     """
     if options.tasks:
-        return ReasoningWorld([parse_task(text) for text in options.tasks], ANSWER_RULES[options.answer_rule], part)
-    if options.problems is None:
-        return ArithmeticWorld(verifier)
-    problems = read_problems(Path(options.problems))
-    verifier.check_answers([problem.answer for problem in problems])
-    for name, settings in settings_of(options, sources).items():
-        load_codec(sources[name], name, settings).prompts([problem.question for problem in problems])
-    return TextWorld(draw_from(problems), verifier)
+        tasks, rule = [parse_task(text) for text in options.tasks], ANSWER_RULES[options.answer_rule]
+        return Worlds(ReasoningWorld(tasks, rule, "training"), ReasoningWorld(tasks, rule, "test"))
+    if data is None:
+        stories = ArithmeticWorld(verifier)
+        return Worlds(stories, stories)
+    grade = _grade(options, verifier, data)
+    codecs = [load_codec(sources[name], name, settings) for name, settings in settings_of(options, sources).items()]
+    data = within_context(data, {name: codec.fits for name, codec in zip(sources, codecs, strict=True)})
+    asked = min(options.eval_prompts, len(data.evaluation))
+    notes = [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."]
+    return Worlds(TextWorld(draw_from(data.training), grade), TextWorld(draw_each_once(data.evaluation), grade), notes)
+
+
+def _grade(options: Options, verifier: MathVerifier, data: Data) -> Grade:
+    if options.reward is not None:
+        return OwnReward(options.reward)
+    verifier.check_answers([problem.answer for problem in [*data.training, *data.evaluation]])
+    return by_answer(verifier)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,7 +88,7 @@ class CausalLMAgent(LocalAgent):
         self.ranks = ranks_here() if settings.ranks > 1 else Ranks()
         self.tokens_per_pass = settings.tokens_per_pass * self.ranks.count
         self.model = model.eval()  # no dropout: what is sampled is what is scored
-        self.context_size = int(model.config.max_position_embeddings)
+        self.context_size = int(model.config.get_text_config().max_position_embeddings)
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
         self._sampler: Sampler = sampler or TransformersSampler(
             model, settings.rows_at_once, in_step=settings.ranks > 1
@@ -113,16 +113,12 @@ class CausalLMAgent(LocalAgent):
 
     def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
         """Responses are texts without special tokens."""
-        contexts, context_mask = self._prompt_tokens(prompts)
         seed = int(stream.integers(2**62)) + self.ranks.rank
-        share = self.ranks.share(len(contexts))
-        settings = self._sampling_settings()
-        with self.computing():
-            part = self._sampler.sample(contexts[share], context_mask[share], group_size, settings, seed)
-        out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
-        tokens, mask = out.tokens.cpu(), out.mask.cpu()
-        texts = self.codec.decode(tokens, mask)
-        return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, out.log_probs.cpu())
+        return self._respond(prompts, group_size, self._sampling_settings(), seed)
+
+    def generate_greedily(self, prompts: TextPrompts) -> RolloutBatch:
+        """One response to each prompt, of the likeliest token at every place; for evaluations."""
+        return self._respond(prompts, 1, replace(self._sampling_settings(), greedy=True), seed=0)
 
     def encode(self, prompts: TextPrompts, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
         """Own rollouts keep their sampled tokens; the others' texts are encoded with this agent's tokenizer."""
@@ -221,6 +217,16 @@ class CausalLMAgent(LocalAgent):
         if first:
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)
+
+    def _respond(self, prompts: TextPrompts, group_size: int, settings: SamplingSettings, seed: int) -> RolloutBatch:
+        contexts, context_mask = self._prompt_tokens(prompts)
+        share = self.ranks.share(len(contexts))
+        with self.computing():
+            part = self._sampler.sample(contexts[share], context_mask[share], group_size, settings, seed)
+        out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
+        tokens, mask = out.tokens.cpu(), out.mask.cpu()
+        texts = self.codec.decode(tokens, mask)
+        return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, out.log_probs.cpu())
 
     def _sampling_settings(self) -> SamplingSettings:
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
+from hacrl_lab.agents.adapters import merged
 from hacrl_lab.agents.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.agents.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
 from hacrl_lab.agents.prompting import TextCodec
 from hacrl_lab.agents.scoring import chunked_log_probs
 from hacrl_lab.agents.sharding import shard
@@ -28,7 +29,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     """An agent from a local folder or a hub id.
 
     Args:
-        source: folder, or hub id OWNER/NAME.
+        source: folder, or hub id OWNER/NAME; an adapter's folder stands for its base model with the adapter merged in.
         name: unique name.
         settings: of the agent.
 
@@ -36,9 +37,11 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
         ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
         LabError: an extra that the settings need is not installed.
     """
-    location = _location(source)
-    tokenizer = _loaded(AutoTokenizer, location)
-    model = _loaded(AutoModelForCausalLM, location, dtype=torch.float32)
+    folder, location = location_of(source), model_location(source)
+    tokenizer = read_tokenizer(source)
+    model = read_model(source)
+    if folder != location:
+        model = merged(model, folder)
     divided = settings.ranks > 1 or settings.offload
     if not divided:
         model = model.to(torch.device(settings.device))
@@ -60,10 +63,10 @@ def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: 
     Raises:
         ModelLoadError: the configuration or the tokenizer cannot be loaded.
     """
-    config = _loaded(AutoConfig, _location(source))
+    config = read_config(source)
     _keep_layers(config, layers)
     model = _untrained(config, settings, settings.device)
-    return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
+    return CausalLMAgent(name, model, read_tokenizer(source), settings)
 
 
 def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
@@ -71,37 +74,21 @@ def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> 
 
     See :func:`untrained_agent`.
     """
-    model = _untrained(_loaded(AutoConfig, _location(source)), settings, "meta")
+    model = _untrained(read_config(source), settings, "meta")
     _make_fake(model, settings.device)
-    return CausalLMAgent(name, model, _loaded(AutoTokenizer, _location(source)), settings)
+    return CausalLMAgent(name, model, read_tokenizer(source), settings)
 
 
 def layers_of(source: str) -> int:
     """How many layers the model of a folder or hub id has."""
-    return int(_loaded(AutoConfig, _location(source)).num_hidden_layers)
+    return int(read_config(source).num_hidden_layers)
 
 
 def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
     """What puts prompts to an agent, without its model; see :func:`load_agent`."""
-    location = _location(source)
-    context_size = int(_loaded(AutoConfig, location).max_position_embeddings)
-    return TextCodec(name, _loaded(AutoTokenizer, location), settings.prompting, context_size, settings.max_new_tokens)
-
-
-def _location(source: str) -> str:
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") != 1
-    path = Path(source).expanduser()
-    if looks_local and not path.is_dir():
-        raise ModelLoadError(f"model folder {source!r} does not exist")
-    return str(path) if path.is_dir() else source
-
-
-def _loaded(kind: Any, location: str, **settings: Any) -> Any:
-    try:
-        return kind.from_pretrained(location, trust_remote_code=False, **settings)
-    except Exception as error:  # transformers, safetensors and the hub client raise many kinds
-        reason = str(error).strip().split("\n")[0]
-        raise ModelLoadError(f"could not load a model from {location!r}: {reason}") from error
+    context_size = int(read_config(source).max_position_embeddings)
+    tokenizer = read_tokenizer(source)
+    return TextCodec(name, tokenizer, settings.prompting, context_size, settings.max_new_tokens)
 
 
 def _untrained(config: Any, settings: CausalLMSettings, device: str) -> Any:

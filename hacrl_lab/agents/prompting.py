@@ -8,10 +8,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from hacrl_lab.errors import LabError, ModelLoadError
+from hacrl_lab.interrupt import time_limit
 from hacrl_lab.rollouts import RolloutBatch
+
+PROBE = "How much is 17 + 25?"
+"""A question that is put through every chat template before it is used."""
+TEMPLATE_SECONDS = 10.0
+"""A chat template that takes longer for it does not end."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class TextCodec:
         max_new_tokens: of them, for the response.
 
     Raises:
-        ModelLoadError: the tokenizer has no end token, or no chat template and there is a system message.
+        ModelLoadError: the tokenizer has no end token, or no chat template and there is a system message; or its chat
+            template fails, does not end, or leaves the question out.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class TextCodec:
         self._prompting = prompting
         self._context_size = context_size
         self._max_new_tokens = max_new_tokens
+        self._check_prompts()
 
     @property
     def end_token(self) -> int:
@@ -90,27 +98,44 @@ class TextCodec:
             ),
         )
 
+    def _check_prompts(self) -> None:
+        try:
+            with time_limit(TEMPLATE_SECONDS):
+                asked = self.prompt(PROBE)
+        except Exception as error:  # templates are programs, and raise what they like
+            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            raise ModelLoadError(f"the chat template of agent {self._name!r} cannot be used: {reason}") from error
+        if PROBE not in asked:
+            raise ModelLoadError(f"the chat template of agent {self._name!r} leaves the question out")
+
     def prompts(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Left-padded tokens of the prompts, and their mask: (P, C).
 
         Raises:
             LabError: naming the longest prompt, if it leaves no room for a response.
         """
-        encoded = self.tokenizer(
-            [self.prompt(question) for question in questions],
-            add_special_tokens=self.tokenizer.chat_template is None,
-            padding=True,
-            return_tensors="pt",
-        )
+        encoded = self._encoded(questions, padding=True, return_tensors="pt")
         ids, mask = (cast(Tensor, encoded[name]) for name in ("input_ids", "attention_mask"))
-        room = self._context_size - self._max_new_tokens
-        if ids.shape[1] > room:
+        if ids.shape[1] > self.room:
             raise LabError(
                 f"prompt {questions[int(mask.sum(-1).argmax())][:60]!r} takes {ids.shape[1]} tokens of agent "
-                f"{self._name!r}, but its context of {self._context_size} leaves room for {room} beside a response of "
-                f"{self._max_new_tokens}"
+                f"{self._name!r}, but its context of {self._context_size} leaves room for {self.room} beside a "
+                f"response of {self._max_new_tokens}"
             )
         return ids, mask.bool()
+
+    @property
+    def room(self) -> int:
+        """Tokens of a prompt at most, beside the longest response."""
+        return self._context_size - self._max_new_tokens
+
+    def prompt_lengths(self, questions: Sequence[str]) -> list[int]:
+        """Tokens of each prompt."""
+        return [len(row) for row in cast(Any, self._encoded(questions)["input_ids"])]
+
+    def fits(self, questions: Sequence[str]) -> list[bool]:
+        """Whether each prompt leaves room for the longest response."""
+        return [length <= self.room for length in self.prompt_lengths(questions)]
 
     def texts(self, batch: RolloutBatch) -> tuple[Tensor, Tensor]:
         """Another agent's texts as this agent's tokens and mask, (P, G, T), with a stop token where finished."""
@@ -142,3 +167,11 @@ class TextCodec:
             )
             for rows, masks in zip(tokens, mask, strict=True)
         ]
+
+    def _encoded(self, questions: Sequence[str], **settings: Any) -> BatchEncoding:
+        """The tokens of whole prompts; a chat template writes its special tokens itself."""
+        return self.tokenizer(
+            [self.prompt(question) for question in questions],
+            add_special_tokens=self.tokenizer.chat_template is None,
+            **settings,
+        )

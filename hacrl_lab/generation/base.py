@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How responses end; all sampling is at temperature 1 from the whole distribution (decision 10)."""
+    """How responses end; all sampling is at temperature 1 from the whole distribution (decision 10), or greedy."""
 
     max_new_tokens: int
     """Length limit T of a response."""
@@ -21,6 +21,8 @@ class SamplingSettings:
     """Fills up finished rows."""
     agent: str
     """Name, for the progress bar and errors."""
+    greedy: bool = False
+    """Take the likeliest token at every place, in evaluations only; all responses to a prompt are then the same."""
 
 
 @dataclass(frozen=True)

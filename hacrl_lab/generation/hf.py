@@ -71,7 +71,7 @@ class TransformersSampler:
         """
         config = GenerationConfig(
             max_new_tokens=settings.max_new_tokens,
-            do_sample=True,
+            do_sample=not settings.greedy,
             temperature=1.0,
             top_k=0,
             top_p=1.0,

@@ -94,7 +94,8 @@ class VLLMSampler:
             self.push()
             self.check(_probe_prompt(prompts[0], self._settings.context_size), settings.agent)
             self._outdated = False
-        rows = self._generate(prompts, group_size, settings.max_new_tokens, settings.stop_tokens, seed)
+        temperature = 0.0 if settings.greedy else 1.0
+        rows = self._generate(prompts, group_size, settings.max_new_tokens, settings.stop_tokens, seed, temperature)
         tokens = _padded([row for row, _ in rows], settings.pad_token).to(contexts.device)
         log_probs = _padded([values for _, values in rows], 0.0).to(contexts.device)
         if not bool(torch.isfinite(log_probs).all()):
@@ -163,12 +164,18 @@ class VLLMSampler:
         return requests.LoRARequest(str(self._pushes), self._pushes, self._adapter_folder())
 
     def _generate(
-        self, prompts: Sequence[Sequence[int]], samples: int, length: int, stop_tokens: Sequence[int], seed: int
+        self,
+        prompts: Sequence[Sequence[int]],
+        samples: int,
+        length: int,
+        stop_tokens: Sequence[int],
+        seed: int,
+        temperature: float = 1.0,
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens and their log-probabilities, sample by sample; without stop tokens all of one length."""
         parameters = extra("vllm", "vllm").SamplingParams(
             n=samples,
-            temperature=1.0,
+            temperature=temperature,
             max_tokens=length,
             stop_token_ids=list(stop_tokens),
             ignore_eos=True,  # what ends a response is among the stop tokens

@@ -53,6 +53,34 @@ def assert_scored_plainly(agent: CausalLMAgent, prompts: TextPrompts, pool: Enco
 
 
 @every_family
+def test_prompts_fit_that_leave_room_for_a_response(kind: Kind) -> None:
+    codec = model_agent(kind).codec
+    assert codec.room == 48 - 12
+    questions = ["8" * digits for digits in range(1, 120)]
+    lengths = dict(zip(questions, codec.prompt_lengths(questions), strict=True))
+    longest, shortest = (next(one for one in questions if lengths[one] == length) for length in (36, 37))
+    assert codec.fits([longest, shortest]) == [True, False]
+    assert codec.prompts([longest, "8"])[1].sum(-1).tolist() == [36, lengths["8"]]
+    with pytest.raises(LabError, match="leaves room for 36"):
+        codec.prompts([shortest])
+
+
+@every_family
+def test_a_greedy_response_is_the_likeliest_token_at_every_place_up_to_the_stop_token(kind: Kind) -> None:
+    agent, prompts = model_agent(kind), kind.prompts()
+    batch = agent.generate_greedily(prompts)
+    tokens, mask = batch.own_tokens
+    assert tokens.shape[:2] == (P, 1)
+    for question, row, keep, finished in zip(prompts.questions, tokens, mask, batch.finished, strict=True):
+        response = row[keep].tolist()
+        prompt = agent.tokenizer(agent.codec.prompt(question))["input_ids"]
+        logits = agent.model(input_ids=torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
+        assert response == logits.argmax(-1).tolist()
+        assert (response[-1] == agent.codec.end_token) == bool(finished)
+        assert agent.codec.end_token not in response[:-1]
+
+
+@every_family
 def test_a_finished_text_ends_with_the_learners_own_stop_token(kind: Kind) -> None:
     learner = model_agent(kind)
     encoded = learner.encode(kind.prompts(), [texts([["\\boxed{16}"] * G] * P, [[True, False, True]] * P)])

@@ -14,7 +14,7 @@ from pools import pool_log_probs
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from hacrl_lab.agents.causal_lm import CausalLMAgent
-from hacrl_lab.agents.loading import load_agent
+from hacrl_lab.agents.loading import load_agent, load_codec
 from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.errors import ModelLoadError
 from hacrl_lab.importance import mean_log_prob, sequence_importance_ratio
@@ -118,6 +118,24 @@ def test_an_adapter_equals_its_merged_model_and_loads_again(kind: Kind, tmp_path
     for model in (reloaded, reloaded.merge_and_unload()):
         other = CausalLMAgent("a", model.requires_grad_(), agent.tokenizer, SETTINGS)
         torch.testing.assert_close(pool_log_probs(other, pool).detach(), mine, rtol=0, atol=1e-5)
+
+
+@pytest.mark.extras
+@every_family
+def test_an_adapters_folder_stands_for_the_model_that_was_trained(kind: Kind, tmp_path: Path) -> None:
+    agent = agent_of(kind, lora_rank=4, learning_rate=0.05)
+    one_step(agent, kind, "gspo")
+    agent.save_pretrained(tmp_path)
+    prompts = kind.prompts()
+    pool = agent.encode(prompts, [agent.generate(prompts, G, kind.stream())])
+    loaded = load_agent(str(tmp_path), "a", SETTINGS)
+    mine = pool_log_probs(agent, pool).detach()
+    torch.testing.assert_close(pool_log_probs(loaded, pool).detach(), mine, rtol=0, atol=1e-5)
+    assert not torch.allclose(pool_log_probs(agent_of(kind), pool), mine, atol=1e-3)
+    assert load_codec(str(tmp_path), "a", SETTINGS).room == agent.codec.room
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelLoadError, match=r"adapter_config\.json' does not say which model its adapter belongs to$"):
+        load_agent(str(tmp_path), "a", SETTINGS)
 
 
 @pytest.mark.extras

@@ -19,7 +19,7 @@ from hacrl_envs.chain import ChainTask, ChainWorld, chain_world
 from hacrl_envs.episodes import EnvironmentStarts, EpisodeWorld, return_above
 from hacrl_envs.experts import demonstrate, optimal_policy
 from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld, long_answer_world
-from hacrl_envs.text import Problem, TextWorld, draw_from
+from hacrl_envs.text import Problem, TextWorld, by_answer, draw_from
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verifiers import MathVerifier
@@ -48,7 +48,9 @@ def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
         return long_answer_world(0, LongAnswerTask(length=6, symbols=4))
     if request.param == "stories":
         return ArithmeticWorld(verifier)
-    return TextWorld(draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), verifier)
+    return TextWorld(
+        draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), by_answer(verifier)
+    )
 
 
 def same(a: Any, b: Any) -> bool:
@@ -61,7 +63,7 @@ def answers(world: Any, prompts: Any, right: bool) -> RolloutBatch:
     """Every response right, or every response wrong, by the world's own knowledge of the answers."""
     done = torch.ones(P, G, dtype=torch.bool)
     if isinstance(prompts, TextPrompts):
-        known = [world._answers[question] for question in prompts.questions]
+        known = [world._asked[question].answer for question in prompts.questions]
         texts = [[f"so \\boxed{{{answer if right else answer + '+1'}}}"] * G for answer in known]
         return RolloutBatch("somebody", texts, done)
     if isinstance(world, EpisodeWorld):
@@ -113,8 +115,9 @@ def test_prompts_that_agents_are_handed_lead_neither_to_the_world_nor_to_its_ans
 def secrets(world: Any, prompts: Any) -> list[Any]:
     """What only the world knows: itself, its functions that tell right from wrong, its answers."""
     if isinstance(world, TextWorld):
-        assert len(world._answers) > 1
-        return [world, world._verifier, world._draw, world._answers, *world._answers.values()]
+        assert len(world._asked) > 1
+        answers = [problem.answer for problem in world._asked.values()]
+        return [world, world._grade, world._draw, world._asked, *world._asked.values(), *answers]
     if isinstance(world, EpisodeWorld):
         return [world, world._success]
     if isinstance(world, LongAnswerWorld):

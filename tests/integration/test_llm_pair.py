@@ -217,13 +217,12 @@ def test_a_finished_run_can_be_made_longer(
 ERRORS = [
     (["--method", "hacpp"], "unknown method 'hacpp'"),
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
-    (["--agents", "./only-one"], "--agents takes two or more models"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
     (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
     (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
-    (["--resume", "runs/none", "--seed", "3"], "only --steps may be given beside it"),
+    (["--resume", "runs/none", "--seed", "3"], "'runs/none' holds no run"),
 ]
 
 
@@ -250,11 +249,19 @@ def test_impossible_settings_end_in_one_clear_sentence(
     [
         (["--metod", "hacpo"], "--metod"),
         (["--delta", "1.5"], "delta and epsilon_low must be"),
-        (["--steps", "0"], "steps must be"),
-        (["--answers", "long", "--size", "small"], "answers 'long' are written"),
+        (["--steps", "0"], "--steps must be"),
+        (["--alpha", "inf"], "alpha must be"),
+        (["--learning-rate", "nan"], "--learning-rate must be a number > 0"),
+        (["--max-grad-norm", "0"], "--max-grad-norm must be a number > 0"),
+        (["--max-grad-norm", "nan"], "--max-grad-norm must be a number > 0"),
+        (["--max-new-tokens", "0"], "--max-new-tokens must be"),
+        (["--agents", "./only-one"], "--agents must be two or more models"),
+        (["--prompt-template", "Solve it."], "--prompt-template must hold {question}"),
+        (["--preset", "papers"], "--preset"),
+        (["--answers", "long", "--size", "small"], "--answers must be 'short'"),
         (["--answers", "wordy"], "--answers"),
-        (["--ranks-per-agent", "2", "--checkpointing"], "ranks_per_agent above 1"),
-        (["--offload"], "offload needs checkpointing"),
+        (["--ranks-per-agent", "2", "--checkpointing"], "--ranks-per-agent above 1"),
+        (["--offload"], "--offload needs --checkpointing"),
         (["--engine", "ray", "--device", "cuda:0,cuda:1"], "a GPU of its own"),
     ],
 )
@@ -274,6 +281,7 @@ def test_a_run_of_the_format_before_is_refused_in_one_sentence(
     folder = tmp_path / "run"
     (folder / "gspo").mkdir(parents=True)
     (folder / "config.json").write_text('{"method": "hacpo", "prompts_per_step": 32, "microbatch_prompts": 0}')
+    (folder / "versions.json").write_text("{}")
     for arguments in (["--resume", str(folder)], command(adders[:2], sums, folder)):
         status, error = call(monkeypatch, capsys, *arguments)
         assert status == 1
@@ -297,23 +305,25 @@ def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("line", "others", "message"),
     [
-        ('{"question": "1+1", "answer": "no idea"}', "the answer 'no idea' is not mathematics"),
-        ('{"question": "' + "1+" * 60 + '1", "answer": "61"}', "but its context of 48 leaves room for 36"),
-        ('{"question": "1+1"}', "line 2 is not a JSON object"),
+        ('{"question": "1+1", "answer": "no idea"}', 20, "the answer 'no idea' is not mathematics"),
+        ('{"question": "1+1"}', 1, "line 2 has no 'answer'"),
+        ('{"question": "1+1", "answer": "2"}', 1, "2 problems are left for training and 0 for evaluation"),
     ],
 )
 def test_a_bad_problem_is_named_before_anything_is_trained(
     adders: list[str],
     tmp_path: Path,
     line: str,
+    others: int,
     message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
     problems = tmp_path / "bad.jsonl"
-    problems.write_text('{"question": "1+2", "answer": "3"}\n' + line + "\n")
+    sums = [f'{{"question": "{k}+2", "answer": "{k + 2}"}}' for k in range(others)]
+    problems.write_text("\n".join([*sums, line]) + "\n")
     status, error = call(monkeypatch, capsys, *command(adders[:2], str(problems), tmp_path / "run"))
     assert status == 1
     assert message in error

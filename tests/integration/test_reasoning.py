@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from hacrl_envs.reasoning import ReasoningWorld, Task, is_for_tests, parse_task
+from hacrl_envs.held_out import is_held_out
+from hacrl_envs.reasoning import ReasoningWorld, Task, parse_task
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
@@ -76,7 +77,7 @@ def test_no_question_is_asked_both_in_training_and_in_a_test() -> None:
     assert training
     assert test
     assert not training & test
-    assert all(is_for_tests(question) for question in test)
+    assert all(is_held_out(question) for question in test)
 
 
 def test_every_registered_task_can_be_drawn_and_gives_its_own_answer_all_of_the_reward() -> None:

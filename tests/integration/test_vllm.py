@@ -20,6 +20,7 @@ from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import EngineError
 from hacrl_lab.generation.base import SamplingSettings
+from hacrl_lab.generation.hf import TransformersSampler
 from hacrl_lab.importance import masked_mean
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
@@ -140,6 +141,15 @@ def test_responses_end_with_their_stop_token_and_seeds_repeat(agent: CausalLMAge
     assert torch.equal(stops > 0, one.finished)
     assert int(stops.max()) == 1
     assert bool((one.mask.sum(-1)[~one.finished] == 12).all())
+
+
+def test_greedy_responses_are_those_of_transformers(agent: CausalLMAgent) -> None:
+    greedy = agent.generate_greedily(PROMPTS)
+    plain = TransformersSampler(agent.model)
+    contexts, mask = agent.codec.prompts(PROMPTS.questions)
+    expected = plain.sample(contexts, mask, 1, replace(agent._sampling_settings(), greedy=True), seed=0)
+    assert greedy.responses == agent.codec.decode(expected.tokens, expected.mask)
+    assert agent.generate_greedily(PROMPTS).responses == greedy.responses
 
 
 def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str) -> None:

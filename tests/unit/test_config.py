@@ -98,7 +98,7 @@ def test_a_nested_configuration_is_read_back(tmp_path: Path) -> None:
     [
         ({"group": 4}, "unknown keys: group"),
         ({"objective": {"gamma": 1}}, "unknown keys: gamma"),
-        ({"objective": {"alpha": -1}}, "not a valid ObjectiveSettings: alpha must be ≥ 0, got -1"),
+        ({"objective": {"alpha": -1}}, "not a valid ObjectiveSettings: alpha must be a number ≥ 0, got -1"),
     ],
 )
 def test_wrong_nested_keys_are_refused_by_name(tmp_path: Path, nested: dict[str, object], message: str) -> None:

@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.stories import draw_story
-from hacrl_envs.text import Problem, TextWorld, draw_from, read_problems
+from hacrl_envs.text import Problem, TextWorld, by_answer, draw_each_once, draw_from
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -23,7 +22,8 @@ class SameText:
         return [float(response == answer) for response, answer in zip(responses, answers, strict=True)]
 
 
-SAME_TEXT = cast(MathVerifier, SameText())
+VERIFIER = cast(MathVerifier, SameText())
+SAME_TEXT = by_answer(VERIFIER)
 PROBLEMS = [Problem("1+1?", "2"), Problem("1+2?", "3"), Problem("2+2?", "4")]
 
 
@@ -80,13 +80,22 @@ def test_same_stream_gives_the_same_prompts() -> None:
 
 def test_problems_are_drawn_uniformly() -> None:
     # of 3000 draws each of three comes 1000 ± 25.8 times; six standard deviations are passed with less than 1e-6
-    draw, generator = draw_from(PROBLEMS), np.random.default_rng(0)
-    answers = [draw(generator).answer for _ in range(3000)]
+    answers = [problem.answer for problem in draw_from(PROBLEMS)(np.random.default_rng(0), 3000)]
     assert all(abs(answers.count(problem.answer) - 1000) < 6 * 25.8 for problem in PROBLEMS)
 
 
+def test_problems_of_an_evaluation_are_drawn_once_each() -> None:
+    draw = draw_each_once(PROBLEMS)
+    drawn = draw(np.random.default_rng(0), 256)
+    assert len(drawn) == 3
+    assert {problem.answer for problem in drawn} == {"2", "3", "4"}
+    # each of three is the one that is drawn first in 1000 ± 25.8 of 3000 draws
+    first = [draw(np.random.default_rng(seed), 1)[0].answer for seed in range(3000)]
+    assert all(abs(first.count(problem.answer) - 1000) < 6 * 25.8 for problem in PROBLEMS)
+
+
 def test_arithmetic_world_tells_stories_and_names_their_skills() -> None:
-    world = ArithmeticWorld(SAME_TEXT, least_events=3, most_events=4)
+    world = ArithmeticWorld(VERIFIER, least_events=3, most_events=4)
     prompts = world.sample_prompts(20, RandomStream(0, 1))
     generator = RandomStream(0, 1).numpy
     stories = [draw_story(generator, 3, 4) for _ in range(20)]
@@ -96,47 +105,3 @@ def test_arithmetic_world_tells_stories_and_names_their_skills() -> None:
     for story, topics in zip(stories, prompts.topics, strict=True):
         skills = [event.skill for event in story.events]
         assert list(topics) == sorted(set(skills), key=skills.index)  # each once, in the story's order
-
-
-def test_problem_file_is_read_line_by_line(tmp_path: Path) -> None:
-    path = tmp_path / "problems.jsonl"
-    text = '{"question": "½ of 1?", "answer": "\\\\frac{1}{2}", "level": 3}\n{"question": "1+1?", "answer": 2}\n'
-    path.write_text(text, encoding="utf-8")
-    assert read_problems(path) == [Problem("½ of 1?", r"\frac{1}{2}"), Problem("1+1?", "2")]
-
-
-@pytest.mark.parametrize("line", ["not json", '{"question": "1+1?"}', '["1+1?", "2"]', "3", "null", '"text"'])
-def test_line_that_is_no_problem_is_refused_by_number(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "problems.jsonl"
-    path.write_text(f'{{"question": "1+1?", "answer": "2"}}\n{line}\n')
-    with pytest.raises(LabError, match=r"problems\.jsonl, line 2 is not a JSON object like"):
-        read_problems(path)
-
-
-def test_a_question_that_has_another_answer_in_a_later_line_is_refused_by_number(tmp_path: Path) -> None:
-    path = tmp_path / "problems.jsonl"
-    lines = ['{"question": "1+1?", "answer": "2"}', "", '{"question": "1+1?", "answer": 2}']
-    path.write_text("\n".join(lines))
-    assert read_problems(path) == [Problem("1+1?", "2")] * 2
-    path.write_text("\n".join([*lines, '{"question": "1+1?", "answer": "11"}']))
-    message = r"problems\.jsonl, line 4 has another answer to '1\+1\?' than line 1: '11' and not '2'$"
-    with pytest.raises(LabError, match=message):
-        read_problems(path)
-
-
-def test_missing_problem_file_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(LabError, match=r"problem file '.*missing\.jsonl' does not exist"):
-        read_problems(tmp_path / "missing.jsonl")
-
-
-def test_empty_problem_file_is_refused_by_name(tmp_path: Path) -> None:
-    path = tmp_path / "empty.jsonl"
-    path.touch()
-    with pytest.raises(LabError, match=r"problem file '.*empty\.jsonl' holds no problem"):
-        read_problems(path)
-
-
-def test_blank_lines_and_unusual_line_separators_are_no_problem(tmp_path: Path) -> None:
-    path = tmp_path / "problems.jsonl"
-    path.write_text('{"question": "a\u2028b", "answer": "1"}\n\n{"question": "c", "answer": "2"}\n', encoding="utf-8")
-    assert [problem.question for problem in read_problems(path)] == ["a\u2028b", "c"]

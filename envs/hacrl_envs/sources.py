@@ -1,0 +1,220 @@
+r"""Problems from wherever they are: a file, a folder, a data set of a hub, or a name of :mod:`hacrl_envs.benchmarks`.
+
+The exact answer is taken out of a solution: what follows the last ``####`` (GSM8K), without commas between thousands,
+or the last ``\boxed{}`` (MATH); any other text is the answer as it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from hacrl_envs.benchmarks import NAMED
+from hacrl_envs.records import READERS, Number, Record, read_records
+from hacrl_envs.text import Problem
+from hacrl_lab.answer_rules import boxed_answer, hashed_answer
+from hacrl_lab.errors import LabError
+from hacrl_lab.extras import extra
+
+Role = Literal["training", "evaluation"]
+QUESTION_COLUMNS = ("question", "problem", "prompt", "input")
+ANSWER_COLUMNS = ("answer", "solution", "gold", "target")
+MOST_DIGITS = 300
+"""Of a whole number that a reward function is given as one: Python reads no longer ones than a few thousand."""
+_HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^@]+))?(?:@(?P<split>.+))?")
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns hold questions and answers; None: the only one with a usual name."""
+
+    question: str | None = None
+    answer: str | None = None
+
+
+def read_problems(source: str, columns: Columns | None = None, role: Role = "training") -> list[Problem]:
+    """Read problems, in order.
+
+    Args:
+        source: a file (.jsonl, .json, .csv, .parquet), a folder of such files or one that ``save_to_disk`` wrote, a hub
+            id OWNER/NAME with :CONFIG and @SPLIT where there are several, or a name of NAMED.
+        columns: of questions and answers; those of a named source are known.
+        role: which split of a named source.
+
+    Raises:
+        LabError: there is no such source, it cannot be read, it holds no problem, or an entry that is not one, or one
+            that asks the question of an earlier entry and has another answer.
+    """
+    if source in NAMED:
+        source, columns = _named(source, role)
+    records = _records(source)
+    if not records:
+        raise LabError(f"problem file {source!r} holds no problem")
+    chosen = columns or Columns()
+    question = _column(records[0], chosen.question, QUESTION_COLUMNS, "--question-column")
+    answer = _column(records[0], chosen.answer, ANSWER_COLUMNS, "--answer-column")
+    problems = [_problem(record, question, answer) for record in records]
+    _check_answers_agree(records, problems)
+    return problems
+
+
+def exact_answer(solution: str) -> str | None:
+    r"""The answer in a solution, or None if the solution announces one and does not give it.
+
+    >>> exact_answer("999 + 8 =" + chr(10) + "#### 1,007"), exact_answer(r"so $x = \boxed{7}$."), exact_answer(" 7 ")
+    ('1007', '7', '7')
+    """
+    if "####" in solution:
+        found = hashed_answer(solution)
+        return None if found is None else _THOUSANDS.sub("", found)
+    if "\\boxed" in solution:
+        return boxed_answer(solution)
+    return solution.strip() or None
+
+
+def _named(name: str, role: Role) -> tuple[str, Columns]:
+    """The hub id of a named source with its configuration and split, and its columns."""
+    one = NAMED[name]
+    split = one.training if role == "training" else one.test
+    if split is None:
+        raise LabError(f"{name!r} is for evaluations only; {_names('training')} can be trained on")
+    config = "" if one.config is None else f":{one.config}"
+    return f"{one.hub_id}{config}@{split}", Columns(one.question, one.answer)
+
+
+def _names(role: Role) -> str:
+    return ", ".join(name for name, one in NAMED.items() if role == "evaluation" or one.training is not None)
+
+
+def _records(source: str) -> list[Record]:
+    for folder, split in ((source, None), source.rpartition("@")[::2]):
+        if folder and os.path.isdir(os.path.expanduser(folder)):
+            return _folder(Path(os.path.expanduser(folder)), split)
+    path = os.path.expanduser(source)
+    if os.path.isfile(path):
+        return read_records(Path(path))
+    looks_local = source.startswith((".", "/", "~")) or Path(source).suffix.lower() in READERS
+    hub_id = _HUB_ID.fullmatch(source)
+    if looks_local or hub_id is None:
+        raise LabError(
+            f"problem file {source!r} does not exist, and it is not a hub id OWNER/NAME:CONFIG@SPLIT or one of "
+            f"{_names('evaluation')}"
+        )
+    return _hub(source, **hub_id.groupdict())
+
+
+def _folder(folder: Path, split: str | None) -> list[Record]:
+    if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        return _dataset(str(folder), split, "load_from_disk", str(folder))
+    if split is not None:
+        raise LabError(f"folder {str(folder)!r} has no splits: save_to_disk of the datasets library did not write it")
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS)
+    except OSError as error:
+        raise LabError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
+    if not files:
+        raise LabError(f"folder {str(folder)!r} holds no file with one of the endings {', '.join(READERS)}")
+    return [record for path in files for record in read_records(path)]
+
+
+def _hub(source: str, name: str, config: str | None, split: str | None) -> list[Record]:
+    return _dataset(source, split, "load_dataset", name, config)
+
+
+def _dataset(source: str, split: str | None, load: str, *where: str | None) -> list[Record]:
+    """The records of one split of a data set.
+
+    Args:
+        source: as the user wrote it, for messages.
+        split: which; None: the only one.
+        load: a function of the datasets library.
+        where: its arguments.
+    """
+    datasets = extra("datasets", "data")
+    try:
+        loaded = getattr(datasets, load)(*where)
+    except Exception as error:  # the hub client, pyarrow and the library itself raise many kinds
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise LabError(f"could not load problems from {source!r}: {reason[0]}") from error
+    splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {split: loaded}
+    if split is None and len(splits) == 1:
+        (split,) = splits
+    if split not in splits:
+        raise LabError(f"{source!r} has the splits {', '.join(map(str, splits))}: name one of them, as in SOURCE@SPLIT")
+    return [Record(f"{source}, row {number}", row) for number, row in enumerate(splits[split], start=1)]
+
+
+def _column(record: Record, chosen: str | None, usual: Sequence[str], option: str) -> str:
+    """The column that is named, or the only one with a usual name."""
+    found = [name for name in ([chosen] if chosen is not None else usual) if name in record.values]
+    if len(found) == 1:
+        return found[0]
+    wanted = repr(chosen) if chosen is not None else f"named {', '.join(usual)}"
+    raise LabError(
+        f"{record.place} has {'several columns' if found else 'no column'} {wanted}; its columns are "
+        f"{', '.join(record.values) or 'none'}: name one with {option}"
+    )
+
+
+def _problem(record: Record, question: str, answer: str) -> Problem:
+    for column in (question, answer):
+        if column not in record.values:
+            raise LabError(f"{record.place} has no {column!r}")
+    exact = exact_answer(_text(record, answer))
+    if exact is None:
+        raise LabError(rf"{record.place}: {answer!r} has #### or \boxed without an answer")
+    columns = {name: _value(value) for name, value in record.values.items() if name != question}
+    return Problem(_text(record, question), exact, columns=columns)
+
+
+def _text(record: Record, column: str) -> str:
+    """A cell as text: a number in digits, entries of a list with commas between."""
+    value = record.values[column]
+    entries = value if isinstance(value, list) and value else [value]
+    text = ", ".join(_written(entry, record.place, column) for entry in entries)
+    if not text.strip():
+        raise LabError(f"{record.place}: {column!r} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise LabError(f"{record.place}: {column!r} holds half of a character (a lone surrogate)") from error
+    return text
+
+
+def _written(value: Any, place: str, column: str) -> str:
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        raise LabError(f"{place}: {column!r} is neither text nor a number, but {value!r:.60}")
+    return str(value) if isinstance(value, int) else np.format_float_positional(value, trim="-")
+
+
+def _value(value: Any) -> Any:
+    """What a reward function is given of a cell: numbers of JSON as Python's."""
+    if isinstance(value, Number):
+        is_whole = value.removeprefix("-").isdigit() and len(value) <= MOST_DIGITS
+        return int(value) if is_whole else float(value)
+    if isinstance(value, list):
+        return [_value(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _value(entry) for key, entry in value.items()}
+    return value
+
+
+def _check_answers_agree(records: Sequence[Record], problems: Sequence[Problem]) -> None:
+    """Refuse a question that has two answers."""
+    known: dict[str, tuple[str, str]] = {}  # answer and place by question
+    for record, problem in zip(records, problems, strict=True):
+        answer, before = known.setdefault(problem.question, (problem.answer, record.place))
+        if answer != problem.answer:
+            raise LabError(
+                f"{record.place} has another answer to {problem.question[:60]!r} than {before}: "
+                f"{problem.answer[:60]!r} and not {answer[:60]!r}"
+            )

@@ -1,0 +1,139 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from hacrl_envs.records import LONGEST_LINE, Number, read_records
+from hacrl_lab.errors import LabError
+
+
+def write(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def values(path: Path) -> list[dict[str, object]]:
+    return [dict(record.values) for record in read_records(path)]
+
+
+def test_records_of_json_lines_name_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"question": "½?", "level": [3, {"x": 0.50}]}\n\n{"question": "c"}\n')
+    first, second = read_records(path)
+    assert (first.place, second.place) == (f"{path}, line 1", f"{path}, line 3")
+    assert first.values == {"question": "½?", "level": ["3", {"x": "0.50"}]}
+    assert second.values == {"question": "c"}
+
+
+@pytest.mark.parametrize("number", ["7", "-0.00001", "1e16", "0.50", "1E400", "9" * 5000])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_numbers_stay_as_they_are_written(tmp_path: Path, name: str, number: str) -> None:
+    content = f'{{"answer": {number}}}'
+    (record,) = read_records(write(tmp_path, name, content if name == "a.jsonl" else f"[{content}]"))
+    assert record.values["answer"] == number
+    assert isinstance(record.values["answer"], Number)
+
+
+def test_marks_carriage_returns_and_unusual_separators_are_no_problem(tmp_path: Path) -> None:
+    lines = '{"question": "a\u2028b"}\r\n \u2028\r\n{"question": "c\x85d"}\r\n'
+    assert values(write(tmp_path, "a.jsonl", b"\xef\xbb\xbf" + lines.encode())) == [
+        {"question": "a\u2028b"},
+        {"question": "c\x85d"},
+    ]
+    assert values(write(tmp_path, "a.json", b"\xef\xbb\xbf[{}]")) == [{}]
+    assert values(write(tmp_path, "a.csv", b"\xef\xbb\xbfquestion\r\na\r\n")) == [{"question": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("not json", "is not a JSON object like"),
+        ('["1+1?", "2"]', "is not a JSON object like"),
+        ("3", "is not a JSON object like"),
+        ("null", "is not a JSON object like"),
+        ('"text"', "is not a JSON object like"),
+        ("[" * 200_000, "is not a JSON object like"),
+        ('{"answer": NaN}', "holds NaN, which is not JSON"),
+        ('{"answer": [-Infinity]}', "holds -Infinity, which is not JSON"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "has the key 'c' twice"),
+    ],
+)
+def test_line_that_is_no_record_is_refused_by_number(tmp_path: Path, line: str, message: str) -> None:
+    path = write(tmp_path, "a.jsonl", f'{{"question": "1+1?"}}\n{line}\n')
+    with pytest.raises(LabError, match=rf"a\.jsonl, line 2 {message}"):
+        read_records(path)
+
+
+def test_lines_that_are_not_text_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"a\.jsonl, line 2 is not text in UTF-8$"):
+        read_records(write(tmp_path, "a.jsonl", b'{"a": "b"}\n{"a": "\xff"}\n'))
+    with pytest.raises(LabError, match=r"a\.jsonl, line 1 is not text in UTF-8$"):
+        read_records(write(tmp_path, "a.jsonl", '{"a": "b"}'.encode("utf-16")))
+    with pytest.raises(LabError, match=r"a\.csv is not CSV in UTF-8"):
+        read_records(write(tmp_path, "a.csv", b"question\n\xff\n"))
+
+
+def test_a_line_without_end_is_refused(tmp_path: Path) -> None:
+    line = json.dumps({"question": "a" * (LONGEST_LINE - 17)})
+    assert len(line) == LONGEST_LINE - 1
+    assert len(read_records(write(tmp_path, "a.jsonl", f"{line}\n"))) == 1
+    with pytest.raises(LabError, match=r"a\.jsonl, line 1 is longer than 16 MiB$"):
+        read_records(write(tmp_path, "a.jsonl", f"{line}   \n"))
+
+
+def test_a_json_file_is_a_list_of_objects(tmp_path: Path) -> None:
+    assert values(write(tmp_path, "a.json", '[{"a": "b"}, {"a": "c"}]')) == [{"a": "b"}, {"a": "c"}]
+    for content in ('{"a": "b"}', '{"a": "b"}\n{"a": "c"}', ""):
+        with pytest.raises(LabError, match=r"a\.json is not a JSON list of objects .* in each line is named \.jsonl$"):
+            read_records(write(tmp_path, "a.json", content))
+    with pytest.raises(LabError, match=r"a\.json, entry 2 is not a JSON object like"):
+        read_records(write(tmp_path, "a.json", '[{"a": "b"}, "c"]'))
+
+
+def test_a_json_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(2**30 + 1)  # a file of holes
+    with pytest.raises(LabError, match=r"a\.json is larger than 1 GiB; write it as JSON Lines$"):
+        read_records(path)
+
+
+def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", 'question,answer\n"one,\ntwo?",007\n\nthree?,0.00001\n')
+    assert values(path) == [{"question": "one,\ntwo?", "answer": "007"}, {"question": "three?", "answer": "0.00001"}]
+    assert [record.place for record in read_records(path)] == [f"{path}, line 3", f"{path}, line 5"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1\n", r"line 2 has 1 cells and the header has 2$"),
+        ("a,b\n1,2,3\n", r"line 2 has 3 cells and the header has 2$"),
+        ("a,b,a\n1,2,3\n", r"line 1 has the column 'a' twice$"),
+        ('a\n"b\n', r"is not CSV in UTF-8: unexpected end of data$"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(LabError, match=message):
+        read_records(write(tmp_path, "a.csv", content))
+
+
+def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"a\.txt' has none of the endings \.jsonl, \.json, \.csv, \.parquet$"):
+        read_records(write(tmp_path, "a.txt", "{}"))
+    (tmp_path / "folder.jsonl").mkdir()
+    with pytest.raises(LabError, match=r"folder\.jsonl' cannot be read: Is a directory$"):
+        read_records(tmp_path / "folder.jsonl")
+
+
+@pytest.mark.extras
+def test_parquet_keeps_its_types(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    path = tmp_path / "a.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"question": ["a", "b"], "answer": [1, 2], "n": [[0.5], None]}), path)
+    assert values(path) == [{"question": "a", "answer": 1, "n": [0.5]}, {"question": "b", "answer": 2, "n": None}]
+    assert [record.place for record in read_records(path)] == [f"{path}, row 1", f"{path}, row 2"]
+    with pytest.raises(LabError, match=r"b\.parquet is not a Parquet file that pyarrow can read: "):
+        read_records(write(tmp_path, "b.parquet", "PAR1 no"))

@@ -1,0 +1,200 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hacrl_envs.benchmarks import NAMED
+from hacrl_envs.sources import Columns, exact_answer, read_problems
+from hacrl_envs.text import Problem
+from hacrl_lab.errors import LabError
+
+
+def jsonl(folder: Path, *entries: dict[str, Any], name: str = "problems.jsonl") -> str:
+    path = folder / name
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
+    return str(path)
+
+
+def pairs(problems: Sequence[Problem]) -> list[tuple[str, str]]:
+    return [(problem.question, problem.answer) for problem in problems]
+
+
+def test_problems_keep_their_order_and_their_other_columns(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text(
+        '{"question": "½ of 1?", "answer": "\\\\frac{1}{2}", "level": [3, 0.5]}\n{"question": "1+1?", "answer": 2}\n'
+    )
+    assert read_problems(str(path)) == [
+        Problem("½ of 1?", r"\frac{1}{2}", columns={"answer": r"\frac{1}{2}", "level": [3, 0.5]}),
+        Problem("1+1?", "2", columns={"answer": 2}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer"),
+    [
+        ("2+2=4\n#### 4", "4"),
+        ("#### 1,234,567.5", "1234567.5"),
+        ("#### 1,23", "1,23"),
+        ("#### 5\nno: #### 6 ", "6"),
+        (r"so \boxed{1} or rather $\boxed{\frac{1}{2}}$.", r"\frac{1}{2}"),
+        ("(1,234)", "(1,234)"),
+        (" 7 ", "7"),
+        ("####", None),
+        (r"\boxed{1", None),
+    ],
+)
+def test_the_exact_answer_is_taken_out_of_a_solution(solution: str, answer: str | None) -> None:
+    assert exact_answer(solution) == answer
+
+
+@pytest.mark.parametrize("question", ["question", "problem", "prompt", "input"])
+@pytest.mark.parametrize("answer", ["answer", "solution", "gold", "target"])
+def test_columns_with_usual_names_are_found(tmp_path: Path, question: str, answer: str) -> None:
+    source = jsonl(tmp_path, {"id": 1, question: "1+1?", answer: "2"})
+    assert pairs(read_problems(source)) == [("1+1?", "2")]
+
+
+def test_columns_can_be_named(tmp_path: Path) -> None:
+    source = jsonl(tmp_path, {"question": "1+1?", "problem": "1+2?", "answer": 2, "solution": 3})
+    assert pairs(read_problems(source, Columns("problem", "solution"))) == [("1+2?", "3")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "columns", "message"),
+    [
+        (
+            {"question": "a", "problem": "b", "answer": 1},
+            None,
+            "has several columns named question, problem, prompt, input; its columns are question, problem, answer: "
+            "name one with --question-column",
+        ),
+        (
+            {"question": "a", "reply": 1},
+            None,
+            "has no column named answer, solution, gold, target; its columns are question, reply: "
+            "name one with --answer-column",
+        ),
+        (
+            {"question": "a", "answer": 1},
+            Columns(answer="reply"),
+            "has no column 'reply'; its columns are question, answer: name one with --answer-column",
+        ),
+        ({}, None, "its columns are none: name one with --question-column"),
+    ],
+)
+def test_columns_that_are_missing_or_ambiguous_are_refused(
+    tmp_path: Path, entry: dict[str, Any], columns: Columns | None, message: str
+) -> None:
+    with pytest.raises(LabError, match=rf"problems\.jsonl, line 1 .*{message}$"):
+        read_problems(jsonl(tmp_path, entry), columns)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"question": "b"}, "line 2 has no 'answer'"),
+        ({"answer": "b"}, "line 2 has no 'question'"),
+        ({"question": "b", "answer": None}, "line 2: 'answer' is neither text nor a number, but None"),
+        ({"question": "b", "answer": True}, "line 2: 'answer' is neither text nor a number, but True"),
+        ({"question": "b", "answer": {"x": "1"}}, "line 2: 'answer' is neither text nor a number, but {'x': '1'}"),
+        ({"question": "b", "answer": []}, r"line 2: 'answer' is neither text nor a number, but \[\]"),
+        ({"question": " ", "answer": "1"}, "line 2: 'question' is empty"),
+        ({"question": "b", "answer": ""}, "line 2: 'answer' is empty"),
+        ({"question": "b\ud800", "answer": "1"}, r"line 2: 'question' holds half of a character \(a lone surrogate\)"),
+        ({"question": "b", "answer": "so ####"}, r"line 2: 'answer' has #### or \\boxed without an answer"),
+    ],
+)
+def test_entry_that_is_no_problem_is_refused_by_line(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(LabError, match=rf"problems\.jsonl, {message}$"):
+        read_problems(jsonl(tmp_path, {"question": "a", "answer": "1"}, entry))
+
+
+def test_numbers_and_lists_are_answers(tmp_path: Path) -> None:
+    path = tmp_path / "problems.jsonl"
+    path.write_text('{"question": "a", "answer": 0.00001}\n{"question": "b", "answer": ["1", 1e16]}\n')
+    assert [problem.answer for problem in read_problems(str(path))] == ["0.00001", "1, 1e16"]
+
+
+def test_a_question_that_has_another_answer_later_is_refused_by_line(tmp_path: Path) -> None:
+    entries = [{"question": "1+1?", "answer": "2"}, {"question": "1+1?", "answer": 2}]
+    assert pairs(read_problems(jsonl(tmp_path, *entries))) == [("1+1?", "2")] * 2
+    source = jsonl(tmp_path, *entries, {"question": "1+1?", "answer": "11"})
+    message = (
+        r"problems\.jsonl, line 3 has another answer to '1\+1\?' than .*problems\.jsonl, line 1: '11' and not '2'$"
+    )
+    with pytest.raises(LabError, match=message):
+        read_problems(source)
+
+
+@pytest.mark.parametrize("source", ["missing.jsonl", "./missing", "/missing@test", "~/missing", "missing", "a/b/c", ""])
+def test_missing_sources_are_refused_by_name(source: str) -> None:
+    with pytest.raises(LabError, match=rf"problem file '{source}' does not exist, and it is not a hub id"):
+        read_problems(source)
+
+
+def test_impossible_paths_are_missing_too() -> None:
+    for source in ("a" * 300 + ".jsonl", "a\0b", "~nobody-of-this-name/a"):
+        with pytest.raises(LabError, match="does not exist"):
+            read_problems(source)
+
+
+def test_empty_problem_file_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match=r"problem file '.*problems\.jsonl' holds no problem$"):
+        read_problems(jsonl(tmp_path))
+
+
+def test_a_folder_is_all_of_its_files(tmp_path: Path) -> None:
+    jsonl(tmp_path, {"question": "b", "answer": "2"}, name="2.jsonl")
+    (tmp_path / "1.csv").write_text("question,answer\na,1\n")
+    (tmp_path / "README.md").write_text("not data")
+    assert pairs(read_problems(str(tmp_path))) == [("a", "1"), ("b", "2")]
+    with pytest.raises(LabError, match="has no splits: save_to_disk of the datasets library did not write it"):
+        read_problems(f"{tmp_path}@test")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LabError, match=r"empty' holds no file with one of the endings"):
+        read_problems(str(tmp_path / "empty"))
+
+
+def test_a_named_source_knows_which_parts_it_has() -> None:
+    with pytest.raises(LabError, match=r"^'amc23' is for evaluations only; math, gsm8k can be trained on$"):
+        read_problems("amc23")
+    assert list(NAMED) == ["math500", "math", "gsm8k", "aime2025", "amc23", "minerva", "olympiad"]
+
+
+@pytest.mark.extras
+def test_a_saved_data_set_is_read_by_its_split(tmp_path: Path) -> None:
+    import datasets
+
+    train = datasets.Dataset.from_dict({"problem": ["1/2?", "2?"], "solution": ["#### 0.5", "#### 2"]})
+    test = datasets.Dataset.from_dict({"problem": ["3?"], "solution": ["#### 3"]})
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    train.save_to_disk(one)
+    datasets.DatasetDict({"train": train, "test": test}).save_to_disk(two)
+    assert pairs(read_problems(one)) == [("1/2?", "0.5"), ("2?", "2")]
+    assert pairs(read_problems(f"{two}@test")) == [("3?", "3")]
+    for source in (two, f"{two}@other"):
+        with pytest.raises(LabError, match=r"two' has the splits train, test: name one of them, as in SOURCE@SPLIT$"):
+            read_problems(source)
+
+
+@pytest.mark.extras
+def test_types_of_a_data_set_are_written_as_mathematics(tmp_path: Path) -> None:
+    import datasets
+
+    table = {"question": ["a", "b", "c"], "answer": [1e-5, 1e16, 27.0]}
+    datasets.Dataset.from_dict(table).save_to_disk(str(tmp_path / "data"))
+    assert [problem.answer for problem in read_problems(str(tmp_path / "data"))] == [
+        "0.00001",
+        "10000000000000000",
+        "27",
+    ]
+
+
+@pytest.mark.extras
+def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    with pytest.raises(LabError, match=r"^could not load problems from 'nobody/nothing:main@train': "):
+        read_problems("nobody/nothing:main@train")

@@ -1,0 +1,248 @@
+"""Attacks on ``experiments/llm_pair.py``: clumsy and hostile inputs, kill -9, full disks.
+
+    python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
+    python tools/attack_pair.py kill --count 100         killed at random moments; what goes on ends with the same bytes
+    python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
+
+Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, on an end that is
+neither success nor one sentence, on more than a minute, and on a changed file of somebody else. Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from tqdm import tqdm
+
+PROJECT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(PROJECT / "experiments")]
+
+from attack_inputs import make_inputs, random_words  # noqa: E402
+
+import llm_pair  # noqa: E402
+from language_pair.pretrain import build_pair  # noqa: E402
+
+IMPORTED = (
+    "language_pair.plan",
+    "language_pair.run",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.llama.modeling_llama",
+    "transformers.models.qwen3.modeling_qwen3",
+)
+"""Once, before processes are forked."""
+SECONDS = 60
+"""A quick run that takes longer hangs."""
+LONGER_RUN = [
+    *("--steps", "3", "--prompts-per-step", "2", "--group-size", "2", "--minibatches", "1", "--checkpoint-every", "1"),
+    *("--eval-prompts", "4", "--eval-samples", "1", "--max-new-tokens", "12", "--device", "cpu", "--patience", "0"),
+]
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended."""
+
+    status: int
+    """Exit status; minus the signal where there was one."""
+    text: str
+    """Everything that it printed."""
+    seconds: float
+
+    def fault(self) -> str | None:
+        """What is wrong with it, or None."""
+        if self.status == -signal.SIGALRM:
+            return "hangs"
+        if "Traceback (most recent call last)" in self.text:
+            return "traceback"
+        lines = re.split(r"[\n\r]|\x1b\[A", self.text)  # progress bars move up instead of ending a line
+        errors = [line for line in lines if line.startswith("error:")]
+        if self.status == 0:
+            return None
+        if self.status == 1:
+            return None if len(errors) == 1 else f"{len(errors)} sentences"
+        return None if self.status == 2 else f"status {self.status}"
+
+
+def run(words: Sequence[str], log: Path, seconds: float = SECONDS, kill_after: float | None = None) -> End:
+    """Run ``llm_pair.py`` in a forked process, in a folder of its own.
+
+    Args:
+        words: of the command line.
+        log: gets what it prints.
+        seconds: after which it is taken to hang.
+        kill_after: seconds until kill -9; None never.
+    """
+    started = time.perf_counter()
+    child = os.fork()
+    if child == 0:
+        _as_command(words, log, seconds)
+    if kill_after is not None:
+        time.sleep(kill_after)
+        os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+    return End(code, log.read_text(errors="replace"), time.perf_counter() - started)
+
+
+def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
+    """In the child: become the command; does not return."""
+    with log.open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(log.parent)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    memory = 12 * 2**30
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    sys.argv = ["llm_pair.py", *words]
+    status = 70
+    try:
+        status = llm_pair.main()
+    except SystemExit as stop:
+        status = stop.code if isinstance(stop.code, int) else 2
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def attack_options(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
+    """Random inputs; the faults with the words that led to them."""
+    inputs = work / "inputs"
+    make_inputs(inputs, models, lambda words: run(words, work / "good.log").status)
+    theirs = _digest(inputs)
+    chance = random.Random(seed)
+    ends: Counter[str] = Counter()
+    faults: list[dict[str, object]] = []
+    for number in tqdm(range(count), unit="attack"):
+        words = random_words(inputs, chance)
+        end = run(words, work / "attack.log")
+        fault = end.fault()
+        if _digest(inputs) != theirs:
+            fault = "changed a foreign file"
+            shutil.rmtree(inputs)
+            make_inputs(inputs, models, lambda words: run(words, work / "good.log").status)
+        ends["success" if end.status == 0 else "refused"] += fault is None
+        if fault is not None:
+            faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-1500:]})
+        shutil.rmtree(inputs / "out", ignore_errors=True)
+    return {"attacks": count, **ends, "faults": faults}
+
+
+def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
+    """Runs that are killed at a random moment and go on; which of them ended otherwise than an undisturbed one."""
+    words = _long_words(work, models)
+    whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
+    assert whole.status == 0, whole.text
+    reference = _content(work / "whole")
+    chance = random.Random(seed)
+    different, folder = [], work / "run"
+    for number in tqdm(range(count), unit="kill"):
+        command = [*words, "--output-dir", str(folder)]
+        run(command, work / "killed.log", 600, kill_after=chance.uniform(0, whole.seconds))
+        again = ["--resume", str(folder)] if (folder / "config.json").exists() else command
+        end = run(again, work / "again.log", 600)
+        if end.status != 0 or _content(folder) != reference:
+            different.append({"number": number, "status": end.status, "text": end.text[-1500:]})
+        shutil.rmtree(folder)
+    return {"kills": count, "seconds of the whole run": round(whole.seconds, 1), "different": different}
+
+
+def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
+    """Runs on disks of several sizes that run full, and go on when there is room."""
+    words = _long_words(work, models)
+    whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
+    reference = _content(work / "whole")
+    largest = sum(path.stat().st_size for path in (work / "whole").rglob("*") if path.is_file())
+    disk, sizes, faults = work / "disk", [], []
+    disk.mkdir()
+    for number in tqdm(range(count), unit="disk"):
+        size = round(largest * (number + 0.5) / count)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(disk)], check=True)
+        try:
+            command = [*words, "--output-dir", str(disk / "run")]
+            full = run(command, work / "full.log", 600)
+            sizes.append(size)
+            subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
+            again = ["--resume", str(disk / "run")] if (disk / "run" / "config.json").exists() else command
+            end = run(again, work / "again.log", 600)
+            if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
+                faults.append({"size": size, "full": full.text[-1500:], "again": end.text[-1500:]})
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+    return {"disks": count, "bytes": sizes, "seconds of the whole run": round(whole.seconds, 1), "faults": faults}
+
+
+def _long_words(work: Path, models: dict[str, str]) -> list[str]:
+    problems = work / "problems.jsonl"
+    problems.write_text("".join(json.dumps({"question": f"{a}+8", "answer": str(a + 8)}) + "\n" for a in range(40)))
+    return ["--agents", *models.values(), "--problems", str(problems), *LONGER_RUN]
+
+
+def _content(folder: Path) -> dict[str, str]:
+    """What a run must come to whatever happened on the way, by file: digests."""
+    parts = ("metrics.jsonl", "samples.jsonl", "evaluation.json")
+    found = [path for path in sorted(folder.rglob("*")) if path.name in parts or path.suffix == ".safetensors"]
+    kept = [path for path in found if "checkpoints" not in path.parts]
+    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
+
+
+def _digest(folder: Path) -> str:
+    """Of all files below a folder but those of attacks."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if "out" not in path.relative_to(folder).parts and path.is_file() and path.name != ".lock":
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+ATTACKS = {"options": attack_options, "kill": attack_by_killing, "disk": attack_by_full_disks}
+
+
+def main(
+    kind: tyro.conf.Positional[Literal["options", "kill", "disk"]],
+    count: int = 100,
+    seed: int = 0,
+    models: tuple[str, ...] = (),
+) -> int:
+    """Attack.
+
+    Args:
+        kind: of attack.
+        count: how many.
+        seed: of the random choices.
+        models: folders of two good models; by default the lab's own pair.
+    """
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    torch.set_num_threads(1)
+    for module in IMPORTED:
+        import_module(module)
+    chosen = dict(zip("ab", models or map(str, build_pair("tiny", "short", "cpu").values()), strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        found = ATTACKS[kind](Path(folder), chosen, count, seed)
+    print(json.dumps(found, indent=1))
+    return 1 if found.get("faults") or found.get("different") else 0
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main, description=__doc__))
