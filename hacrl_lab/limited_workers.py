@@ -165,8 +165,9 @@ class _Nursery:
     def __init__(self, timeout: float, module: str) -> None:
         self._requests, theirs = socket.socketpair()
         with theirs:
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(timeout), module]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _START_NURSERY, str(theirs.fileno()), str(os.getpid()), str(timeout), module],
+                [sys.executable, "-P", "-c", _START_NURSERY, *arguments],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],

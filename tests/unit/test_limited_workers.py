@@ -120,13 +120,14 @@ def test_a_worker_cannot_fill_the_memory(workers: LimitedWorkers) -> None:
     assert workers.map(operator.mul, [(b"0", 2**31), (b"0", 2)]) == [Lost.DIED, b"00"]
 
 
-def test_an_interrupted_call_leaves_no_answers_behind(workers: LimitedWorkers) -> None:
+def test_an_interrupted_call_leaves_no_answers_behind() -> None:
+    workers = LimitedWorkers(2, 60, MODULE)
     workers.map(abs, [(1,)])
-    timer = threading.Timer(0.5, _thread.interrupt_main)
-    timer.start()
+    threading.Timer(0.5, _thread.interrupt_main).start()
     with pytest.raises(KeyboardInterrupt):
         workers.map(time.sleep, [(1.0,)] * 4)
     assert workers.map(operator.neg, [(place,) for place in range(8)]) == [-place for place in range(8)]
+    workers.close()
 
 
 def test_ctrl_c_leaves_the_workers_alone(workers: LimitedWorkers) -> None:
