@@ -75,10 +75,15 @@ class TrainingConfig:
             agents: how many will train together, as far as it is known.
 
         Raises:
-            ValueError: an unknown method, one that makes more updates in a step than there are prompts, or one whose
-                own settings are impossible.
+            ValueError: an unknown method, one that makes more updates in a step than there are prompts, one whose
+                groups are of one rollout, or one whose own settings are impossible.
         """
         chosen = get_method(method)
+        samplers = max(agents, 2) if chosen.shares else 1
+        if self.group_size * chosen.rollout_factor * samplers < 2:
+            raise ValueError(
+                f"group_size must be ≥ 2 with {chosen.label}: the rewards of a group are compared with one another"
+            )
         plan = self.plan(chosen, agents)
         if any(update.prompts.shape[-1] == 0 for update in plan):
             raise ValueError(

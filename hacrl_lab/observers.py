@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -65,30 +65,30 @@ class Watch:
         """
         found = troubles(trainer.names, metrics)
         self._count(found)
-        for sentence in found:
-            if self._in_a_row[sentence] == 1:
+        for kind, sentence in found.items():
+            if self._in_a_row[kind] == 1:
                 tqdm.write(f"Warning, {trainer.method.label}, step {trainer.steps_done}: {sentence}.")
-            if self._in_a_row[sentence] == self._patience:
+            if self._in_a_row[kind] == self._patience:
                 raise NothingToLearn(f"training stopped: for {self._patience} steps in a row {sentence}")
 
     def end(self) -> None:
         """Nothing is left open."""
 
-    def _count(self, found: Sequence[str]) -> None:
-        self._in_a_row = {sentence: self._in_a_row.get(sentence, 0) + 1 for sentence in found}
+    def _count(self, found: Iterable[str]) -> None:
+        self._in_a_row = {kind: self._in_a_row.get(kind, 0) + 1 for kind in found}
 
 
-def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> list[str]:
-    """What is wrong with a step, as sentences without a full stop; each says what to do.
+def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> dict[str, str]:
+    """What is wrong with a step, by kind, as sentences without a full stop; each says what to do.
 
     Args:
         names: of the agents.
         metrics: of the step, see :data:`hacrl_lab.metrics.METRICS`.
 
-    >>> troubles(["a"], {"zero_variance_share/a": 1.0, "accuracy/a": 0.0, "finished_share/a": 1.0})[0][:42]
-    'all rewards were equal, on average 0, so n'
+    >>> list(troubles(["a"], {"zero_variance_share/a": 1.0, "accuracy/a": 0.0, "finished_share/a": 1.0}))
+    ['rewards']
     """
-    found = []
+    found = {}
     if all(metrics[f"zero_variance_share/{name}"] == 1 for name in names):
         mean = sum(metrics[f"accuracy/{name}"] for name in names) / len(names)
         remedy = (
@@ -97,10 +97,12 @@ def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> list[str]:
             else "look at the sample answers: is the answer where the answer rule looks for it, and are the problems "
             "within reach?"
         )
-        found.append(f"all rewards were equal, on average {mean:.3g}, so nothing was learned; {remedy}")
+        found["rewards"] = f"all rewards were equal, on average {mean:.3g}, so nothing was learned; {remedy}"
     for name in names:
         if metrics[f"finished_share/{name}"] == 0:
-            found.append(f"no response of {name!r} came to its end; allow more tokens, or ask for shorter answers")
+            found[f"length {name}"] = (
+                f"no response of {name!r} came to its end; allow more tokens, or ask for shorter answers"
+            )
     crossed = [
         metrics[f"clip_fraction/{learner}/{sampler}"]
         for learner in names
@@ -108,7 +110,7 @@ def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> list[str]:
         if learner != sampler and f"clip_fraction/{learner}/{sampler}" in metrics
     ]
     if crossed and min(crossed) == 1:
-        found.append(
+        found["clip"] = (
             "nothing of the others' rollouts passed the clip, so each agent learned alone; their answers are too "
             "unlikely for one another, or too short for this delta (see docs/long_answers.md)"
         )

@@ -81,7 +81,7 @@ def prepare(options: Options) -> Options:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     for method in options.methods:
-        options.training.check(method)
+        options.training.check(method, agents=len(options.agents) or 2)
     return resolve(options)
 
 

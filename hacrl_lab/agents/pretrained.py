@@ -24,9 +24,9 @@ def location_of(source: str) -> str:
         ModelLoadError: what can only be a folder is none.
     """
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():
         return str(path)
-    if path.exists():
+    if source and path.exists():
         raise ModelLoadError(f"{source!r} is a file; a model is a folder, or a hub id OWNER/NAME")
     if not source or source.startswith((".", "/", "~")) or source.count("/") > 1:
         raise ModelLoadError(f"model folder {source!r} does not exist")

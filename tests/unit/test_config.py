@@ -165,3 +165,11 @@ def test_impossible_setting_in_a_file_is_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(asdict(CONFIG) | {"group_size": 0}))
     with pytest.raises(LabError, match=r"config\.json is not a valid .*: group_size must be a whole number"):
         load_config(TrainingConfig, path)
+
+
+def test_groups_of_one_rollout_are_refused_where_nobody_shares() -> None:
+    config = TrainingConfig(group_size=1)
+    with pytest.raises(ValueError, match="group_size must be ≥ 2 with GSPO"):
+        config.check("gspo")
+    config.check("gspo_x2")
+    config.check("hacpo", agents=2)

@@ -1,0 +1,99 @@
+"""Steps from which nothing can be learned are noticed, and several of them end training."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from hacrl_envs.bandit import bandit_world
+from hacrl_lab.agents.tabular import TabularAgent
+from hacrl_lab.checkpoint import Checkpoints
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.metrics import read_metrics
+from hacrl_lab.observers import NothingToLearn, Watch, troubles
+from hacrl_lab.seeding import RandomStream, Stream
+from hacrl_lab.trainer import Trainer, fit
+
+GOOD = {
+    "zero_variance_share/a": 0.5,
+    "zero_variance_share/b": 1.0,
+    "accuracy/a": 0.25,
+    "accuracy/b": 0.0,
+    "finished_share/a": 1.0,
+    "finished_share/b": 0.1,
+    "clip_fraction/a/a": 1.0,
+    "clip_fraction/b/b": 1.0,
+    "clip_fraction/a/b": 1.0,
+    "clip_fraction/b/a": 0.9,
+}
+
+
+def trainer(sharpness: float) -> Trainer:
+    """Agents who always answer alike if the sharpness is large."""
+    world = bandit_world(0, contexts=4, actions=3, length=2)
+    agents = [
+        TabularAgent(
+            name,
+            sharpness * RandomStream(0, Stream.EXAMPLES, k).uniform(4, world.space.prefixes, 3),
+            world.space,
+            partial(torch.optim.Adam, lr=0.1),
+        )
+        for k, name in enumerate("ab")
+    ]
+    return Trainer(agents, world, "gspo", TrainingConfig(prompts_per_step=4, group_size=8), 0)
+
+
+def test_a_step_that_teaches_one_agent_something_is_no_trouble() -> None:
+    assert troubles("ab", GOOD) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"zero_variance_share/a": 1.0, "accuracy/a": 0.0}, "all rewards were equal, on average 0, .*answer rule"),
+        ({"zero_variance_share/a": 1.0, "accuracy/a": 1.0, "accuracy/b": 1.0}, "on average 1, .*too easy"),
+        ({"finished_share/b": 0.0}, "no response of 'b' came to its end"),
+        ({"clip_fraction/b/a": 1.0}, "nothing of the others' rollouts passed the clip"),
+    ],
+)
+def test_what_cannot_teach_is_said(changes: dict[str, float], sentence: str) -> None:
+    [found] = troubles("ab", GOOD | changes).values()
+    assert re.search(sentence, found)
+
+
+def test_an_agent_alone_has_no_clip_of_others() -> None:
+    alone = {key: value for key, value in GOOD.items() if key.count("/") == 1 and key.endswith("/a")}
+    assert troubles("a", alone) == {}
+
+
+def test_three_steps_in_a_row_without_a_gradient_end_training_after_a_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    with pytest.raises(NothingToLearn, match="for 3 steps in a row all rewards were equal"):
+        fit(trainer(sharpness=1e5), 9, tmp_path, checkpoint_every=100, observers=[Watch(3)])
+    assert len(read_metrics(tmp_path)["step"]) == 3
+    latest = Checkpoints(tmp_path / "checkpoints").latest()
+    assert latest is not None
+    assert latest.name == "step-000003"
+    assert capsys.readouterr().out.count("Warning, GSPO, step 1: all rewards were equal") == 1
+
+
+def test_what_an_earlier_part_of_the_run_saw_counts(tmp_path: Path) -> None:
+    fit(trainer(sharpness=1e5), 2, tmp_path, observers=[Watch(3)])
+    with pytest.raises(NothingToLearn):
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+    assert len(read_metrics(tmp_path)["step"]) == 3
+
+
+def test_patience_of_zero_only_warns(tmp_path: Path) -> None:
+    fit(trainer(sharpness=1e5), 5, tmp_path, observers=[Watch(0)])
+    assert len(read_metrics(tmp_path)["step"]) == 5
+
+
+def test_training_that_teaches_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    fit(trainer(sharpness=1), 5, tmp_path, observers=[Watch(1)])
+    assert "Warning" not in capsys.readouterr().out

@@ -1,0 +1,121 @@
+"""The folder of a run: nobody else's, one process's at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hacrl_lab.errors import LabError
+from language_pair.folder import check_data, read_evaluation, run_folder, write_evaluation
+from language_pair.options import Options
+
+EVALUATED = {"steps": 20, "topics": [[], []], "accuracy": {"a": [0.0, 1.0], "b": [1.0, 1.0]}}
+
+
+def options_in(folder: Path) -> Options:
+    return Options(output_dir=str(folder))
+
+
+def test_a_new_folder_an_empty_one_and_that_of_the_same_run_are_taken(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "new" / "deep", tmp_path / "empty", tmp_path / "empty"):
+        with run_folder(options_in(folder)) as taken:
+            assert taken == folder
+            assert {path.name for path in folder.iterdir()} >= {"config.json", "versions.json"}
+
+
+def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("time.strftime", lambda form: "20261101-120000")
+    with run_folder(Options()) as first, run_folder(Options()) as second:
+        assert (first.name, second.name) == ("20261101-120000", "20261101-120000-2")
+
+
+def test_the_folder_of_a_model_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with (
+        pytest.raises(LabError, match=r"holds files that are not a run's, 'config\.json'"),
+        run_folder(options_in(tmp_path)),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "llama"}'
+
+
+def test_a_file_is_refused_as_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(LabError, match="is a file"), run_folder(options_in(tmp_path / "file")):
+        pass
+
+
+def test_another_run_is_refused(tmp_path: Path) -> None:
+    with run_folder(options_in(tmp_path)):
+        pass
+    with pytest.raises(LabError, match="holds another run"), run_folder(replace(options_in(tmp_path), seed=1)):
+        pass
+    with run_folder(replace(options_in(tmp_path), steps=21, engine="ray", patience=0)):  # longer, elsewhere
+        pass
+
+
+def test_a_folder_that_another_process_has_is_refused_until_it_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from hacrl_lab.files import locked\n"
+        "with locked(Path(sys.argv[1])):\n    print('locked', flush=True); input()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "locked\n"
+    with pytest.raises(LabError, match="another process is running in"), run_folder(options_in(tmp_path)):
+        pass
+    other.kill()
+    other.communicate()
+    with run_folder(options_in(tmp_path)):
+        pass
+
+
+def test_a_run_that_has_done_more_steps_is_not_reported_as_shorter(tmp_path: Path) -> None:
+    with run_folder(options_in(tmp_path)):
+        write_evaluation(tmp_path / "hacpo", EVALUATED)
+    with (
+        pytest.raises(LabError, match="has done 20 steps of hacpo; --steps must be ≥ 20"),
+        run_folder(replace(options_in(tmp_path), steps=19)),
+    ):
+        pass
+    write_evaluation(tmp_path / "hacpo", EVALUATED | {"steps": 5})
+    (tmp_path / "hacpo" / "checkpoints" / "step-000012").mkdir(parents=True)
+    with pytest.raises(LabError, match="has done 12 steps"), run_folder(replace(options_in(tmp_path), steps=11)):
+        pass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"steps": 1}',
+        '{"steps": 1, "topics": [], "accuracy": {"a": [1]}}',
+        '{"steps": "1", "topics": [], "accuracy": {}}',
+    ],
+)
+def test_a_damaged_evaluation_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "evaluation.json").write_text(text)
+    with pytest.raises(LabError, match=r"evaluation\.json' is damaged; delete it"):
+        read_evaluation(tmp_path)
+
+
+def test_changed_problems_are_noticed(tmp_path: Path) -> None:
+    check_data(tmp_path, None)
+    assert not list(tmp_path.iterdir())
+    check_data(tmp_path, "abc")
+    check_data(tmp_path, "abc")
+    with pytest.raises(LabError, match="the problems have changed"):
+        check_data(tmp_path, "abd")
