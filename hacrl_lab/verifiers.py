@@ -18,6 +18,7 @@ from hacrl_lab.math_equality import are_equal, is_mathematics
 LONGEST_ANSWER = 1000
 """Characters; a longer answer is wrong without being read."""
 WORKERS = min(4, os.cpu_count() or 1)
+"""Processes, by default."""
 _LOGGER = logging.getLogger("hacrl_lab")
 
 
@@ -44,7 +45,6 @@ class MathVerifier:
         self, workers: int = WORKERS, timeout: float = 10.0, answer_rule: AnswerRule = ANSWER_RULES["boxed"]
     ) -> None:
         self._rule = answer_rule
-        self._timeout = timeout
         self._workers = LimitedWorkers(workers, timeout, module="hacrl_lab.math_equality")
         self._decided: dict[tuple[str, str | None], bool] = {}
         self.timeouts = 0
@@ -63,9 +63,8 @@ class MathVerifier:
             LabError: naming the first that is not.
         """
         distinct = list(dict.fromkeys(answers))
-        for answer, result in zip(
-            distinct, self._workers.map(is_mathematics, [(one,) for one in distinct]), strict=True
-        ):
+        results = self._workers.map(is_mathematics, [(answer,) for answer in distinct])
+        for answer, result in zip(distinct, results, strict=True):
             if result is not True:
                 raise LabError(
                     rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"
