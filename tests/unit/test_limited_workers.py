@@ -1,0 +1,195 @@
+import _thread
+import operator
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from hacrl_lab.errors import LabError
+from hacrl_lab.limited_workers import CALLS_OF_A_WORKER, LimitedWorkers, Lost
+
+MODULE = "hacrl_lab.math_equality"
+TIMEOUT = 1.0
+ENDLESS = (operator.pow, (9, 9**9))  # within C code, which no Python thread interrupts
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[LimitedWorkers]:
+    started = LimitedWorkers(2, TIMEOUT, MODULE)
+    yield started
+    started.close()
+
+
+def descendants() -> set[psutil.Process]:
+    """Nursery and workers."""
+    return {process for process in psutil.Process().children(recursive=True) if alive(process)}
+
+
+def alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_results_stand_in_the_order_of_the_arguments(workers: LimitedWorkers) -> None:
+    assert workers.map(operator.sub, [(place, 1) for place in range(100)]) == list(range(-1, 99))
+    assert workers.map(operator.sub, []) == []
+
+
+def test_calls_that_hang_cost_about_one_limit_together(workers: LimitedWorkers) -> None:
+    workers.map(abs, [(1,)])  # the nursery has started
+    started = time.monotonic()
+    assert workers.map(time.sleep, [(60,)] * 8) == [Lost.TIMED_OUT] * 8
+    seconds = time.monotonic() - started
+    assert TIMEOUT <= seconds < 3 * TIMEOUT  # one after the other, by two workers: 4 limits
+
+
+def test_other_calls_do_not_wait_for_those_that_hang(workers: LimitedWorkers) -> None:
+    workers.map(abs, [(1,)])
+    started = time.monotonic()
+    results = workers.map(time.sleep, [(60,)] * 4 + [(0,)] * 1000)
+    assert results == [Lost.TIMED_OUT] * 4 + [None] * 1000
+    assert time.monotonic() - started < 2 * TIMEOUT
+
+
+def test_a_call_is_ended_within_c_code(workers: LimitedWorkers) -> None:
+    function, arguments = ENDLESS
+    assert workers.map(function, [arguments, (2, 3)]) == [Lost.TIMED_OUT, 8]
+
+
+def test_limits_do_not_follow_the_wall_clock(workers: LimitedWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: next(days) * 86400.0)
+    assert workers.map(time.sleep, [(0.1,)] * 4) == [None] * 4
+    assert workers.map(os._exit, [(1,)]) == [Lost.DIED]
+
+
+def test_a_call_whose_workers_die_is_lost_and_the_others_are_made(workers: LimitedWorkers) -> None:
+    assert workers.map(os._exit, [(1,)]) == [Lost.DIED]
+    assert workers.map(abs, [(-1,), ("no number",), (-2,)]) == [1, Lost.DIED, 2]
+
+
+def test_a_call_whose_worker_is_killed_is_made_once_more() -> None:
+    workers = LimitedWorkers(1, 60, MODULE)
+    before = descendants()
+    workers.map(abs, [(1,)])
+    [worker] = [process for process in descendants() - before if process.ppid() != os.getpid()]
+    results: list[object] = []
+    thread = threading.Thread(target=lambda: results.extend(workers.map(time.sleep, [(1.0,)])))
+    thread.start()
+    time.sleep(0.3)
+    worker.kill()
+    thread.join(timeout=30)
+    workers.close()
+    assert results == [None]
+
+
+def test_workers_and_nursery_that_are_killed_while_idle_are_replaced(workers: LimitedWorkers) -> None:
+    workers.map(os.getpid, [()] * 10)
+    for number_killed in (1, 3):
+        for process in sorted(descendants(), key=lambda one: one.ppid() == os.getpid())[:number_killed]:
+            process.kill()
+            wait_until(lambda process=process: not alive(process))
+        assert workers.map(operator.neg, [(1,), (2,), (3,)]) == [-1, -2, -3]
+
+
+def test_a_worker_is_replaced_after_a_number_of_calls() -> None:
+    workers = LimitedWorkers(1, 60, MODULE)
+    calls = Counter(workers.map(os.getpid, [()] * (2 * CALLS_OF_A_WORKER + 1)))
+    workers.close()
+    assert list(calls.values()) == [CALLS_OF_A_WORKER, CALLS_OF_A_WORKER, 1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
+def test_a_worker_cannot_fill_the_memory(workers: LimitedWorkers) -> None:
+    assert workers.map(operator.mul, [(b"0", 2**31), (b"0", 2)]) == [Lost.DIED, b"00"]
+
+
+def test_an_interrupted_call_leaves_no_answers_behind() -> None:
+    workers = LimitedWorkers(2, 60, MODULE)
+    workers.map(abs, [(1,)])
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        workers.map(time.sleep, [(1.0,)] * 4)
+    assert workers.map(operator.neg, [(place,) for place in range(8)]) == [-place for place in range(8)]
+    workers.close()
+
+
+def test_ctrl_c_leaves_the_workers_alone(workers: LimitedWorkers) -> None:
+    pids = set(workers.map(os.getpid, [()] * 20))
+    before = descendants()
+    for process in before:
+        process.send_signal(signal.SIGINT)
+    assert set(workers.map(os.getpid, [()] * 20)) <= pids
+    assert descendants() == before
+
+
+def test_closing_ends_all_processes_at_once() -> None:
+    others = descendants()
+    workers = LimitedWorkers(2, 60, MODULE)
+    workers.map(abs, [(1,)])
+    started = descendants() - others
+    workers.close()
+    assert len(started) == 2  # the nursery and one worker
+    wait_until(lambda: not any(map(alive, started)), seconds=5)
+
+
+KILLED = f"""
+import operator, os, time
+from hacrl_lab.limited_workers import LimitedWorkers
+workers = LimitedWorkers(2, {TIMEOUT}, "{MODULE}")
+workers.map(abs, [(1,)])
+if os.fork() == 0:  # holds the sockets open, as a data loader would
+    time.sleep(60)
+    os._exit(0)
+print("started", flush=True)
+workers.map(operator.pow, [(9, 9**9), (9, 9**9 + 1)])
+"""
+
+
+def test_processes_end_with_a_parent_that_is_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "started\n"
+        time.sleep(0.5)
+        family = psutil.Process(parent.pid).children(recursive=True)
+        [fork] = [process for process in family if process.cmdline()[-1] == KILLED]
+        family.remove(fork)
+        assert len(family) == 3  # the nursery and two workers
+        parent.kill()
+    wait_until(lambda: not any(map(alive, family)), seconds=TIMEOUT + 5)
+    assert alive(fork)
+    fork.kill()
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_fewer_than_one_worker_are_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=f"workers must be at least 1, not {number}"):
+        LimitedWorkers(number, 1, MODULE)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf")])
+def test_an_impossible_time_limit_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="timeout must be a positive number of seconds, not"):
+        LimitedWorkers(1, seconds, MODULE)
+
+
+def test_a_module_that_cannot_be_imported_is_one_sentence() -> None:
+    workers = LimitedWorkers(1, 1, "hacrl_lab.no_such_module")
+    with pytest.raises(LabError, match=r"the processes for hacrl_lab.no_such_module could not be started"):
+        workers.map(abs, [(1,)])
