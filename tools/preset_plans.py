@@ -33,8 +33,8 @@ from language_pair.pretrain import build_pair  # noqa: E402
 
 GPU_GIB = 80.0
 PAGE = ROOT / "docs" / "preset_plans.md"
-QWEN3 = {"head_dim": 128, "num_key_value_heads": 8, "vocab_size": 151_936}
-LLAMA = {"num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": True}
+QWEN3: Mapping[str, Any] = {"head_dim": 128, "num_key_value_heads": 8, "vocab_size": 151_936}
+LLAMA: Mapping[str, Any] = {"num_key_value_heads": 8, "vocab_size": 128_256, "tie_word_embeddings": True}
 CONFIGS: Mapping[str, Any] = {
     "Qwen/Qwen3-1.7B-Base": Qwen3Config(
         hidden_size=2048,

@@ -48,6 +48,12 @@ PAPER: Mapping[str, Any] = {
     "max_new_tokens": 4096,
     "steps": 59,  # one epoch: 7,500 problems, 128 a step
 }
+DATA: Mapping[str, Any] = {
+    "problems": "math",
+    "eval_problems": "math500",
+    "eval_prompts": 500,
+    "eval_samples": 1,
+}
 ON_EIGHT_GPUS: Mapping[str, Any] = {
     "engine": "ray",
     "ranks_per_agent": 4,
@@ -78,6 +84,8 @@ class Pair:
     delta: float
     """Width of the bound: Table 5 lists 1 − δ (decision 1)."""
     delta_step: float
+    offload: bool = False
+    """With all weights it fits eight GPUs of 80 GiB only if the host's memory helps."""
 
     @property
     def training(self) -> TrainingConfig:
@@ -89,7 +97,7 @@ class Pair:
 PAIRS: Mapping[str, Pair] = {
     "qwen3-4b-instruct": Pair(("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-Instruct-2507"), 3.0, 0.2, 0.01),
     "qwen3-1.7b-4b-base": Pair(("Qwen/Qwen3-1.7B-Base", "Qwen/Qwen3-4B-Base"), 1.0, 0.2, 0.025),
-    "qwen3-4b-8b-base": Pair(("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-8B-Base"), 3.0, 0.2, 0.025),
+    "qwen3-4b-8b-base": Pair(("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-8B-Base"), 3.0, 0.2, 0.025, offload=True),
     "llama3.2-1b-3b-instruct": Pair(
         ("meta-llama/Llama-3.2-1B-Instruct", "meta-llama/Llama-3.2-3B-Instruct"), 1.0, 0.1, 0.01
     ),
@@ -111,5 +119,5 @@ def preset_settings(name: PresetName) -> dict[str, Any]:
     if name == "paper":
         return dict(PAPER)
     pair = PAIRS[name.removesuffix(LORA)]
-    machine = ON_ONE_GPU if name.endswith(LORA) else ON_EIGHT_GPUS
-    return {**PAPER, "agents": pair.agents, "training": pair.training, **machine}
+    machine = ON_ONE_GPU if name.endswith(LORA) else {**ON_EIGHT_GPUS, "offload": pair.offload}
+    return {**PAPER, **DATA, "agents": pair.agents, "training": pair.training, **machine}

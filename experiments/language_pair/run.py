@@ -34,7 +34,7 @@ from language_pair.options import (
     Options,
 )
 from language_pair.report import write_report
-from language_pair.worlds import make_worlds, read_data
+from language_pair.worlds import fingerprint_of, make_worlds, read_data
 
 EVALUATION_SEED = 987_654_321  # of the problems and samples of every evaluation, apart from all training seeds
 
@@ -46,7 +46,7 @@ def run(options: Options) -> None:
     if options.push_to_hub is not None:
         check_hub()
     with run_folder(options) as folder:
-        check_data(folder, None if data is None else data.fingerprint)
+        check_data(folder, fingerprint_of(options, data))
         try:
             print(_run(options, folder, data))
         except (Interrupted, KeyboardInterrupt):

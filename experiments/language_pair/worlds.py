@@ -39,6 +39,13 @@ def read_data(options: Options) -> Data | None:
     return load_data(options.problems, options.eval_problems, Columns(options.question_column, options.answer_column))
 
 
+def fingerprint_of(options: Options, data: Data | None) -> str | None:
+    """Of the user's problems and reward function, by which a run notices that they have changed; None without any."""
+    if data is None:
+        return None
+    return data.fingerprint if options.reward is None else f"{data.fingerprint} {OwnReward(options.reward).fingerprint}"
+
+
 def make_worlds(options: Options, sources: Mapping[str, str], verifier: MathVerifier, data: Data | None) -> Worlds:
     """The worlds of a run, checked before anything is trained on them.
 

@@ -5,6 +5,7 @@ import pytest
 
 from hacrl_envs.records import LONGEST_LINE, Number, read_records
 from hacrl_lab.errors import LabError
+from hacrl_lab.extras import extra
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -128,11 +129,10 @@ def test_files_that_cannot_be_read_are_refused_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.extras
 def test_parquet_keeps_its_types(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
+    pyarrow, parquet = extra("pyarrow", "data"), extra("pyarrow.parquet", "data")
 
     path = tmp_path / "a.parquet"
-    pyarrow.parquet.write_table(pyarrow.table({"question": ["a", "b"], "answer": [1, 2], "n": [[0.5], None]}), path)
+    parquet.write_table(pyarrow.table({"question": ["a", "b"], "answer": [1, 2], "n": [[0.5], None]}), path)
     assert values(path) == [{"question": "a", "answer": 1, "n": [0.5]}, {"question": "b", "answer": 2, "n": None}]
     assert [record.place for record in read_records(path)] == [f"{path}, row 1", f"{path}, row 2"]
     with pytest.raises(LabError, match=r"b\.parquet is not a Parquet file that pyarrow can read: "):

@@ -13,6 +13,7 @@ from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.sources import Columns, exact_answer, read_problems
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError
+from hacrl_lab.extras import extra
 
 
 def jsonl(folder: Path, *entries: dict[str, Any], name: str = "problems.jsonl") -> str:
@@ -170,7 +171,7 @@ def test_a_named_source_knows_which_parts_it_has() -> None:
 
 @pytest.mark.extras
 def test_a_saved_data_set_is_read_by_its_split(tmp_path: Path) -> None:
-    import datasets
+    datasets = extra("datasets", "data")
 
     train = datasets.Dataset.from_dict({"problem": ["1/2?", "2?"], "solution": ["#### 0.5", "#### 2"]})
     test = datasets.Dataset.from_dict({"problem": ["3?"], "solution": ["#### 3"]})
@@ -186,7 +187,7 @@ def test_a_saved_data_set_is_read_by_its_split(tmp_path: Path) -> None:
 
 @pytest.mark.extras
 def test_types_of_a_data_set_are_written_as_mathematics(tmp_path: Path) -> None:
-    import datasets
+    datasets = extra("datasets", "data")
 
     table = {"question": ["a", "b", "c"], "answer": [1e-5, 1e16, 27.0]}
     datasets.Dataset.from_dict(table).save_to_disk(str(tmp_path / "data"))
