@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import sys
 
+from safetensors import SafetensorError
+
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
 from language_pair.command_line import as_options, read_options
@@ -34,7 +36,7 @@ def main() -> int:
     except (LabError, ValueError) as error:
         print(f"error: {as_options(str(error))}", file=sys.stderr)
         return 1
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
         print(f"error: {_of_the_machine(error)}", file=sys.stderr)
         return 1
     except Interrupted as stop:
@@ -50,7 +52,7 @@ def _of_the_machine(error: Exception) -> str:
     """A sentence about a full disk, a folder that may not be written, or memory that is not enough.
 
     Raises:
-        RuntimeError: one of another kind, which is a fault of the program.
+        Exception: one of another kind, which is a fault of the program.
     """
     text = str(error).strip().split("\n")[0]
     if isinstance(error, OSError):

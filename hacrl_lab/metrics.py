@@ -210,5 +210,5 @@ def read_metrics(folder: Path) -> dict[str, list[float]]:
     try:
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
         return {key: [float(line[key]) for line in lines] for key in (lines[0] if lines else {})}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise LabError(f"{str(path)!r} is damaged: {error!r}") from error

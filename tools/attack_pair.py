@@ -144,7 +144,7 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
             make_inputs(inputs, models, lambda words: run(words, work / "good.log").status)
         ends["success" if end.status == 0 else "refused"] += fault is None
         if fault is not None:
-            faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-1500:]})
+            faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-300:]})
         shutil.rmtree(inputs / "out", ignore_errors=True)
     return {"attacks": count, **ends, "faults": faults}
 
@@ -163,7 +163,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
         again = ["--resume", str(folder)] if (folder / "config.json").exists() else command
         end = run(again, work / "again.log", 600)
         if end.status != 0 or _content(folder) != reference:
-            different.append({"number": number, "status": end.status, "text": end.text[-1500:]})
+            different.append({"number": number, "status": end.status, "text": end.text[-300:]})
         shutil.rmtree(folder)
     return {"kills": count, "seconds of the whole run": round(whole.seconds, 1), "different": different}
 
@@ -187,7 +187,7 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
             again = ["--resume", str(disk / "run")] if (disk / "run" / "config.json").exists() else command
             end = run(again, work / "again.log", 600)
             if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
-                faults.append({"size": size, "full": full.text[-1500:], "again": end.text[-1500:]})
+                faults.append({"size": size, "full": full.text[-300:], "again": end.text[-300:]})
         finally:
             subprocess.run(["umount", str(disk)], check=True)
     return {"disks": count, "bytes": sizes, "seconds of the whole run": round(whole.seconds, 1), "faults": faults}

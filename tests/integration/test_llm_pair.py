@@ -138,6 +138,26 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.2])
+def test_a_second_ctrl_c_stops_at_once_and_nothing_is_lost(
+    adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path, pause: float
+) -> None:
+    folder = tmp_path / "run"
+    process = start(*command(adders[:2], sums, folder))
+    metrics = folder / "gspo" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 1, process)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(pause)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode in (130, -signal.SIGINT), errors  # the latter after everything was done and said
+    assert b"Traceback" not in errors
+    resume(folder)
+    assert same_numbers(folder, uninterrupted)
+
+
+@pytest.mark.slow
 def test_a_run_killed_between_checkpoints_resumes_to_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
 ) -> None:
@@ -225,6 +245,10 @@ ERRORS = [
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
     (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
     (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
+    (["--device", "meta"], "--device 'meta' is not usable here"),
+    (["--group-size", "1"], "--group-size must be ≥ 2 with GSPO"),
+    (["--push-to-hub", "somebody"], "--push-to-hub needs the hub and a login"),
+    (["--reward", "json:nothing"], "has no function 'nothing'"),
     (["--resume", "runs/none"], "'runs/none' holds no run"),
     (["--resume", "runs/none", "--seed", "3"], "'runs/none' holds no run"),
 ]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,3 +77,27 @@ def test_cross_importance_ratios_lie_below_self_ratios(
         cross = float(metrics[f"importance_ratio/{learner}/{sampler}"])
         assert own == pytest.approx(1, abs=0.02)
         assert cross < own - 0.05
+
+
+def test_two_first_builds_at_once_build_it_once(tmp_path: Path) -> None:
+    program = (
+        "from dataclasses import replace\n"
+        "import language_pair.pretrain as pretrain\n"
+        "from language_pair.recipes import PAIRS\n"
+        "short = {name: replace(recipe, steps=3) for name, recipe in PAIRS['tiny'].items()}\n"
+        "pretrain.recipes = lambda size, answers: short\n"
+        "print(*(path.name for path in pretrain.build_pair('tiny', 'short', 'cpu').values()))\n"
+    )
+    environment = os.environ | {"HACRL_LAB_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    builds = [
+        subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=-1, stderr=-1, text=True)
+        for _ in range(2)
+    ]
+    outputs, errors = zip(*(build.communicate(timeout=300) for build in builds), strict=True)
+    assert [build.returncode for build in builds] == [0, 0], errors
+    assert outputs[0] == outputs[1]
+    for name in PAIRS["tiny"]:
+        assert sum(f"Pre-training {name}" in error for error in errors) == 1
+    for name in outputs[0].split():
+        assert (tmp_path / "pairs" / name / "model.safetensors").exists()
+    assert not list((tmp_path / "pairs").glob("*.unfinished"))

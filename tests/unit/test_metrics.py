@@ -5,6 +5,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from hacrl_lab.errors import CheckpointError, LabError
 from hacrl_lab.learner import UpdateRecord, UpdateResult
 from hacrl_lab.metrics import METRICS, MetricsWriter, learner_metrics, pool_metrics, read_metrics
 from hacrl_lab.objectives import ObjectiveValue
@@ -192,3 +193,20 @@ def test_tensorboard_shows_the_resumed_curve(tmp_path: Path) -> None:
 def test_a_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1, "accuracy/a": 0.5}\n{"step": 2, "acc')
     assert read_metrics(tmp_path) == {"step": [1], "accuracy/a": [0.5]}
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "timings.jsonl"])
+def test_a_file_with_fewer_steps_than_the_checkpoint_is_refused(tmp_path: Path, name: str) -> None:
+    for file in ("metrics.jsonl", "timings.jsonl"):
+        (tmp_path / file).write_text('{"step": 1}\n{"step": 2}\n')
+    MetricsWriter(tmp_path, steps_done=2).close()
+    (tmp_path / name).write_text('{"step": 1}\n{"step": 2}')  # the last line is not whole
+    with pytest.raises(CheckpointError, match=f"{name}' holds fewer than the 2 steps of the checkpoint"):
+        MetricsWriter(tmp_path, steps_done=2)
+
+
+@pytest.mark.parametrize("text", ["{\n", "[1]\n", '{"step": 1, "a": "x"}\n', '{"step": 1, "a": 1}\n{"step": 2}\n'])
+def test_damaged_metrics_are_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.jsonl").write_text(text)
+    with pytest.raises(LabError, match=r"metrics\.jsonl' is damaged"):
+        read_metrics(tmp_path)

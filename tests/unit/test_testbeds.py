@@ -117,8 +117,8 @@ def test_the_clipped_share_of_a_learner_is_the_mean_over_the_others() -> None:
     assert np.isnan(crossed_clip_fraction(alone, ["a", "b", "c"])).all()
 
 
-@pytest.mark.parametrize("wrong", [(), (0, 6), (-1,)])
+@pytest.mark.parametrize("wrong", [(0, 0), (), (0, 6), (-1,)])
 def test_pairs_that_do_not_exist_are_refused(wrong: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"pairs must be some of 0 \.\.\. 5, got"):
+    with pytest.raises(ValueError, match=r"pairs must be different ones of 0 \.\.\. 5, got"):
         check_pairs(wrong, "pairs")
     check_pairs((0, 5), "pairs")
