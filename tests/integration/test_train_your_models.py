@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,27 @@ def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
     start = json.loads((tmp_path / "runs/mine/initial/evaluation.json").read_text())
     assert max(max(values) for values in start["accuracy"].values()) > 0
     assert "Peak" in done.stdout
+
+
+@pytest.mark.real_model
+def test_answers_in_another_form_than_the_one_looked_for_stop_the_run_with_the_reason(tmp_path: Path) -> None:
+    problems = [
+        {"question": f"Anna has {k} apples and gets 2 more. How many now?", "answer": k + 2} for k in range(200)
+    ]
+    (tmp_path / "words.jsonl").write_text("".join(json.dumps(one) + "\n" for one in problems))
+    for name in ("first", "second"):
+        (tmp_path / name).symlink_to(Path(os.environ["HACRL_LAB_REAL_MODEL"]).resolve())
+    words = ["--agents", "first", "second", "--problems", "words.jsonl", "--prompts-per-step", "2", "--group-size", "2"]
+    words += ["--minibatches", "1", "--max-new-tokens", "12", "--eval-prompts", "2", "--eval-samples", "1"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "experiments" / "llm_pair.py"), *words],
+        cwd=tmp_path,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "for 3 steps in a row all rewards were equal, on average 0, so nothing was learned" in done.stderr
+    assert "is the answer where the answer rule looks for it" in done.stderr

@@ -1,0 +1,52 @@
+"""Metrics go to real tracking services as well, both without a network."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+import llm_pair
+from hacrl_lab.extras import extra
+from hacrl_lab.metrics import read_metrics
+
+OPTIONS = [
+    *("--steps", "2", "--prompts-per-step", "2", "--group-size", "4", "--max-new-tokens", "12", "--compare", "none"),
+    *("--eval-prompts", "2", "--eval-samples", "1", "--device", "cpu", "--prompt-template", "{question}\n"),
+]
+
+
+def train(monkeypatch: pytest.MonkeyPatch, adders: list[str], sums: str, folder: Path, logger: str) -> None:
+    words = ["--agents", *adders[:2], "--problems", sums, *OPTIONS, "--logger", logger, "--output-dir", str(folder)]
+    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *words])
+    assert llm_pair.main() == 0
+
+
+@pytest.mark.extras
+def test_trackio_has_the_numbers_of_the_metrics_file(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    extra("trackio", "trackio")
+    train(monkeypatch, adders, sums, tmp_path / "run", "trackio")
+    [base] = (tmp_path / "trackio").glob("*.db")
+    with sqlite3.connect(base) as connection:
+        logged = connection.execute("SELECT run_name, step, metrics FROM metrics ORDER BY step").fetchall()
+    assert [(name, step) for name, step, _ in logged] == [("run-hacpo", 1), ("run-hacpo", 2)]
+    expected = read_metrics(tmp_path / "run" / "hacpo")["importance_ratio/qwen3/llama"]
+    assert [json.loads(metrics)["importance_ratio/qwen3/llama"] for _, _, metrics in logged] == expected
+
+
+@pytest.mark.extras
+def test_wandb_writes_a_run_for_each_method(
+    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
+    extra("wandb", "wandb")
+    train(monkeypatch, adders, sums, tmp_path / "run", "wandb")
+    [log] = tmp_path.glob("wandb/offline-run-*/run-run-hacpo.wandb")
+    assert b"importance_ratio/qwen3/llama" in log.read_bytes()
