@@ -85,7 +85,7 @@ class Pair:
     """Width of the bound: Table 5 lists 1 − δ (decision 1)."""
     delta_step: float
     offload: bool = False
-    """With all weights it fits eight GPUs of 80 GiB only if the host's memory helps."""
+    """It fits GPUs of 80 GiB, eight or with adapters one, only if the host's memory helps."""
 
     @property
     def training(self) -> TrainingConfig:
@@ -119,5 +119,6 @@ def preset_settings(name: PresetName) -> dict[str, Any]:
     if name == "paper":
         return dict(PAPER)
     pair = PAIRS[name.removesuffix(LORA)]
-    machine = ON_ONE_GPU if name.endswith(LORA) else {**ON_EIGHT_GPUS, "offload": pair.offload}
-    return {**PAPER, **DATA, "agents": pair.agents, "training": pair.training, **machine}
+    machine = ON_ONE_GPU if name.endswith(LORA) else ON_EIGHT_GPUS
+    own = {"agents": pair.agents, "training": pair.training, "offload": pair.offload}
+    return {**PAPER, **DATA, **machine, **own}
