@@ -97,3 +97,12 @@ def test_patience_of_zero_only_warns(tmp_path: Path) -> None:
 def test_training_that_teaches_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     fit(trainer(sharpness=1), 5, tmp_path, observers=[Watch(1)])
     assert "Warning" not in capsys.readouterr().out
+
+
+def test_a_good_step_in_between_begins_the_count_anew() -> None:
+    bad = GOOD | {"finished_share/a": 0.0}
+    watch, of = Watch(3), trainer(sharpness=1)
+    for metrics in (bad, bad, GOOD, bad, bad):
+        watch.step(of, metrics)
+    with pytest.raises(NothingToLearn, match="no response of 'a'"):
+        watch.step(of, bad)
