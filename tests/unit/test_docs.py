@@ -33,6 +33,13 @@ def test_links_lead_to_files_of_the_repository(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
+def test_the_tests_and_tools_that_the_page_of_failures_names_are_there() -> None:
+    text = (ROOT / "docs" / "failures.md").read_text(encoding="utf-8")
+    tests = re.findall(r"`((?:unit|integration)/\w+\.py)`", text)
+    assert len(tests) > 20
+    assert [test for test in tests if not (ROOT / "tests" / test).exists()] == []
+
+
 def crossing_table() -> str:
     """The table of ``docs/long_answers.md``: the shortest answers that pass in the mean, of two decisive tokens."""
     lines = ["| δ | λ | κ | D = 1.3 | D = 3 | D = 6 |", "|---|---|---|---|---|---|"]
