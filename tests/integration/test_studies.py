@@ -83,7 +83,7 @@ def test_impossible_settings_are_refused(study: str) -> None:
         ("heterogeneity", ("--methods", "gspo"), "at least 2 different ones"),
         ("heterogeneity", ("--minibatches", "16"), "each of the 32 updates in a step of GSPO×2"),
         ("ablations", ("--prompts-per-step", "3"), "each of the 4 updates in a step of"),
-        ("ablations", ("--pair", "6"), "pair must be some of 0 ... 5, got (6,)"),
+        ("ablations", ("--pair", "6"), "pair must be different ones of 0 ... 5, got (6,)"),
         ("paper_comparison", ("--worlds",), "worlds must be at least one and different, got none"),
         ("environments", ("--methods", "gspo", "nonsense"), "unknown method 'nonsense'"),
         ("bandit", ("--steps", "-2"), "steps must be ≥ 1"),

@@ -55,7 +55,7 @@ def test_the_length_limit_follows_from_the_answers() -> None:
 
 @pytest.mark.parametrize("others", [{"size": "small"}, {"agents": ("a", "b")}])
 def test_long_answers_are_of_the_tiny_pair_only(others: dict) -> None:
-    with pytest.raises(ValueError, match="answers 'long' are written by the lab's own pair of size 'tiny' only"):
+    with pytest.raises(ValueError, match="answers must be 'short': only the lab's own pair of size 'tiny'"):
         Options(answers="long", **others)
 
 

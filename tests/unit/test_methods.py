@@ -21,8 +21,9 @@ def test_help_and_page_list_every_method_and_the_family_of_alpha() -> None:
     lines, table = methods_help().splitlines(), methods_table().splitlines()
     assert lines[: len(METHODS)] == [f"{name}: {method.summary}." for name, method in METHODS.items()]
     assert table[2 : 2 + len(METHODS)] == [f"| `{m.name}` | {m.label} | {m.summary} |" for m in METHODS.values()]
-    assert (len(lines), len(table)) == (len(METHODS) + 1, len(METHODS) + 3)
-    assert lines[-1].startswith("hacpo_alpha<number>: ")
+    assert (len(lines), len(table)) == (len(METHODS) + 2, len(METHODS) + 3)
+    assert lines[-2].startswith("hacpo_alpha<number>: ")
+    assert all(f"({mechanism})" in lines[-1] for mechanism in ("i", "ii", "iii", "iv"))
     assert table[-1].startswith("| `hacpo_alpha<number>` | ")
 
 
