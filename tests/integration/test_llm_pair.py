@@ -275,6 +275,16 @@ ERRORS = [
 ]
 
 
+def test_a_missing_problem_file_is_noticed_before_the_pair_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setenv("HACRL_LAB_CACHE", str(tmp_path / "cache"))
+    status, error = call(monkeypatch, capsys, "--problems", "none.jsonl", "--output-dir", str(tmp_path / "run"))
+    assert status == 1
+    assert "none.jsonl" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("arguments", "message"), ERRORS)
 def test_impossible_settings_end_in_one_clear_sentence(
     adders: list[str],
