@@ -34,7 +34,9 @@ def capability_ratio_matrix(capability: Tensor) -> Tensor:
             [0.5000, 1.0000]])
     """
     if not bool(torch.isfinite(capability).all()) or bool((capability < 0).any()):
-        raise ValueError(f"capability must be finite and ≥ 0, got {capability}")
+        raise ValueError(
+            f"capability must be finite and ≥ 0, as a mean of rewards is if none of them is negative, got {capability}"
+        )
     floored = capability.clamp_min(CAPABILITY_FLOOR)
     return (floored.unsqueeze(-1) / floored.unsqueeze(-2)).clamp(*RATIO_BOUNDS)
 
