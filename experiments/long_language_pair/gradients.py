@@ -27,7 +27,7 @@ from language_pair.arms import REFERENCE
 from language_pair.models import load_agents, sources_of
 from language_pair.options import Options as PairOptions
 from language_pair.run import resolve
-from language_pair.worlds import make_worlds
+from language_pair.worlds import make_worlds, read_data
 
 FIRST_SEED = 3_000_000
 """Of these steps' problems and answers, apart from all training seeds."""
@@ -50,7 +50,7 @@ def cosines(pair: PairOptions, methods: Sequence[str], steps: int) -> dict[str, 
     sources = sources_of(resolved)
     agents = load_agents(resolved, sources)
     with MathVerifier() as verifier, tempfile.TemporaryDirectory() as folder:
-        world = make_worlds(resolved, sources, verifier, data=None).training
+        world = make_worlds(resolved, sources, verifier, read_data(resolved)).training
         places = _saved(agents, Path(folder) / "start")
         gradients = {
             method: [
