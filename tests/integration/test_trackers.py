@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-import llm_pair
 from hacrl_lab.extras import extra
 from hacrl_lab.metrics import read_metrics
 
@@ -19,19 +20,21 @@ OPTIONS = [
 ]
 
 
-def train(monkeypatch: pytest.MonkeyPatch, adders: list[str], sums: str, folder: Path, logger: str) -> None:
+def train(adders: list[str], sums: str, folder: Path, logger: str, settings: dict[str, str]) -> None:
+    """In a process of its own, since these services read their settings when they are imported."""
+    extra(logger, logger)
+    script = Path(__file__).parents[2] / "experiments" / "llm_pair.py"
     words = ["--agents", *adders[:2], "--problems", sums, *OPTIONS, "--logger", logger, "--output-dir", str(folder)]
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *words])
-    assert llm_pair.main() == 0
+    environment = os.environ | settings
+    done = subprocess.run(
+        [sys.executable, str(script), *words], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.extras
-def test_trackio_has_the_numbers_of_the_metrics_file(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    extra("trackio", "trackio")
-    train(monkeypatch, adders, sums, tmp_path / "run", "trackio")
+def test_trackio_has_the_numbers_of_the_metrics_file(adders: list[str], sums: str, tmp_path: Path) -> None:
+    train(adders, sums, tmp_path / "run", "trackio", {"TRACKIO_DIR": str(tmp_path / "trackio")})
     [base] = (tmp_path / "trackio").glob("*.db")
     with sqlite3.connect(base) as connection:
         logged = connection.execute("SELECT run_name, step, metrics FROM metrics ORDER BY step").fetchall()
@@ -41,12 +44,7 @@ def test_trackio_has_the_numbers_of_the_metrics_file(
 
 
 @pytest.mark.extras
-def test_wandb_writes_a_run_for_each_method(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    extra("wandb", "wandb")
-    train(monkeypatch, adders, sums, tmp_path / "run", "wandb")
+def test_wandb_writes_a_run_for_each_method(adders: list[str], sums: str, tmp_path: Path) -> None:
+    train(adders, sums, tmp_path / "run", "wandb", {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path)})
     [log] = tmp_path.glob("wandb/offline-run-*/run-run-hacpo.wandb")
     assert b"importance_ratio/qwen3/llama" in log.read_bytes()
