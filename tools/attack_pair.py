@@ -145,6 +145,7 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
         ends["success" if end.status == 0 else "refused"] += fault is None
         if fault is not None:
             faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-300:]})
+            tqdm.write(json.dumps(faults[-1]), file=sys.stderr)
         shutil.rmtree(inputs / "out", ignore_errors=True)
     return {"attacks": count, **ends, "faults": faults}
 
