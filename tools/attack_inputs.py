@@ -113,7 +113,14 @@ def random_words(folder: Path, chance: random.Random) -> list[str]:
             odd = [str(folder / "problems" / chance.choice(inputs["problems"])), *ODD_NAMES]
             words["--problems"] = [chance.choice(odd)]
         elif kind == "folder":
-            odd = [str(folder / "folders" / chance.choice(inputs["folders"])), *ODD_NAMES[2:], "/proc/hacrl"]
+            empty = folder / "out" / f"{chance.getrandbits(60):x}"
+            empty.mkdir(parents=True)
+            odd = [
+                str(folder / "folders" / chance.choice(inputs["folders"])),
+                str(empty),
+                *ODD_NAMES[2:],
+                "/proc/hacrl",
+            ]
             words["--output-dir"] = [chance.choice(odd)]
         else:
             earlier = folder / "runs" / chance.choice(sorted(path.name for path in (folder / "runs").iterdir()))
@@ -224,8 +231,7 @@ def _make_problems(folder: Path) -> None:
 
 def _make_folders(folder: Path) -> None:
     """Folders and files of other people, which no run may change."""
-    (folder / "empty").mkdir(parents=True)
-    (folder / "foreign").mkdir()
+    (folder / "foreign").mkdir(parents=True)
     (folder / "foreign" / "config.json").write_text('{"model_type": "llama"}')
     (folder / "foreign" / "thesis.txt").write_text("five years of work")
     (folder / "file").write_text("a file")

@@ -142,6 +142,7 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
             fault = "changed a foreign file"
             shutil.rmtree(inputs)
             make_inputs(inputs, models, lambda words: run(words, work / "good.log").status)
+            theirs = _digest(inputs)  # the run among them has other times
         ends["success" if end.status == 0 else "refused"] += fault is None
         if fault is not None:
             faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-300:]})
