@@ -68,8 +68,8 @@ class Watch:
         for kind, sentence in found.items():
             if self._in_a_row[kind] == 1:
                 tqdm.write(f"Warning, {trainer.method.label}, step {trainer.steps_done}: {sentence}.")
-            if self._in_a_row[kind] == self._patience:
-                raise NothingToLearn(f"training stopped: for {self._patience} steps in a row {sentence}")
+            if 0 < self._patience <= self._in_a_row[kind]:
+                raise NothingToLearn(f"training stopped: for {self._in_a_row[kind]} steps in a row {sentence}")
 
     def end(self) -> None:
         """Nothing is left open."""

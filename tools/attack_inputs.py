@@ -177,7 +177,7 @@ def _make_models(folder: Path, good: list[Path]) -> None:
     ):
         path = like_a(name) / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    (folder / "remote-code" / "evil.py").write_text("open('/tmp/hacrl-evil', 'w')\n")
+    (folder / "remote-code" / "evil.py").write_text("open(__file__ + '.executed', 'w')\n")
     for name, template in (
         ("template-raises", "{{ raise_exception('no') }}"),
         ("template-broken", "{% for %}"),

@@ -29,20 +29,21 @@ def write_card(folder: Path, options: Options, method: str, agent: str, source: 
     """
     before, after = (read_evaluation(folder / arm)["accuracy"][agent] for arm in (INITIAL, method))
     data = ModelCardData(
-        base_model=source if not Path(source).exists() else None,
+        base_model=None if Path(source).exists() else source,
         library_name="peft" if options.lora_rank else "transformers",
         pipeline_tag="text-generation",
         tags=["hacrl-lab", "reinforcement-learning", method],
     )
     training = options.training
+    origin = agent if Path(source).exists() else source  # nobody else knows this machine's folders
     text = "\n\n".join(
         (
             f"---\n{data.to_yaml()}\n---",
             f"# {agent}, {get_method(method).label}",
-            f"`{source}` after {options.steps} steps of {get_method(method).label} together with others "
+            f"`{origin}` after {options.steps} steps of {get_method(method).label} together with others "
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
             f"responses a step, learning rate {options.learning_rate:g}, seed {options.seed}.",
-            f"Sampled accuracy at temperature 1 on {len(after)} held-out problems, 95 % intervals over problems: "
+            f"Sampled accuracy at temperature 1 on {len(after)} problems of the evaluation, 95 % intervals over them: "
             f"{_with_interval(before)} before, {_with_interval(after)} after.",
             f"Problems: {_problems(options)}. Answers: {options.max_new_tokens} tokens at most, found by the rule "
             f"`{options.answer_rule}`.",

@@ -51,7 +51,8 @@ class RunOptions:
     output_dir: str | None = None
     """Folder of the run: a new one, an empty one, or that of the same run. Left out: a new one under runs/llm_pair/."""
     resume: str | None = None
-    """Folder of an earlier run to go on with, under its own settings; only --steps may be another, for a longer run."""
+    """Folder of an earlier run to go on with, under its own settings; only --steps may be larger, and --patience,
+    --logger, --push-to-hub, --engine and --ranks-per-agent others."""
     plan: bool = False
     """Print memory, rollouts, tokens and hours of the run and stop; no weights are loaded. Refuses what cannot fit."""
     plan_gpu_gib: float = 0.0

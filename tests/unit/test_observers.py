@@ -89,6 +89,13 @@ def test_what_an_earlier_part_of_the_run_saw_counts(tmp_path: Path) -> None:
     assert len(read_metrics(tmp_path)["step"]) == 3
 
 
+def test_a_run_that_was_stopped_does_not_go_on_in_silence(tmp_path: Path) -> None:
+    with pytest.raises(NothingToLearn, match="for 3 steps"):
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+    with pytest.raises(NothingToLearn, match="for 4 steps"):
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+
+
 def test_patience_of_zero_only_warns(tmp_path: Path) -> None:
     fit(trainer(sharpness=1e5), 5, tmp_path, observers=[Watch(0)])
     assert len(read_metrics(tmp_path)["step"]) == 5
