@@ -29,7 +29,9 @@ from tqdm import tqdm
 
 PROJECT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_suffix(".txt")
-COPIED = ("hacrl_lab", "envs", "experiments", "tests", "tools", "pyproject.toml")
+COPIED = ("hacrl_lab", "envs", "experiments", "notebooks", "tests", "tools", "pyproject.toml")
+LINKED = ("results",)
+"""What walkthroughs read and nobody writes."""
 LIBRARIES = (
     "gymnasium.envs.toy_text",
     "hypothesis.extra.numpy",
@@ -55,7 +57,7 @@ class Mutation:
     name: str
     file: str
     noticed_by: str
-    """The test that fails, as pytest names it, under ``tests/``."""
+    """The test that fails, as pytest names it under ``tests/``, or a walkthrough, ``notebooks/...ipynb``."""
     old: str
     """Stands in the file exactly once."""
     new: str
@@ -101,9 +103,10 @@ def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     settings.load_profile("mutations")
     failure, output = FirstFailure(), io.StringIO()
     plugins = [f"-pno:{name}" for name in ("cacheprovider", "unraisableexception", "threadexception", "anyio")]
-    options = ["-x", "-q", "-o", "addopts=", "--tb=line", f"--rootdir={folder}", *plugins]
+    options = ["-x", "-q", "-o", "addopts=", "--nbmake", "--tb=line", f"--rootdir={folder}", *plugins]
+    places = [folder / test if test.startswith("notebooks/") else folder / "tests" / test for test in tests]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        status = pytest.main([*options, *(str(folder / "tests" / test) for test in tests)], plugins=[failure])
+        status = pytest.main([*options, *map(str, places)], plugins=[failure])
     import hacrl_lab
 
     if status not in (0, 1, 2) or not Path(str(hacrl_lab.__file__)).is_relative_to(folder):
@@ -125,6 +128,8 @@ def try_out(mutation: Mutation | None, tests: tuple[str, ...]) -> tuple[str, str
                 shutil.copytree(source, folder / part, ignore=ignored)
             else:
                 shutil.copy(source, folder / part)
+        for part in LINKED:
+            (folder / part).symlink_to(PROJECT / part)
         if mutation is not None:
             mutate(folder, mutation)
         result = run_tests(folder, tests)
