@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bandit.study import AGENTS, Options
-from common.figures import new_figure, save
+from common.figures import label_line_ends, new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.tuning import sweep_section
@@ -74,7 +74,7 @@ def figures(options: Options, results: Results, folder: Path) -> None:
         ylim=(0, 1),
     )
     axes.grid(alpha=0.25)
-    axes.legend()
+    label_line_ends(figure, [axes])
     save(figure, folder / "success.png")
 
 

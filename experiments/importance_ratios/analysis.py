@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from common.comparison import bootstrap_interval
-from common.figures import new_figure, save
+from common.figures import label_line_ends, new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table, with_interval
 from hacrl_lab.evaluation import mean_interval
@@ -119,7 +119,7 @@ def _plot_ratios(options: Options, results: Results, seeds: str, path: Path) -> 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.title.set_fontsize(11)
     axes.grid(alpha=0.25)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
+    label_line_ends(figure, [axes])
     save(figure, path)
 
 
@@ -133,13 +133,11 @@ def _plot_drifts(options: Options, results: Results, seeds: str, path: Path) -> 
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
     minibatches, step = np.arange(options.training.minibatches), options.training.objective.delta_step
-    panels[1].plot(minibatches, minibatches * step, ":", color="black", linewidth=1)
-    m = minibatches[-2]
-    panels[1].annotate("the bound, m·δ_step", (m, m * step), fontsize=9, va="bottom", ha="right")
+    panels[1].plot(minibatches, minibatches * step, ":", color="black", linewidth=1, label="the bound, m·δ_step")
     panels[0].set_ylabel("mean s, minus its value at m = 0")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     intervals = "95 % t intervals over seeds" + (" (language models: over steps)" if options.language_pair else "")
     figure.suptitle(f"Drift within a step, {seeds};\n{intervals}", fontsize=11)
+    label_line_ends(figure, panels)
     save(figure, path)
 
 

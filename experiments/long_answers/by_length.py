@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from common.comparison import Comparison, compare, means_and_errors
-from common.figures import new_figure, save
+from common.figures import label_line_ends, new_figure, save
 from common.study import Results
 from common.tables import markdown_table
 from common.training import final_success
@@ -79,19 +79,20 @@ def table(options: Options, results: Results) -> str:
 def figure(options: Options, results: Results, path: Path) -> None:
     """Gain over GSPO against length; below it what HACPO's clip lets through."""
     found = gains(options, results)
-    drawing = new_figure(6.6)
+    drawing = new_figure(6.2)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     for method in OTHERS:
         mean, error = means_and_errors(found[length, method] for length in LENGTHS)
         label = get_method(method).label
         above.errorbar(LENGTHS, mean, yerr=error, label=label, capsize=2, **method_style(method))
     above.axhline(0, color="black", linewidth=0.8)
-    above.set(ylabel="success − GSPO's", title=f"The same skills in answers of other lengths ({options.seeds} seeds)")
+    title = f"The same skills in answers of other lengths; {options.seeds} seeds, 95 % bootstrap intervals"
+    above.set(ylabel="success − GSPO's", title=title)
     above.title.set_fontsize(11)
-    drawing.legend(*above.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     _draw_kept(below, options, results)
     for axes in (above, below):
         axes.grid(alpha=0.25)
+    label_line_ends(drawing, [above])
     save(drawing, path)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from common.cache import Cell
 from common.comparison import RESAMPLES
-from common.figures import new_figure, save
+from common.figures import label_line_ends, new_figure, save
 from common.study import Results
 from common.tables import markdown_table
 from common.training import final_success
@@ -124,14 +124,13 @@ def _interval(lengths: tuple[float, float, float]) -> str:
 
 def figure(results: Results, path: Path) -> None:
     """Left: measured shares on the law's curves. Right: measured crossing lengths against predicted ones."""
-    drawing = new_figure(4.6)
+    drawing = new_figure(5.2)
     left, right = drawing.subplots(1, 2)
     for which, distance in enumerate(DISTANCES):
         arrays = results[Passing(Beginning(style_distance=distance, other=OTHERS[0]))]
         law, sampled = (100 * arrays[name].mean(-1) for name in ("predicted", "measured"))
-        left.plot(LENGTHS, law, color=AGENT_COLOURS[which])
+        left.plot(LENGTHS, law, color=AGENT_COLOURS[which], label=f"{distance:g}")
         left.plot(LENGTHS, sampled, "o", color=AGENT_COLOURS[which])
-        left.annotate(f"{distance:g}", (24, law[LENGTHS.index(24)]), xytext=(-28, 5), textcoords="offset points")
     left.set(xlabel="tokens in an answer", ylabel="right answers that pass, %", ylim=(0, 108))
     left.set_title("Law (lines) and measurement (dots)\nfor four style distances")
     left.set_xscale("log", base=2)
@@ -140,6 +139,8 @@ def figure(results: Results, path: Path) -> None:
     for axes in (left, right):
         axes.title.set_fontsize(11)
         axes.grid(alpha=0.25)
+    drawing.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    label_line_ends(drawing, [left])
     save(drawing, path)
 
 
@@ -163,4 +164,3 @@ def _draw_crossings(axes: Any, results: Results) -> None:
         ylabel="measured length",
         title="Lengths at which half is reached\nfor three kinds of weak skills",
     )
-    axes.legend(fontsize=8, loc="upper left")

@@ -1,18 +1,17 @@
-"""Tables, maps and CSV of what each agent gains or loses by sharing at every point."""
+"""Tables, figures and CSV of what each agent gains or loses by sharing at every point."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.image import AxesImage
 from scipy import stats
 
-from common.comparison import Comparison, compare
-from common.figures import new_figure, save
+from common.comparison import Comparison, compare, means_and_errors
+from common.figures import mark, new_figure, save
 from common.study import Results
 from common.tables import Csv, decimals, markdown_table
 from common.testbeds import BANDIT
@@ -23,6 +22,8 @@ from sharing_map.study import DISTANCES, GAPS, OVERLAPS, PLACES, REFERENCE, Opti
 
 Gains = Mapping[tuple[Place, str, int], Comparison]
 """(point, method, agent) -> the method against GSPO; one correction over all of them."""
+SHOWN = ("hacpo", "naive", "hacpo_ppo_clip_alpha0")
+"""The methods that carry the finding."""
 
 
 def gains(options: Options, results: Results) -> Gains:
@@ -60,8 +61,8 @@ def _mean(found: list[Comparison]) -> float:
 def tables(options: Options, results: Results) -> dict[str, str]:
     """How often each method helps and hurts, what gains go with, and the list of figures."""
     found = gains(options, results)
-    first, *others = (f"![{get_method(method).label}]({method}.png)" for method in options.methods)
-    pictures = {"picture": first, "pictures": "\n\n".join(others)}
+    first, *others = (f"![{_named(methods)}: gain over GSPO]({name})" for name, methods in pictures(options).items())
+    fold = f"<details><summary>The other methods</summary>\n\n{others[0]}\n\n</details>" if others else ""
     sizes = {name: str(value) for name, value in BANDIT.sizes().items()}
     tried = (
         ([place.gap, place.overlap, place.distance, get_method(method).label], arrays)
@@ -72,9 +73,14 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         "trends": _trends(found, results, options),
         "updates": str(options.steps * options.training.updates(REFERENCE, agents=1)),
         "sweep": sweep_section(["gap", "overlap", "distance", "method"], tried, options.tuning_seeds),
-        **pictures,
+        "picture": first,
+        "others": fold,
         **sizes,
     }
+
+
+def _named(methods: Sequence[str]) -> str:
+    return "; ".join(get_method(method).label for method in methods)
 
 
 def _gains(found: Gains, options: Options) -> str:
@@ -102,43 +108,65 @@ def _trends(found: Gains, results: Results, options: Options) -> str:
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:
-    """One map for each method, all with the same colours."""
+    """The gains at all points: of the methods that carry the finding, and apart from them of the others."""
     found = gains(options, results)
-    limit = max(abs(one.mean) for one in found.values())
-    for method in options.methods:
-        _plot_map(found, results, method, limit, f"{options.seeds} seeds", folder / f"{method}.png")
+    for name, methods in pictures(options).items():
+        _plot_gains(found, results, methods, options.seeds, folder / name)
 
 
-def _plot_map(found: Gains, results: Results, method: str, limit: float, seeds: str, path: Path) -> None:
-    """Gain over GSPO: one row an agent, one column a distance, gap against overlap inside."""
+def pictures(options: Options) -> dict[str, list[str]]:
+    """File -> its methods. Where none of :data:`SHOWN` is compared, all are in the first."""
+    first = [method for method in options.methods if method in SHOWN] or list(options.methods)
+    others = [method for method in options.methods if method not in first]
+    return {"gains.png": first, **({"others.png": others} if others else {})}
+
+
+def _plot_gains(found: Gains, results: Results, methods: Sequence[str], seeds: int, path: Path) -> None:
+    """Gain over GSPO: one row an agent, one column a distance; inside, overlaps side by side, each with three gaps."""
     figure = new_figure(6.4)
     panels = figure.subplots(len(NAMES), len(DISTANCES), sharex=True, sharey=True)
-    images: list[AxesImage] = []
     for (k, name), (column, distance) in product(enumerate(NAMES), enumerate(DISTANCES)):
         axes = panels[k][column]
-        images.append(_plot_panel(axes, found, method, k, distance, limit))
-        ratio = np.mean([results[p, method]["ratio"][k].mean() for p in PLACES if p.distance == distance])
-        axes.set_title(f"the {name}, distance {distance}\nE_Q[s] = {ratio:.2f}", fontsize=10)
+        for number, method in enumerate(methods):
+            shift = 0.22 * (number - (len(methods) - 1) / 2)
+            _draw_gains(axes, found, method, k, distance, shift)
+        ratio = np.mean([results[p, methods[0]]["ratio"][k].mean() for p in PLACES if p.distance == distance])
+        axes.set_title(f"the {name}, distance {distance:g}\nE_Q[s] = {ratio:.2f}", fontsize=10)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.grid(axis="y", alpha=0.25)
+    panels[-1][0].set_xticks(_positions().ravel(), [_tick(*one) for one in product(OVERLAPS, GAPS)])
+    panels[-1][len(DISTANCES) // 2].set_xlabel("capability gap, at each skill overlap")
     for axes in panels[-1]:
-        axes.set_xlabel("skill overlap")
+        axes.tick_params(axis="x", labelsize=9)
     for row in panels:
-        row[0].set_ylabel("capability gap")
-    figure.colorbar(images[0], ax=panels, label="success after training − GSPO's")
-    figure.suptitle(f"{get_method(method).label}: gain over training alone, {seeds}; ± half of the 95 % interval")
+        row[0].set_ylabel("success − GSPO's")
+    figure.legend(*panels[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    heading = f"Gain over training alone, {seeds} seeds, 95 % bootstrap intervals; filled marks: significant together"
+    figure.suptitle(heading, fontsize=11)
     save(figure, path)
 
 
-def _plot_panel(axes: Axes, found: Gains, method: str, k: int, distance: float, limit: float) -> AxesImage:
-    values = np.array([[found[Place(g, o, distance), method, k].mean for o in OVERLAPS] for g in GAPS])
-    image = axes.imshow(values, cmap="RdBu", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
-    for (row, column), value in np.ndenumerate(values):
-        one = found[Place(GAPS[row], OVERLAPS[column], distance), method, k]
-        colour = "white" if abs(value) > 0.6 * limit else "black"
-        text = f"{value:+.3f}{' *' if one.significant else ''}\n± {(one.high - one.low) / 2:.3f}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=9, color=colour)
-    axes.set_xticks(range(len(OVERLAPS)), [str(value) for value in OVERLAPS])
-    axes.set_yticks(range(len(GAPS)), [str(value) for value in GAPS])
-    return image
+def _positions() -> np.ndarray:
+    """Where points are on the horizontal axis: (overlaps, gaps)."""
+    return (len(GAPS) + 1) * np.arange(len(OVERLAPS))[:, None] + np.arange(len(GAPS))
+
+
+def _tick(overlap: float, gap: float) -> str:
+    """The gap, and beneath the middle one of an overlap its overlap."""
+    return f"{gap:g}\noverlap {overlap:g}" if gap == GAPS[len(GAPS) // 2] else f"{gap:g}"
+
+
+def _draw_gains(axes: Axes, found: Gains, method: str, k: int, distance: float, shift: float) -> None:
+    """One method's gains of one agent with their intervals; a line joins the points of an overlap."""
+    colour, marker = mark(method)
+    for places, overlap in zip(_positions() + shift, OVERLAPS, strict=True):
+        here = [found[Place(gap, overlap, distance), method, k] for gap in GAPS]
+        means, errors = means_and_errors(here)
+        axes.errorbar(places, means, errors, color=colour, linewidth=1, marker="", capsize=2)
+        for place, one in zip(places, here, strict=True):
+            face = colour if one.significant else "white"
+            axes.plot(place, one.mean, marker, color=colour, markerfacecolor=face, markersize=5)
+    axes.plot([], [], f"{marker}-", color=colour, label=get_method(method).label)
 
 
 def csvs(options: Options, results: Results) -> dict[str, Csv]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
-from common.figures import new_figure, save
+from common.figures import label_line_ends, new_figure, save
 from hacrl_lab.plotting import AGENT_COLOURS
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import Alignment, CrossWeight
@@ -106,7 +106,7 @@ def plot_misaligned_by_length(shares: dict[float, list[float]], problems: int, p
     )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
-    axes.legend()
+    label_line_ends(figure, [axes])
     save(figure, path)
 
 

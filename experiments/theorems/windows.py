@@ -30,7 +30,7 @@ def plot_windows(path: Path) -> None:
     axes.set(
         title=f"Success {p_k} and {p_j}, {ANSWERS} answers a step; without the current batch the covariance is 0",
         xlabel="window K, steps",
-        ylabel="size",
+        ylabel="standard deviation, |covariance|",
         xticks=WINDOWS,
         xticklabels=[str(window) for window in WINDOWS],
     )

@@ -78,7 +78,7 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
 
 def figures(options: Options, results: Results, folder: Path) -> None:
     """Accuracy of each agent's answers in training: a thin line for each seed, a thick one for their mean."""
-    figure = new_figure(3.6)
+    figure = new_figure(3.9)
     panels = figure.subplots(1, len(agents(results)), sharey=True)
     steps = np.arange(options.steps) + 1
     for k, (axes, name) in enumerate(zip(panels, agents(results), strict=True)):
@@ -86,11 +86,12 @@ def figures(options: Options, results: Results, folder: Path) -> None:
             values = curve(options, results, sampler, "accuracy")[k]
             axes.plot(steps, values.T, color=COLOURS[sampler], linewidth=0.7, alpha=0.6)
             axes.plot(steps, values.mean(0), color=COLOURS[sampler], linewidth=2.2, label=sampler)
-        axes.set(title=name, xlabel="step")
+        axes.set(title=name, xlabel="training step")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
     panels[0].set_ylabel("accuracy of sampled answers")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    figure.suptitle(f"Thick: mean of {options.seeds} seeds; thin: each seed", fontsize=11)
     save(figure, folder / "curves.png")
 
 

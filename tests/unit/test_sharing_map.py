@@ -1,4 +1,4 @@
-"""The three coordinates of the map are what they are said to be."""
+"""The three coordinates of the map are what they are said to be; which methods its figures show."""
 
 import pytest
 import torch
@@ -6,6 +6,8 @@ from torch import Tensor
 
 from common.testbeds import BANDIT
 from sharing_map.agents import Place, make_agents, mean_cross_ratios
+from sharing_map.analysis import pictures
+from sharing_map.study import Options
 
 SEEDS = range(64)
 WORLD = BANDIT.world(SEEDS)
@@ -78,3 +80,13 @@ def test_mean_cross_ratios_are_one_for_the_same_agents_and_fall_with_distance() 
     torch.testing.assert_close(means[0], torch.ones(2, 64, dtype=torch.float64), rtol=0, atol=1e-12)
     assert bool((means[1] < means[0]).all())
     assert bool((means[2].mean(-1) < means[1].mean(-1)).all())
+
+
+def test_the_methods_of_the_finding_are_in_the_first_figure_and_the_others_in_another() -> None:
+    assert pictures(Options()) == {
+        "gains.png": ["hacpo", "naive", "hacpo_ppo_clip_alpha0"],
+        "others.png": ["hacpo_lagged_loo_capped", "hacpo_alpha0", "hacpo_ppo_clip"],
+    }
+    assert pictures(Options(methods=("hacpo_alpha0", "hacpo_capped"))) == {
+        "gains.png": ["hacpo_alpha0", "hacpo_capped"]
+    }
