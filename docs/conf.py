@@ -21,7 +21,6 @@ extensions = [
     "mathml",
     "offline",
     "repository_links",
-    "walkthroughs",
 ]
 
 # The source directory is the root of the repository, so that relative links are the same here and in the repository.

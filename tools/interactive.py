@@ -18,7 +18,6 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from matplotlib.image import imread
 from torch import Tensor
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "experiments"))
+sys.path[:0] = [str(ROOT / "notebooks"), str(ROOT / "experiments")]  # the package interactive comes before this file
 
 from hacrl_envs.arithmetic import ArithmeticWorld  # noqa: E402
 from hacrl_envs.long_answers import LongAnswerTask, long_answer_world  # noqa: E402
@@ -41,23 +40,12 @@ from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch  # noqa: E402
 from hacrl_lab.seeding import RandomStream  # noqa: E402
 from hacrl_lab.verifiers import MathVerifier  # noqa: E402
 from hacrl_lab.worlds import TextPrompts  # noqa: E402
+from interactive import coins, common, lengths, matrix, tokens, weights  # noqa: E402
 from language_pair.describe import ratios_of  # noqa: E402
 from language_pair.models import load_agents, sources_of  # noqa: E402
 from language_pair.options import Options  # noqa: E402
 from language_pair.run import resolve  # noqa: E402
 
-
-def _pieces() -> Any:
-    """The module notebooks/interactive.py, which has the name of this one."""
-    spec = spec_from_file_location("interactive_pieces", ROOT / "notebooks" / "interactive.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pieces = _pieces()
 PICTURES = ROOT / "docs" / "interactive"
 LENGTHS = (3, 16, 128)
 SEEDS, QUESTIONS, ANSWERS = range(4), 32, 4
@@ -172,7 +160,7 @@ def grid() -> list[dict[str, Any]]:
                 for name in ("tokens", "predicted", "measured", "hacpo_minus_gspo")
             },
         }
-        for (style, other), columns in pieces.passing_grid().items()
+        for (style, other), columns in lengths.passing_grid().items()
     ]
 
 
@@ -181,7 +169,7 @@ def small_world_data() -> dict[str, Any]:
     return {
         "ratios": {f"answers of {length} tokens": world_ratios(length) for length in LENGTHS},
         "grid": grid(),
-        "lengths": list(pieces.ANSWER_LENGTHS),
+        "lengths": list(lengths.ANSWER_LENGTHS),
     }
 
 
@@ -195,11 +183,11 @@ def all_data() -> dict[str, Any]:
 def pictures() -> dict[str, Any]:
     """The static figures by name, each at a setting that shows what its page says."""
     return {
-        "cross_weight": pieces.draw_cross_weight(PAIR, 1.0, 0.2, 0.025, 0),
-        "long_answers": pieces.draw_long_answers(16, 0.35, "known somewhat"),
-        "two_coins": pieces.draw_two_coins(0.43, 0.75, 0.0, "none", 0.2),
-        "reward_matrix": pieces.draw_reward_matrix(pieces.REWARDS, pieces.EARLIER, 0),
-        "two_tokenizers": pieces.draw_two_tokenizers(pieces.FIRST_ANSWER),
+        "cross_weight": weights.draw_cross_weight(PAIR, 1.0, 0.2, 0.025, 0),
+        "long_answers": lengths.draw_long_answers(16, 0.35, "known somewhat"),
+        "two_coins": coins.draw_two_coins(0.43, 0.75, 0.0, "none", 0.2),
+        "reward_matrix": matrix.draw_reward_matrix(matrix.REWARDS, matrix.EARLIER, 0),
+        "two_tokenizers": tokens.draw_two_tokenizers(tokens.FIRST_ANSWER),
     }
 
 
@@ -223,7 +211,7 @@ def difference(committed: Any, computed: Any, tolerance: float, place: str = "da
 
 def check(pair: bool) -> list[str]:
     """What differs from the committed files."""
-    committed = json.loads(json.dumps(pieces.read_data()))
+    committed = json.loads(json.dumps(common.read_data()))
     language = {key: committed.pop(key) for key in ("agents", "answers")}
     language["ratios"] = committed["ratios"].pop(PAIR)
     found = difference(committed, small_world_data(), 2 * 10.0**-DECIMALS)
@@ -247,9 +235,9 @@ def png(figure: Any) -> bytes:
 def write() -> None:
     """Data first, since pictures are drawn from it."""
     text = json.dumps(all_data(), ensure_ascii=False, separators=(",", ":"))
-    pieces.DATA.parent.mkdir(parents=True, exist_ok=True)
-    pieces.DATA.write_text(pieces.DATA_HEAD + text + pieces.DATA_TAIL, encoding="utf-8")
-    pieces.read_data.cache_clear()
+    common.DATA.parent.mkdir(parents=True, exist_ok=True)
+    common.DATA.write_text(common.DATA_HEAD + text + common.DATA_TAIL, encoding="utf-8")
+    common.read_data.cache_clear()
     for name, figure in pictures().items():
         (PICTURES / f"{name}.png").write_bytes(png(figure))
 

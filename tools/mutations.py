@@ -2,6 +2,7 @@
 
     python tools/mutations.py                 all mutations; exit status 0 if every one is noticed
     python tools/mutations.py --only omega    those whose name contains "omega"
+    python tools/mutations.py --part 1 --parts 4   every fourth, beginning with the second
 
 The mutations stand in ``mutations.txt``: under the name of a file, for each its name, the test that must fail, the text
 that stands in the file once and the text that takes its place. Every one is applied to a copy of the project in a
@@ -69,6 +70,10 @@ class Arguments:
 
     only: str = ""
     """Mutations whose name or file contains this; by default all."""
+    part: int = 0
+    """Of the parts, the one that is tried, from 0 on."""
+    parts: int = 1
+    """In how many parts the mutations are divided."""
     jobs: int = 2
     """Mutations tried at the same time."""
 
@@ -178,6 +183,7 @@ def main() -> int:
     everything = read_mutations(TABLE.read_text(encoding="utf-8"))
     mutations = [one for one in everything if arguments.only in one.name or arguments.only in one.file]
     check(mutations)
+    mutations = mutations[arguments.part :: arguments.parts]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LIBRARIES))
     with ProcessPoolExecutor(arguments.jobs, mp_context=context, max_tasks_per_child=1) as pool:

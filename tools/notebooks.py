@@ -16,8 +16,14 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
+from hacrl_lab.files import atomic_write
+
 ROOT = Path(__file__).parents[1] / "notebooks"
-KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
 
 
 def run(path: Path, *, clear: bool = False) -> float:
@@ -38,18 +44,26 @@ def run(path: Path, *, clear: bool = False) -> float:
     else:
         NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(path.parent)}}).execute()
     tidy(notebook)
-    nbformat.write(notebook, path)
+    with atomic_write(path) as file:
+        file.write(f"{nbformat.writes(notebook)}\n".encode())
     return time.perf_counter() - began
 
 
 def tidy(notebook: NotebookNode) -> None:
-    """What would differ between two runs that came to the same: names of cells, times, progress on stderr."""
-    notebook.metadata = nbformat.from_dict(KERNEL)
+    """Take out what differs between two runs that come to the same (names of cells and widgets, times, progress on
+    stderr); a widget's picture stays.
+    """
+    notebook.metadata = nbformat.from_dict(METADATA)
     for place, cell in enumerate(notebook.cells):
         cell.id = f"cell-{place:02d}"
         cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})
     for cell in code_cells(notebook):
-        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        cell.outputs = [output for output in cell.outputs if not is_passing(output)]
+
+
+def is_passing(output: NotebookNode) -> bool:
+    """Whether an output is of no use without the kernel that wrote it, or only to who waited for it."""
+    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

@@ -138,9 +138,12 @@ class TextCodec:
         return [length <= self.room for length in self.prompt_lengths(questions)]
 
     def texts(self, batch: RolloutBatch) -> tuple[Tensor, Tensor]:
-        """Another agent's texts as this agent's tokens and mask, (P, G, T), with a stop token where finished."""
+        """Another agent's texts as this agent's tokens and mask, (P, G, T), with a stop token where finished.
+
+        A text that spells a special token stays ordinary characters: it cannot end an answer in its middle.
+        """
         texts = [text for group in batch.responses for text in group]
-        rows = cast(Any, self.tokenizer(texts, add_special_tokens=False)["input_ids"])
+        rows = cast(Any, self.tokenizer(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"])
         rows = [
             torch.tensor(row + [self.end_token] * int(done), dtype=torch.int64)
             for row, done in zip(rows, batch.finished.flatten(), strict=True)

@@ -107,6 +107,16 @@ def test_others_texts_are_encoded_each_in_its_place(kind: Kind) -> None:
 
 
 @every_family
+def test_a_text_that_spells_the_stop_token_does_not_stop(kind: Kind) -> None:
+    learner = model_agent(kind)
+    spelled = f"16{learner.tokenizer.eos_token}8"
+    encoded = learner.encode(TextPrompts(["8+8"], [()]), [texts([[spelled]], [[True]])])
+    tokens = encoded.tokens[encoded.mask].tolist()
+    assert tokens.index(learner.codec.end_token) == len(tokens) - 1
+    assert learner.tokenizer.decode(tokens[:-1]) == spelled
+
+
+@every_family
 def test_own_rollouts_are_not_encoded_anew_from_their_texts(kind: Kind) -> None:
     """A model may say in two tokens what its tokenizer writes as one."""
     agent, prompts = model_agent(kind), TextPrompts(["8+8"], [()])

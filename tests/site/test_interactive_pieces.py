@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from interactive import coins, lengths, matrix, tokens, weights
+
 pytestmark = pytest.mark.site
-ROOT = Path(__file__).parents[2]
 CHROMIUM = os.environ.get("HACRL_LAB_CHROMIUM", "/usr/bin/chromium")
 QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -33,35 +33,23 @@ Settings = Mapping[str, str]
 """What the controls are at, as text."""
 
 
-def _load() -> Any:
-    spec = spec_from_file_location("interactive_pieces", ROOT / "notebooks" / "interactive.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-pieces = _load()
-
-
 def _rewards(now: Settings) -> dict[str, Any]:
     rewards = [[int(now[f"r{j}{i}"]) for i in range(4)] for j in range(2)]
-    return pieces.reward_matrix_values(rewards, (float(now["earlier_a"]), float(now["earlier_b"])), int(now["learner"]))
+    return matrix.reward_matrix_values(rewards, (float(now["earlier_a"]), float(now["earlier_b"])), int(now["learner"]))
 
 
 EXPECTED: dict[str, Callable[[Settings], Mapping[str, Any]]] = {
-    "cross_weight": lambda now: pieces.cross_weight_values(
+    "cross_weight": lambda now: weights.cross_weight_values(
         now["source"], float(now["alpha"]), float(now["delta"]), float(now["delta_step"]), int(now["updates"])
     ),
-    "long_answers": lambda now: pieces.long_answers_values(
-        pieces.ANSWER_LENGTHS[int(now["length"])], float(now["style"]), now["skills"]
+    "long_answers": lambda now: lengths.long_answers_values(
+        lengths.ANSWER_LENGTHS[int(now["length"])], float(now["style"]), now["skills"]
     ),
-    "two_coins": lambda now: pieces.two_coins_values(
+    "two_coins": lambda now: coins.two_coins_values(
         float(now["learner"]), float(now["sampler"]), float(now["alpha"]), now["clip"], float(now["delta"])
     ),
     "reward_matrix": _rewards,
-    "two_tokenizers": lambda now: pieces.two_tokenizers_values(int(now["answer"])),
+    "two_tokenizers": lambda now: tokens.two_tokenizers_values(int(now["answer"])),
 }
 
 
@@ -246,6 +234,6 @@ def test_any_settings_can_be_asked_for(opened: Callable[..., Any], name: str) ->
             const values = window.hacrl[name].values(settings);
             return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, String(value)]));
         }""",
-        [name, list(pieces.ANSWER_LENGTHS)],
+        [name, list(lengths.ANSWER_LENGTHS)],
     )
     assert asked == {key: exact for key, (exact, _) in shown.items()}
