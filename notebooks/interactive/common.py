@@ -55,8 +55,10 @@ def piece(draw: Callable[..., Figure], controls: Mapping[str, widgets.ValueWidge
 
 def slider(label: str, value: float, low: float, high: float, step: float) -> widgets.ValueWidget:
     """A slider of whole numbers if the step is one, else of decimals; it draws anew when it is let go."""
-    kind = widgets.IntSlider if isinstance(step, int) else widgets.FloatSlider
-    return kind(description=label, value=value, min=low, max=high, step=step, continuous_update=False, **LOOK)
+    look = {"min": low, "max": high, "step": step, "continuous_update": False, **LOOK}
+    if isinstance(step, int):
+        return widgets.IntSlider(description=label, value=value, **look)
+    return widgets.FloatSlider(description=label, value=value, readout_format=".3f" if step < 0.01 else ".2f", **look)
 
 
 def choice(label: str, options: Sequence[tuple[str, Any]], value: Any) -> widgets.ValueWidget:
