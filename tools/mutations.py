@@ -31,7 +31,7 @@ from tqdm import tqdm
 PROJECT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_suffix(".txt")
 COPIED = ("hacrl_lab", "envs", "experiments", "notebooks", "tests", "tools", "pyproject.toml")
-LINKED = ("results",)
+LINKED = ("docs", "results")
 """What walkthroughs read and nobody writes."""
 LIBRARIES = (
     "gymnasium.envs.toy_text",
@@ -94,6 +94,11 @@ class FirstFailure:
         self.pytest_runtest_logreport(report)
 
 
+def place_of(noticed_by: str, folder: Path = PROJECT) -> Path:
+    """Where a test or a walkthrough is, in a copy of the project; what follows ``::`` stays."""
+    return folder / noticed_by if noticed_by.startswith("notebooks/") else folder / "tests" / noticed_by
+
+
 def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     """Run tests of a copy in this process: the first that fails, or nothing if all passed; and what pytest wrote."""
     import pytest
@@ -109,9 +114,8 @@ def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     failure, output = FirstFailure(), io.StringIO()
     plugins = [f"-pno:{name}" for name in ("cacheprovider", "unraisableexception", "threadexception", "anyio")]
     options = ["-x", "-q", "-o", "addopts=", "--nbmake", "--tb=line", f"--rootdir={folder}", *plugins]
-    places = [folder / test if test.startswith("notebooks/") else folder / "tests" / test for test in tests]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        status = pytest.main([*options, *map(str, places)], plugins=[failure])
+        status = pytest.main([*options, *(str(place_of(test, folder)) for test in tests)], plugins=[failure])
     import hacrl_lab
 
     if status not in (0, 1, 2) or not Path(str(hacrl_lab.__file__)).is_relative_to(folder):
