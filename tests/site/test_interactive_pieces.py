@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,6 @@ import pytest
 from interactive import coins, lengths, matrix, tokens, weights
 
 pytestmark = pytest.mark.site
-CHROMIUM = os.environ.get("HACRL_LAB_CHROMIUM", "/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 STATES = """piece => ({
     settings: Object.fromEntries([...piece.querySelectorAll('[data-control]')].map(control => [
         control.dataset.control,
@@ -53,21 +47,9 @@ EXPECTED: dict[str, Callable[[Settings], Mapping[str, Any]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser: Any) -> Iterator[Callable[..., Any]]:
+def opened(browser: Any, site: Path) -> Iterator[Callable[..., Any]]:
     """Opens the page of a piece; afterwards there must have been no error and nothing from a network."""
-    if "HACRL_LAB_SITE" not in os.environ:
-        pytest.fail("HACRL_LAB_SITE must name the folder of the built site")
     troubles: list[str] = []
     pages = []
 
@@ -77,7 +59,7 @@ def opened(browser: Any) -> Iterator[Callable[..., Any]]:
         page.on("console", lambda message: message.type == "error" and troubles.append(message.text))
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: request.url.startswith(("file:", "data:")) or troubles.append(request.url))
-        page.goto((Path(os.environ["HACRL_LAB_SITE"]).resolve() / f"docs/interactive/{name}.html").as_uri())
+        page.goto((site / f"docs/interactive/{name}.html").as_uri())
         page.wait_for_selector(".hacrl-piece[data-ready]")
         return page
 

@@ -4,65 +4,43 @@
 """
 
 import json
-import os
 import re
 import tomllib
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
 pytestmark = pytest.mark.site
-CHROMIUM = os.environ.get("HACRL_LAB_CHROMIUM", "/usr/bin/chromium")
-QUIET = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 LINKS = "[...document.querySelectorAll('a[href], link[href], img[src], script[src]')].map(e => e.href || e.src)"
 ANCHORS = "[...document.querySelectorAll('[id], a[name]')].map(e => e.id || e.name)"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-@cache
-def site() -> Path:
-    """The folder of the built site.
-
-    Raises:
-        KeyError: HACRL_LAB_SITE is not set.
-    """
-    return Path(os.environ["HACRL_LAB_SITE"]).resolve()
-
-
 @pytest.fixture(scope="module")
-def visits() -> Iterator[dict[Path, dict]]:
+def visits(browser: Any, site: Path) -> dict[Path, dict]:
     """What the browser sees on every page, one visit each."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        page = browser.new_page(viewport={"width": 390, "height": 844})  # a telephone
-        troubles: list[str] = []
-        page.on("console", lambda message: troubles.extend([message.text] if message.type == "error" else []))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("requestfailed", lambda request: troubles.append(request.url))
-        seen = {}
-        for path in sorted({*site().rglob("*.html")} - {site() / "index.html"}):  # which leads on at once
-            troubles.clear()
-            page.goto(path.as_uri())
-            seen[path] = {name: page.evaluate(script) for name, script in SCRIPTS.items()} | {"troubles": [*troubles]}
-        browser.close()
-        yield seen
+    page = browser.new_page(viewport={"width": 390, "height": 844})  # a telephone
+    troubles: list[str] = []
+    page.on("console", lambda message: troubles.extend([message.text] if message.type == "error" else []))
+    page.on("pageerror", lambda error: troubles.append(str(error)))
+    page.on("requestfailed", lambda request: troubles.append(request.url))
+    seen = {}
+    for path in sorted({*site.rglob("*.html")} - {site / "index.html"}):  # which leads on at once
+        troubles.clear()
+        page.goto(path.as_uri())
+        seen[path] = {name: page.evaluate(script) for name, script in SCRIPTS.items()} | {"troubles": [*troubles]}
+    return seen
 
 
 SCRIPTS = {"links": LINKS, "anchors": ANCHORS, "overflow": OVERFLOW}
 
 
-def test_the_site_has_its_pages(visits: dict[Path, dict]) -> None:
-    names = {path.relative_to(site()).as_posix() for path in visits}
+def test_the_site_has_its_pages(visits: dict[Path, dict], site: Path) -> None:
+    names = {path.relative_to(site).as_posix() for path in visits}
     assert {"docs/index.html", "docs/learn.html", "docs/api/core.html", "README.html"} <= names
-    assert 'url=docs/index.html"' in (site() / "index.html").read_text(encoding="utf-8")
+    assert 'url=docs/index.html"' in (site / "index.html").read_text(encoding="utf-8")
 
 
 def test_no_page_has_an_error_or_a_request_that_fails(visits: dict[Path, dict]) -> None:
