@@ -8,4 +8,4 @@ model with another architecture. Tasks are sums and products of Reasoning Gym, o
 now and then. Every method trains with the learning rate that was best for it on a seed of which nothing is reported.
 """
 
-MINUTES = 120
+MINUTES = 140
