@@ -8,9 +8,9 @@ Needs the extra ``benchmark``: pip install 'hacrl-lab[benchmark]'.
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
-from common.cli import main
+from common.cli import leave, main
 from language_benchmark.options import Options
 
 
@@ -22,4 +22,4 @@ def run(options: Options) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Options, run, __doc__))
+    leave(partial(main, Options, run, __doc__))

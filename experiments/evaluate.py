@@ -10,9 +10,9 @@ on.
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 
-from common.cli import main
+from common.cli import leave, main
 from language_evaluation.options import Options
 
 
@@ -24,4 +24,4 @@ def run(options: Options) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Options, run, __doc__))
+    leave(partial(main, Options, run, __doc__))

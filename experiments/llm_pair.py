@@ -15,6 +15,7 @@ import sys
 
 from safetensors import SafetensorError
 
+from common.cli import leave
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
 from language_pair.command_line import as_options, read_options
@@ -66,4 +67,4 @@ def _of_the_machine(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main)

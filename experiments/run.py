@@ -48,4 +48,4 @@ def overview(names: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    cli.leave(partial(main, sys.argv[1:]))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -47,6 +50,22 @@ def main(
     return 0
 
 
+def leave(main: Callable[[], int]) -> NoReturn:
+    """Run a program and end the process with its exit status.
+
+    Ctrl-C once more, while the program says why it stops, gives status 130; while Python clears up, it ends the process
+    at once. Neither prints a traceback.
+
+    Args:
+        main: the program.
+    """
+    status = 130
+    with contextlib.suppress(KeyboardInterrupt):
+        status = main()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(status)
+
+
 def command(study: str, options: OutputOptions) -> str:
     """The command line that gives these options; what is at its default is left out, and where results go.
 
@@ -57,7 +76,8 @@ def command(study: str, options: OutputOptions) -> str:
     >>> command("bandit", OutputOptions(cache_dir="elsewhere"))
     'python experiments/run.py bandit'
     """
-    return " ".join(["python experiments/run.py", study, *option_words(options.settings(), type(options)().settings())])
+    words = option_words(options.settings(), type(options)().settings())
+    return shell_line(["python", "experiments/run.py", study, *words])
 
 
 def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
@@ -80,6 +100,22 @@ def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[
         else:
             words += [f"--{option}", *(str(one) for one in (value if isinstance(value, tuple) else (value,)))]
     return words
+
+
+def shell_line(words: Sequence[str]) -> str:
+    r"""Words as one types them into bash, on one line.
+
+    >>> print(shell_line(["--prompt-template", "{question}\n", "--steps", "3"]))
+    --prompt-template $'{question}\n' --steps 3
+    """
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if "\n" not in word:
+        return shlex.quote(word)
+    escaped = word.replace("\\", r"\\").replace("'", r"\'").replace("\n", r"\n")
+    return f"$'{escaped}'"
 
 
 def check_methods(methods: Sequence[str], training: TrainingConfig, least: int = 1) -> None:

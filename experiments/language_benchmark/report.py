@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +10,7 @@ from statistics import median
 
 import torch
 
-from common.cli import option_words
+from common.cli import option_words, shell_line
 from common.page import fill
 from common.tables import Csv, decimals, markdown_table
 from hacrl_lab.methods import get_method
@@ -81,7 +80,7 @@ def page(options: Options, rounds: Rounds) -> str:
         "floor": _floor(rounds),
         "ratios": table(rounds),
         "parts": parts_table(rounds),
-        "command": shlex.join(
+        "command": shell_line(
             ["python", "experiments/benchmark_llm.py", *option_words(settings, Options().settings())]
         ),
         "versions": ", ".join(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from common.cli import option_words, shell_line
 from hacrl_lab.agents.causal_lm import CausalLMSettings
 from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.answer_rules import ANSWER_RULES
@@ -17,6 +18,7 @@ from language_evaluation.options import Options
 from language_pair.command_line import load_options
 from language_pair.figures import INITIAL
 from language_pair.models import sources_of
+from language_pair.options import PromptOptions
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.json")
 
@@ -35,6 +37,8 @@ class Model:
     """What it was trained with, as :mod:`hacrl_lab.methods` calls it."""
     partners: tuple[str, ...] = ()
     """What it was trained with, as folders or hub ids."""
+    asked: PromptOptions | None = None
+    """How its run asked; none if there was no run."""
 
     @property
     def version(self) -> str:
@@ -60,13 +64,11 @@ def settings_for(options: Options) -> CausalLMSettings:
     """How a model answers; it is not trained, and the settings of training stand at values without effect."""
     assert options.generation.max_new_tokens is not None
     prompt, generation = options.prompt, options.generation
-    asked = f"{{question}}\n{ANSWER_RULES[prompt.answer_rule].instruction}"
-    template = asked if prompt.prompt_template is None else prompt.prompt_template
     return CausalLMSettings(
         max_new_tokens=options.generation.max_new_tokens,
         learning_rate=0.0,
         max_grad_norm=1.0,
-        prompting=Prompting(template, prompt.system_prompt, prompt.enable_thinking),
+        prompting=Prompting(_template(prompt), prompt.system_prompt, prompt.enable_thinking),
         device=options.device,
         compute_dtype=options.dtype,
         tokens_per_pass=0,
@@ -76,6 +78,24 @@ def settings_for(options: Options) -> CausalLMSettings:
     )
 
 
+def asked_otherwise(options: Options, models: Sequence[Model]) -> list[str]:
+    """A sentence for every way of asking that models were trained with and this evaluation does not use."""
+    here = asdict(replace(options.prompt, prompt_template=_template(options.prompt)))
+    names: dict[str, list[str]] = {}
+    for model in models:
+        if model.asked is not None and asdict(model.asked) != here:
+            names.setdefault(shell_line(option_words(asdict(model.asked), here)), []).append(model.name)
+    return [
+        f"Asked otherwise than in training (`{words}`), which can make answers worse: {'; '.join(trained)}."
+        for words, trained in names.items()
+    ]
+
+
+def _template(prompt: PromptOptions) -> str:
+    asked = f"{{question}}\n{ANSWER_RULES[prompt.answer_rule].instruction}"
+    return asked if prompt.prompt_template is None else prompt.prompt_template
+
+
 def _expanded(source: str) -> list[Model]:
     folder = Path(source).expanduser()
     trained = sorted(folder.glob("*/agents/*/"))
@@ -83,11 +103,12 @@ def _expanded(source: str) -> list[Model]:
         return [Model(Path(source.rstrip("/")).name, source, base=source)]
     run = load_options(folder)
     bases = sources_of(run) if run.agents else {}
-    return [_trained(path, folder.name, bases) for path in trained]
+    asked = PromptOptions(**{one.name: getattr(run, one.name) for one in fields(PromptOptions)})
+    return [_trained(path, folder.name, bases, asked) for path in trained]
 
 
-def _trained(path: Path, run: str, bases: dict[str, str]) -> Model:
+def _trained(path: Path, run: str, bases: dict[str, str], asked: PromptOptions) -> Model:
     agent, method = path.name, path.parent.parent.name
     partners: Sequence[str] = [base for name, base in bases.items() if name != agent]
     label = f"{agent}, {get_method(method).label} ({run})"
-    return Model(label, str(path), bases.get(agent, agent), method, tuple(partners))
+    return Model(label, str(path), bases.get(agent, agent), method, tuple(partners), asked)

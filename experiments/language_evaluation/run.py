@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import transformers
 
-from common.cli import option_words
+from common.cli import option_words, shell_line
 from common.options import flat
 from common.page import fill
 from common.tables import write_csv
 from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.config import save_config
 from hacrl_lab.verifiers import MathVerifier
-from language_evaluation.models import models_of
+from language_evaluation.models import asked_otherwise, models_of
 from language_evaluation.options import NAMES_OF_PLACES, Options
 from language_evaluation.records import records_of, write_records
 from language_evaluation.report import Row, latex, notes, row_of, scores_csv, table
@@ -38,14 +38,18 @@ def run(options: Options) -> str:
     options = replace(options, device=usable_devices(options.device, 1))
     folder = Path(options.output_dir)
     folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
+    models = models_of(options)
+    otherwise = asked_otherwise(options, models)
+    for remark in otherwise:
+        print(f"note: {remark}", file=sys.stderr)
     rows: list[Row] = []
     with MathVerifier(answer_rule=ANSWER_RULES[options.prompt.answer_rule]) as verifier:
         sets = sets_of(options, verifier)
-        for model in models_of(options):
+        for model in models:
             for name, records in records_of(options, model, sets).items():
                 write_records(folder / "records" / file_name(model.name, name), records)
                 rows.append(row_of(options, model, name, records))
-    _write(folder, options, rows, {one.name: one.left_out for one in sets})
+    _write(folder, options, rows, notes(rows, {one.name: one.left_out for one in sets}, otherwise))
     return f"{table(rows)}\n\nWritten to {folder}."
 
 
@@ -60,14 +64,14 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
-def _write(folder: Path, options: Options, rows: Sequence[Row], left_out: Mapping[str, int]) -> None:
+def _write(folder: Path, options: Options, rows: Sequence[Row], remarks: str) -> None:
     given = {name: value for name, value in flat(options).items() if name not in NAMES_OF_PLACES}
     words = option_words(given, flat(USUAL))
     values = {
         **given,
         "table": table(rows),
-        "notes": notes(rows, left_out),
-        "command": shlex.join(["python", "experiments/evaluate.py", *words]),
+        "notes": remarks,
+        "command": shell_line(["python", "experiments/evaluate.py", *words]),
     }
     page = fill(Path(__file__).with_name("page.md"), values, published=False)
     (folder / "README.md").write_text(page, encoding="utf-8")

@@ -12,7 +12,7 @@ from typing import get_args, get_type_hints
 
 import tyro
 
-from common.cli import option_words
+from common.cli import option_words, shell_line
 from common.options import flat
 from hacrl_lab.config import TrainingConfig, load_config
 from hacrl_lab.errors import LabError
@@ -92,7 +92,7 @@ def read_options(arguments: Sequence[str] | None, description: str | None) -> Op
     start = replace(Options(), **preset_settings(known.preset)) if known.preset else Options()
     options = _parsed(start, arguments, description)
     if known.preset:
-        print(f"Preset {known.preset}: {' '.join(option_words(flat(start), flat(Options())))}")
+        print(f"Preset {known.preset}: {shell_line(option_words(flat(start), flat(Options())))}")
     return options
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hacrl_envs.held_out import is_held_out
 from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.answer_rules import boxed_answer
 from hacrl_lab.worlds import TextPrompts
-from language_evaluation.models import models_of, settings_for
+from language_evaluation.models import asked_otherwise, models_of, settings_for
 from language_evaluation.options import EvaluationGeneration, Options
 from language_pair.options import PromptOptions
 
@@ -167,26 +168,48 @@ def test_models_of_the_same_name_are_refused(adders: list[str]) -> None:
         models_of(Options(models=(adders[0], adders[0]), problems=("a",)))
 
 
+def train(monkeypatch: pytest.MonkeyPatch, adders: list[str], sums: str, folder: Path, *more: str) -> None:
+    """One step of HACPO on two models."""
+    sizes = ["--steps", "1", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"]
+    evaluation = ["--eval-prompts", "2", "--eval-samples", "1", "--compare", "none"]
+    places = ["--device", "cpu", "--output-dir", str(folder), "--prompt-template", "{question}\n"]
+    words = ["--agents", *adders[:2], "--problems", sums, *sizes, *evaluation, *places, *more]
+    monkeypatch.setattr("sys.argv", ["llm_pair.py", *words])
+    assert llm_pair.main() == 0
+
+
+def test_agents_that_are_asked_otherwise_than_in_their_run_are_named(
+    adders: list[str],
+    sums: str,
+    problems: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    run = tmp_path / "run"
+    train(monkeypatch, adders, sums, run)
+    options = Options(models=(str(run), adders[0]), problems=("p",))
+    names = "llama, HACPO (run); qwen3, HACPO (run)"
+    remark = f"Asked otherwise than in training (`%s`), which can make answers worse: {names}."
+    assert asked_otherwise(options, models_of(options)) == [remark % r"--prompt-template $'{question}\n'"]
+    options = replace(options, prompt=PromptOptions(prompt_template="{question}\n"))
+    assert asked_otherwise(options, models_of(options)) == []
+
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    capsys.readouterr()
+    arguments = ["--models", str(run), "--problems", str(problems), *places, "--answer-rule", "last_number"]
+    assert call(*arguments) == 0
+    assert f"note: {remark % '--answer-rule boxed'}\n" in capsys.readouterr().err
+    assert f"\n- {remark % '--answer-rule boxed'}\n" in (tmp_path / "out" / "README.md").read_text()
+
+
 @pytest.mark.extras
 def test_a_run_folder_stands_for_its_trained_agents(
     adders: list[str], sums: str, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("peft")
     run = tmp_path / "run"
-    words = ["--agents", *adders[:2], "--problems", sums, "--lora-rank", "2", "--learning-rate", "0.05"]
-    words += ["--steps", "1", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"]
-    words += [
-        "--eval-prompts",
-        "2",
-        "--eval-samples",
-        "1",
-        "--prompt-template",
-        "{question}\n",
-        "--output-dir",
-        str(run),
-    ]
-    monkeypatch.setattr("sys.argv", ["llm_pair.py", *words, "--compare", "none", "--device", "cpu"])
-    assert llm_pair.main() == 0
+    train(monkeypatch, adders, sums, run, "--lora-rank", "2", "--learning-rate", "0.05")
     assert (run / "hacpo" / "agents" / "qwen3" / "adapter_config.json").exists()
     places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
     assert call("--models", str(run), adders[0], "--problems", str(problems), *places) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +84,34 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert main(Options, interrupted, arguments=[]) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("main_does", "python_clears_up", "status"),
+    [
+        ("return 3", "pass", 3),
+        ("signal.raise_signal(signal.SIGINT)", "pass", 130),
+        ("return 0", "signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    ],
+)
+def test_ctrl_c_at_the_end_of_a_program_prints_no_traceback(main_does: str, python_clears_up: str, status: int) -> None:
+    program = f"""
+import atexit, signal
+from common.cli import leave
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # some test runners ignore the signal
+
+def main():
+    {main_does}
+
+@atexit.register
+def clear_up():
+    {python_clears_up}
+
+leave(main)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=run.ROOT, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (status, b"")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"]])
