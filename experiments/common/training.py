@@ -76,7 +76,7 @@ def train(
         making the agents, ().
     """
     world = testbed.world(seeds)
-    agents = testbed.make_agents(team, world, seeds)
+    agents = testbed.agents(team, seeds)
     for agent in agents:
         agent.scale_learning_rate(rate)
     trainer = Trainer(agents, world, method, training, list(seeds))

@@ -63,7 +63,7 @@ def record_chain(
 ) -> dict[str, np.ndarray]:
     """A pair of the token chain, all seeds together."""
     world = CHAIN.world(seeds)
-    trainer = Trainer(CHAIN.make_agents(team, world, seeds), world, method, training, list(seeds))
+    trainer = Trainer(CHAIN.agents(team, seeds), world, method, training, list(seeds))
     return record(trainer, steps, team.name)
 
 

@@ -145,7 +145,7 @@ def train(
         of the two answering in turns, (steps + 1, S); ``stronger``, index of the stronger agent, ().
     """
     world = CHAIN.world(seeds)
-    agents = CHAIN.make_agents(team, world, seeds)
+    agents = CHAIN.agents(team, seeds)
     for agent in agents:
         agent.scale_learning_rate(rate)
     pair = TurnTakingTeam("team", agents)

@@ -6,14 +6,18 @@ Needs the extra ``ray``; skipped where there is none.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from test_llm_pair import STEPS, call, command, start, wait_until
+
+import llm_pair
 
 pytest.importorskip("ray")
 
@@ -28,27 +32,50 @@ LIMIT = 60.0
 """Seconds within which the loss of a worker must be told."""
 
 
-@pytest.fixture(autouse=True)
-def one_thread_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+@pytest.fixture(scope="module", autouse=True)
+def one_thread_everywhere() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
 
 
-@pytest.mark.parametrize("count", [2, 3])
+def trained(arguments: list[str], folder: Path) -> Path:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["llm_pair.py", *arguments])
+        assert llm_pair.main() == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_one_process(adders: list[str], sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two agents in the process of the test."""
+    folder = tmp_path_factory.mktemp("in_one_process")
+    return trained([*command(adders[:2], sums, folder), *ONE_METHOD], folder)
+
+
+@pytest.fixture(scope="module")
+def by_two_ranks(adders: list[str], sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two agents, each of two processes."""
+    folder = tmp_path_factory.mktemp("by_two_ranks")
+    return trained([*command(adders[:2], sums, folder), *ONE_METHOD, *TWO_RANKS], folder)
+
+
 def test_agents_in_processes_of_their_own_learn_the_same_to_the_last_bit(
-    count: int,
-    adders: list[str],
-    sums: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    in_one_process: Path, adders: list[str], sums: str, tmp_path: Path
 ) -> None:
-    for name, engine in (("local", ()), ("ray", RAY)):
-        arguments = [*command(adders[:count], sums, tmp_path / name), *ONE_METHOD, *engine]
-        assert call(monkeypatch, capsys, *arguments) == (0, "")
-    assert same_numbers(tmp_path / "ray", tmp_path / "local")
-    timings = (tmp_path / "ray" / "hacpo" / "timings.jsonl").read_text()
-    assert "bytes_sent/qwen3" in timings
+    run = trained([*command(adders[:2], sums, tmp_path), *ONE_METHOD, *RAY], tmp_path)
+    assert same_numbers(run, in_one_process)
+    assert "bytes_sent/qwen3" in (run / "hacpo" / "timings.jsonl").read_text()
+
+
+def test_three_agents_in_processes_of_their_own_learn_the_same_to_the_last_bit(
+    adders: list[str], sums: str, tmp_path: Path
+) -> None:
+    local, ray = tmp_path / "local", tmp_path / "ray"
+    trained([*command(adders, sums, local), *ONE_METHOD], local)
+    trained([*command(adders, sums, ray), *ONE_METHOD, *RAY], ray)
+    assert same_numbers(ray, local)
 
 
 def test_an_error_of_an_agent_is_told_as_in_one_process(
@@ -72,25 +99,27 @@ def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize(
-    ("sign", "engine", "workers"),
-    [(signal.SIGKILL, RAY, 2), (signal.SIGSTOP, RAY, 2), (signal.SIGKILL, TWO_RANKS, 4)],
+    ("sign", "engine", "workers", "uninterrupted"),
+    [
+        (signal.SIGKILL, RAY, 2, "in_one_process"),
+        (signal.SIGSTOP, RAY, 2, "in_one_process"),
+        (signal.SIGKILL, TWO_RANKS, 4, "by_two_ranks"),
+    ],
     ids=["killed", "stopped", "a rank killed"],
 )
 def test_the_loss_of_a_worker_ends_the_run_clearly_and_it_can_be_resumed(
     sign: signal.Signals,
     engine: tuple[str, ...],
     workers: int,
+    uninterrupted: str,
     adders: list[str],
     sums: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture,
+    request: pytest.FixtureRequest,
 ) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    uninterrupted = engine if engine == TWO_RANKS else ()
-    assert call(monkeypatch, capsys, *command(adders[:2], sums, whole), *ONE_METHOD, *uninterrupted) == (0, "")
-    process = start(*command(adders[:2], sums, broken), *ONE_METHOD, *engine)
-    wait_until(lambda: any((broken / "hacpo" / "checkpoints").glob("step-*")), process, STARTED)
+    whole = request.getfixturevalue(uninterrupted)
+    process = start(*command(adders[:2], sums, tmp_path), *ONE_METHOD, *engine)
+    wait_until(lambda: any((tmp_path / "hacpo" / "checkpoints").glob("step-*")), process, STARTED)
     family = psutil.Process(process.pid).children(recursive=True)
     alive = workers_of(process)
     assert len(alive) == workers
@@ -102,17 +131,14 @@ def test_the_loss_of_a_worker_ends_the_run_clearly_and_it_can_be_resumed(
     assert errors.decode().splitlines()[-1].startswith("error: a worker of agent ")
     _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive
-    assert call(monkeypatch, capsys, "--resume", str(broken)) == (0, "")
-    assert same_numbers(broken, whole)
+    assert same_numbers(trained(["--resume", str(tmp_path)], tmp_path), whole)
 
 
 def test_a_run_of_two_ranks_can_be_made_longer_with_one(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    by_two_ranks: Path, adders: list[str], sums: str, tmp_path: Path
 ) -> None:
-    arguments = [*command(adders[:2], sums, tmp_path), *ONE_METHOD]
-    assert call(monkeypatch, capsys, *arguments, *TWO_RANKS) == (0, "")
-    before = (tmp_path / "hacpo" / "metrics.jsonl").read_text()
-    assert call(monkeypatch, capsys, *arguments, "--checkpointing", "--steps", str(STEPS + 1)) == (0, "")
-    after = (tmp_path / "hacpo" / "metrics.jsonl").read_text()
-    assert after.startswith(before)
+    longer = shutil.copytree(by_two_ranks, tmp_path / "longer")
+    arguments = [*command(adders[:2], sums, longer), *ONE_METHOD, "--checkpointing", "--steps", str(STEPS + 1)]
+    after = (trained(arguments, longer) / "hacpo" / "metrics.jsonl").read_text()
+    assert after.startswith((by_two_ranks / "hacpo" / "metrics.jsonl").read_text())
     assert len(after.splitlines()) == STEPS + 1

@@ -35,6 +35,17 @@ def test_seeds_that_train_together_do_what_each_does_alone(testbed: Testbed[Any,
 
 
 @every_testbed
+def test_every_training_begins_with_agents_that_no_other_has_changed(testbed: Testbed[Any, Any]) -> None:
+    first, again = (train(testbed, PAIR, "hacpo", SHORT, 2, [3, 5]) for _ in range(2))
+    for key in ("success", "clipped"):
+        np.testing.assert_array_equal(first[key], again[key])
+    made = testbed.make_agents(PAIR, testbed.world([3, 5]), [3, 5])
+    for agent, fresh in zip(testbed.agents(PAIR, [3, 5]), made, strict=True):
+        for name, value in agent.parameters.items():
+            torch.testing.assert_close(value, fresh.parameters[name], rtol=0, atol=0)
+
+
+@every_testbed
 def test_an_agent_with_demonstrations_of_everything_succeeds_more_than_one_without(
     testbed: Testbed[Any, Any],
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -40,6 +42,15 @@ class Testbed(ABC, Generic[WorldT, AgentT]):
     def make_agents(self, team: Team, world: WorldT, seeds: Sequence[int]) -> list[AgentT]:
         """The agents of a team, one copy for every seed, each trained on demonstrations of its skills."""
 
+    def agents(self, team: Team, seeds: Sequence[int]) -> list[AgentT]:
+        """What :meth:`make_agents` makes, as copies: it takes time, and all methods begin with the same agents."""
+        return copy.deepcopy(_made(self, team, tuple(seeds)))
+
     @abstractmethod
     def success(self, agent: AgentT, world: WorldT, seeds: Sequence[int]) -> np.ndarray:
         """How often an agent succeeds, mean over all questions: (S,)."""
+
+
+@lru_cache(maxsize=2)  # of a team: those of the tuning seeds and those of the reported ones
+def _made(testbed: Testbed[Any, AgentT], team: Team, seeds: Sequence[int]) -> list[AgentT]:
+    return testbed.make_agents(team, testbed.world(seeds), seeds)
