@@ -32,9 +32,10 @@ def options() -> Options:
 
 @pytest.fixture(scope="module")
 def agents(options: Options, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
-    """Pre-trained here and now."""
+    """Pre-trained here and now, or where HACRL_LAB_CACHE is set by whoever needed them first there."""
+    cache = os.environ.get("HACRL_LAB_CACHE") or str(tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HACRL_LAB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("HACRL_LAB_CACHE", cache)
         return load_agents(options, sources_of(options))
 
 
