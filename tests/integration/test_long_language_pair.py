@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,8 @@ def test_the_study_is_written_whole_and_the_same_after_an_interruption(
     done = run(*options, "--cache-dir", str(whole))
     assert done.returncode == 0, done.stderr
     expected = tables(tmp_path / "output")
-    assert "$" not in expected["page"]
+    assert not re.search(r"\$\w", expected["page"])  # all filled in; $' quotes the prompt template
+    assert r"--prompt-template $'{question}\n'" in expected["page"]
     assert (tmp_path / "output" / "gains.png").read_bytes()[:4] == b"\x89PNG"
     assert len(expected["long_language_pair.csv"].splitlines()) == 1 + 2 + 2 * 2 * 2  # before; arms × seeds × agents
     cells = sorted(whole.iterdir())
