@@ -12,7 +12,7 @@ import pickle
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -142,6 +142,12 @@ class RemoteAgent:
         """Make the agent in its workers; see :meth:`_call`."""
         self._on_all("make", (make, free_port()), START)
 
+    def kill(self) -> None:
+        """End the workers at once; calls that wait for them raise :class:`hacrl_lab.errors.EngineError`."""
+        ray = extra("ray", "ray")
+        for worker in self._workers:
+            ray.kill(worker)
+
     def _on_all(self, method: str, argument: Any, patience: float = SIGN_OF_LIFE) -> list[Any]:
         """What a method of every worker returns for the same argument; the first error ends the waiting."""
         ray = extra("ray", "ray")
@@ -157,8 +163,7 @@ class RemoteAgent:
                 if not come:
                     ray.get([worker.alive.remote() for worker in self._workers], timeout=patience)
         except ray.exceptions.GetTimeoutError as error:
-            for worker in self._workers:
-                ray.kill(worker)
+            self.kill()
             raise EngineError(
                 f"a worker of agent {self.name!r} gave no sign of life for {patience:.0f} s and was ended; "
                 "the run can be resumed from its last checkpoint"
@@ -193,6 +198,8 @@ class RayEngine:
     def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0, ranks: int = 1) -> None:
         self._ray = ray = extra("ray", "ray")
         self._threads = ThreadPoolExecutor(len(makers))
+        self._calls: Sequence[Future[Any]] = ()  # the latest ones
+        self.agents: list[RemoteAgent] = []
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
         try:
             ray.init(
@@ -228,7 +235,7 @@ class RayEngine:
 
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results in the order given; the calls of all agents run at the same time. The first error ends it."""
-        futures = [self._threads.submit(call) for call in calls]
+        self._calls = futures = [self._threads.submit(call) for call in calls]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()  # raises its error
@@ -239,10 +246,15 @@ class RayEngine:
         return {f"bytes_sent/{agent.name}": float(agent.bytes_sent) for agent in self.agents}
 
     def close(self) -> None:
-        """End all workers and Ray."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        self._ray.shutdown()
-        self._folder.cleanup()
+        """End all workers and Ray, and before it the calls that still wait, which would start another Ray after it."""
+        try:
+            if not all(call.done() for call in self._calls):
+                for agent in self.agents:
+                    agent.kill()
+            self._threads.shutdown(cancel_futures=True)
+        finally:
+            self._ray.shutdown()
+            self._folder.cleanup()
 
     def __enter__(self) -> RayEngine:
         return self

@@ -9,17 +9,23 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from test_llm_pair import STEPS, call, command, start, wait_until
 
 import llm_pair
+from hacrl_lab.engines.ray import RayEngine, RemoteAgent
+from hacrl_lab.errors import LabError
+from hacrl_lab.seeding import RandomStream
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 
 pytestmark = pytest.mark.extras
 
@@ -76,6 +82,28 @@ def test_three_agents_in_processes_of_their_own_learn_the_same_to_the_last_bit(
     trained([*command(adders, sums, local), *ONE_METHOD], local)
     trained([*command(adders, sums, ray), *ONE_METHOD, *RAY], ray)
     assert same_numbers(ray, local)
+
+
+class Failing:
+    """An agent that cannot answer."""
+
+    def generate(self, *arguments: Any) -> None:
+        raise LabError("no answer")
+
+
+def generate_after(seconds: float, agent: RemoteAgent) -> None:
+    time.sleep(seconds)
+    agent.generate(None, 1, RandomStream(0))  # without Ray this would start another one
+
+
+def test_after_an_error_of_one_agent_no_call_of_another_outlives_ray() -> None:
+    makers: dict[str, Any] = {"first": Failing, "second": Failing}
+    before = set(threading.enumerate())
+    with pytest.raises(LabError, match="no answer"), RayEngine(makers) as engine:
+        engine.together([partial(generate_after, *one) for one in zip((0, 5), engine.agents, strict=True)])
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    assert not [name for name in left if "ThreadPoolExecutor" in name]
+    assert not ray.is_initialized()
 
 
 def test_an_error_of_an_agent_is_told_as_in_one_process(
