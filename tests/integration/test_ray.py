@@ -11,7 +11,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from hacrl_lab.seeding import RandomStream
 
 ray = pytest.importorskip("ray")
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("one_thread_everywhere")]
 
 RAY = ("--engine", "ray")
 TWO_RANKS = (*RAY, "--ranks-per-agent", "2", "--checkpointing")
@@ -36,14 +35,6 @@ STARTED = 400.0
 """Seconds within which all workers have started and a step is made, also on a machine that is busy."""
 LIMIT = 60.0
 """Seconds within which the loss of a worker must be told."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_everywhere() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
 
 
 def trained(arguments: list[str], folder: Path) -> Path:
@@ -78,10 +69,10 @@ def test_agents_in_processes_of_their_own_learn_the_same_to_the_last_bit(
 def test_three_agents_in_processes_of_their_own_learn_the_same_to_the_last_bit(
     adders: list[str], sums: str, tmp_path: Path
 ) -> None:
-    local, ray = tmp_path / "local", tmp_path / "ray"
+    local, remote = tmp_path / "local", tmp_path / "remote"
     trained([*command(adders, sums, local), *ONE_METHOD], local)
-    trained([*command(adders, sums, ray), *ONE_METHOD, *RAY], ray)
-    assert same_numbers(ray, local)
+    trained([*command(adders, sums, remote), *ONE_METHOD, *RAY], remote)
+    assert same_numbers(remote, local)
 
 
 class Failing:

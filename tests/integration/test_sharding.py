@@ -32,21 +32,13 @@ from hacrl_lab.worlds import TextPrompts
 pytest.importorskip("ray")
 from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.usefixtures("one_thread_everywhere")]
 
 PROMPTS = TextPrompts(["8+8", "10+12", "9+11", "12+12", "8+12"], [()] * 5)
 G = 3
 RANKS = 2
 ONE = replace(SETTINGS, checkpointing=True, tokens_per_pass=40)
 TWO = replace(ONE, ranks=RANKS)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread_everywhere() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("OMP_NUM_THREADS", "1")
-        environment.setenv("HF_HUB_OFFLINE", "1")
-        yield
 
 
 VARIANTS = {"all weights": {}, "adapter": {"lora_rank": 4}, "offload": {"offload": True}}
