@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from common.cli import leave, main
-from language_evaluation.options import Options
+from hacrl_runs.evaluation.settings import Options
+from hacrl_runs.program import leave, main
 
 
 def run(options: Options) -> str:
     """Evaluate and write the results; returns the table."""
-    from language_evaluation.run import run as evaluate  # here, so that --help answers at once
+    from hacrl_runs.evaluation.evaluate import run as evaluate  # here, so that --help answers at once
 
     return evaluate(options)
 

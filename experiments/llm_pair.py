@@ -15,10 +15,10 @@ import sys
 
 from safetensors import SafetensorError
 
-from common.cli import leave
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
-from language_pair.command_line import as_options, read_options
+from hacrl_runs.command_line import as_options, read_options
+from hacrl_runs.program import leave
 
 
 def main() -> int:
@@ -27,11 +27,11 @@ def main() -> int:
         options = read_options(None, __doc__)
         # imported here, so that --help answers at once and verifier processes stay small
         if options.plan:
-            from language_pair.plan import plan
+            from hacrl_runs.plan import plan
 
             plan(options)
         else:
-            from language_pair.run import run
+            from hacrl_runs.train import run
 
             run(options)
     except (LabError, ValueError) as error:

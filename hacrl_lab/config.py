@@ -98,6 +98,19 @@ class TrainingConfig:
         return self.schedule_of(method)(order, self.minibatches * method.rollout_factor, len(method.pool(0, agents)), 0)
 
 
+def flat(options: Any) -> dict[str, Any]:
+    """The fields of a dataclass and of the dataclasses in it, in order, as on the command line.
+
+    >>> list(flat(TrainingConfig()))[-2:]
+    ['delta_step', 'kl_weight']
+    """
+    values: dict[str, Any] = {}
+    for one in dataclasses.fields(options):
+        value = getattr(options, one.name)
+        values |= flat(value) if dataclasses.is_dataclass(value) else {one.name: value}
+    return values
+
+
 def save_config(config: Any, path: Path) -> None:
     """Write a dataclass as JSON."""
     text = json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hacrl_lab.agents.base import Policy
+from hacrl_lab.agent import Policy
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.rollouts import RolloutBatch, take_rows
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from hacrl_lab.agents.base import Agent
+from hacrl_lab.agent import Agent
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.worlds import World
 

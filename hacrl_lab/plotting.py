@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import METHODS, get_method
@@ -21,6 +23,9 @@ AGENT_COLOURS = (
     "#999999",
 )
 """The colours of Okabe and Ito, which colour-blind readers can tell apart; for agents and other categories."""
+WIDTH = 8.5
+"""Inches; some 820 pixels."""
+DPI = 130
 LINE_STYLES = ("-", "--", "-.", ":")
 
 
@@ -58,3 +63,17 @@ def draw_band(
     mean, half = np.array([mean_interval(at_one_point) for at_one_point in values]).T
     axes.plot(x, mean, linestyle, color=color, label=label)
     axes.fill_between(x, mean - half, mean + half, color=color, alpha=0.12, linewidth=0)
+
+
+def new_figure(height: float) -> Figure:
+    """A figure of the width of a page.
+
+    Args:
+        height: in inches.
+    """
+    return Figure(figsize=(WIDTH, height), layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG."""
+    figure.savefig(path, dpi=DPI)

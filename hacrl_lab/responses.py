@@ -125,3 +125,8 @@ class ResponseSpace:
             before = index[..., t]
             index[..., t + 1] = torch.where(is_letter[..., t], before * self.symbols + tokens[..., t] + 1, before)
         return index
+
+
+def one_hot(values: Tensor, classes: int) -> Tensor:
+    """Float64 one-hot vectors: (...) -> (..., classes)."""
+    return torch.nn.functional.one_hot(values, classes).double()

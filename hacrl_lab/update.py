@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hacrl_lab.agents.base import Policy
+from hacrl_lab.agent import Policy
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateRecord, UpdateResult

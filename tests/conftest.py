@@ -20,7 +20,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from language_pair.tokenizers import NumberSplit, train_tokenizer
+from hacrl_runs.own_pair.tokenizers import NumberSplit, train_tokenizer
 
 CONTEXT = 48
 

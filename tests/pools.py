@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from hacrl_lab.agents.base import Policy
+from hacrl_lab.agent import Policy
 from hacrl_lab.rollouts import EncodedRollouts
 
 

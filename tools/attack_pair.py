@@ -34,17 +34,15 @@ import torch
 import tyro
 from tqdm import tqdm
 
+import llm_pair
+from attack_inputs import make_inputs, random_words
+from hacrl_runs.own_pair.pretrain import build_pair
+
 PROJECT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(PROJECT / "experiments")]
-
-from attack_inputs import make_inputs, random_words  # noqa: E402
-
-import llm_pair  # noqa: E402
-from language_pair.pretrain import build_pair  # noqa: E402
 
 IMPORTED = (
-    "language_pair.plan",
-    "language_pair.run",
+    "hacrl_runs.plan",
+    "hacrl_runs.train",
     "transformers.models.gpt2.modeling_gpt2",
     "transformers.models.llama.modeling_llama",
     "transformers.models.qwen3.modeling_qwen3",

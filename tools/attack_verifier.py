@@ -22,8 +22,8 @@ import psutil
 import tyro
 from tqdm.auto import tqdm
 
-from hacrl_lab.math_equality import are_equal, prepare_workers
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.equality import are_equal, prepare_workers
+from hacrl_lab.verification.verifier import MathVerifier
 
 MIB = 2**20
 BATCH = 100

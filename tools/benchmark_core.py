@@ -15,7 +15,6 @@ from statistics import median
 
 import torch
 import tyro
-from tiny_pair import tiny_pair_trainer
 from torch.utils.benchmark import Timer
 from tqdm.auto import trange
 
@@ -24,6 +23,7 @@ from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.methods import HACPO
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings
+from tiny_pair import tiny_pair_trainer
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
     python tools/compare_step_time.py --base PATH_OF_THE_OTHER_CHECKOUT
 
 Both checkouts train the same pair from the same start, each in a process of its own; while one makes a step the other
-waits. Prints the medians of the whole step and of its parts, and their ratios. The other checkout may have today's
-layout or the one before it (``experiments/pair``).
+waits. Prints the medians of the whole step and of its parts, and their ratios.
 """
 
 from __future__ import annotations
@@ -59,7 +58,7 @@ def timed(clock: Clock, part: str, function: Callable) -> Callable:
 
 @contextmanager
 def trainer_with_clock(clock: Clock) -> Iterator[Any]:
-    """A trainer of the tiny pair of today's layout, whose agents' calls are timed."""
+    """A trainer of the tiny pair, whose agents' calls are timed."""
     tiny_pair = importlib.import_module("tiny_pair")
     with tiny_pair.tiny_pair_trainer("hacpo") as trainer:
         for agent in trainer.agents:
@@ -68,28 +67,10 @@ def trainer_with_clock(clock: Clock) -> Iterator[Any]:
         yield trainer
 
 
-@contextmanager
-def earlier_trainer_with_clock(clock: Clock) -> Iterator[Any]:
-    """The same in the layout before, where the trainer itself scored and updated."""
-    run, options = importlib.import_module("pair.run"), importlib.import_module("pair.config")
-    trainers, verifiers = importlib.import_module("hacrl_lab.trainer"), importlib.import_module("hacrl_lab.verifiers")
-    config = run.resolve(options.LLMPairConfig())
-    with verifiers.MathVerifier() as verifier:
-        agents = run.load_agents(config, run.sources_of(config))
-        world = importlib.import_module("envs.arithmetic").ArithmeticWorld(verifier)
-        trainer = trainers.Trainer(agents, world, config.training("hacpo"), config.seed)
-        for agent in agents:
-            agent.generate = timed(clock, "generation", agent.generate)
-        trainer._score = timed(clock, "scoring", trainer._score)
-        trainer._update = timed(clock, "updates", trainer._update)
-        yield trainer
-
-
 def work(root: Path) -> None:
     """Make a step for every line of input and answer with its seconds, as JSON."""
     clock: Clock = defaultdict(float)
-    earlier = (root / "experiments" / "pair").is_dir()
-    with (earlier_trainer_with_clock if earlier else trainer_with_clock)(clock) as trainer:
+    with trainer_with_clock(clock) as trainer:
         step = timed(clock, "step", trainer.step)
         for _ in sys.stdin:
             clock.clear()

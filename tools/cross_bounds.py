@@ -13,12 +13,12 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from tiny_pair import tiny_pair_trainer
 
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.importance import stepwise_lower_bound
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.trainer import Trainer
+from tiny_pair import tiny_pair_trainer
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 PROJECT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_suffix(".txt")
-COPIED = ("hacrl_lab", "envs", "experiments", "notebooks", "tests", "tools", "pyproject.toml")
+COPIED = ("hacrl_lab", "hacrl_runs", "envs", "experiments", "notebooks", "tests", "tools", "pyproject.toml")
 LINKED = ("docs", "results")
 """What walkthroughs read and nobody writes."""
 LIBRARIES = (
@@ -105,7 +105,8 @@ def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     from hypothesis import Phase, settings
 
     os.chdir(folder)
-    packages = [str(folder), str(folder / "envs")]  # before the installed ones, here and in processes of the tests
+    # before the installed ones, here and in processes of the tests
+    packages = [str(folder / one) for one in ("", "envs", "experiments", "notebooks", "tools")]
     sys.path[:0] = packages
     os.environ["PYTHONPATH"] = os.pathsep.join(packages)
     sys.dont_write_bytecode = True

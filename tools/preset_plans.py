@@ -12,7 +12,6 @@ import contextlib
 import io
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,14 +21,13 @@ from typing import Any, get_args
 from tqdm import tqdm
 from transformers import LlamaConfig, Qwen3Config
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "experiments")]
+from hacrl_lab.errors import LabError
+from hacrl_runs.own_pair.pretrain import build_pair
+from hacrl_runs.plan import plan
+from hacrl_runs.presets import PresetName, preset_settings
+from hacrl_runs.settings import Options
 
-from hacrl_lab.errors import LabError  # noqa: E402
-from language_pair.options import Options  # noqa: E402
-from language_pair.plan import plan  # noqa: E402
-from language_pair.presets import PresetName, preset_settings  # noqa: E402
-from language_pair.pretrain import build_pair  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent
 
 GPU_GIB = 80.0
 PAGE = ROOT / "docs" / "preset_plans.md"

@@ -1,25 +1,20 @@
-"""What the tools have in common: the experiments on the path, and a trainer of the tiny language pair."""
+"""What the tools have in common: a trainer of the tiny language pair."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import transformers
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "experiments"))
-
-from hacrl_envs.arithmetic import ArithmeticWorld  # noqa: E402
-from hacrl_lab.config import TrainingConfig  # noqa: E402
-from hacrl_lab.trainer import Trainer  # noqa: E402
-from hacrl_lab.verifiers import MathVerifier  # noqa: E402
-from language_pair.models import load_agents, sources_of  # noqa: E402
-from language_pair.options import Answers, Options  # noqa: E402
-from language_pair.run import resolve  # noqa: E402
+from hacrl_envs.arithmetic import ArithmeticWorld
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.trainer import Trainer
+from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.models import load_agents, sources_of
+from hacrl_runs.settings import Answers, Options
+from hacrl_runs.train import resolve
 
 
 @contextmanager

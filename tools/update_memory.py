@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import torch
 import tyro
-from tiny_pair import tiny_pair_trainer
 from tqdm.auto import tqdm
 
-from hacrl_lab.agents.live_bytes import LiveBytes
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.language_models.live_bytes import LiveBytes
 from hacrl_lab.learner import LearnerBatch, UpdateResult
+from tiny_pair import tiny_pair_trainer
 
 MIB = 2**20
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hacrl_envs.stories import draw_story
 from hacrl_envs.text import Problem, TextWorld, by_answer
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 
 
 class ArithmeticWorld(TextWorld):

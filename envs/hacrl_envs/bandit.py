@@ -10,8 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from hacrl_lab.agents.neural import one_hot
-from hacrl_lab.responses import ResponseSpace
+from hacrl_lab.responses import ResponseSpace, one_hot
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
 

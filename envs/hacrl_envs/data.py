@@ -11,7 +11,7 @@ from hacrl_envs.held_out import TEST_SHARE, is_held_out, normalised
 from hacrl_envs.sources import Columns, is_remote, read_problems
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 
 LEAST_EVALUATION = 2
 """Problems of an evaluation: fewer have no interval."""

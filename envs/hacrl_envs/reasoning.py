@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from hacrl_envs.held_out import is_held_out
-from hacrl_lab.answer_rules import AnswerRule
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import extra
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.answer_rules import AnswerRule
 from hacrl_lab.worlds import TextPrompts
 
 Part = Literal["training", "test"]

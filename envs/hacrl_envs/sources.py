@@ -18,9 +18,9 @@ import numpy as np
 from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.records import READERS, Number, Record, read_records
 from hacrl_envs.text import Problem
-from hacrl_lab.answer_rules import boxed_answer, hashed_answer
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import extra
+from hacrl_lab.verification.answer_rules import boxed_answer, hashed_answer
 
 Role = Literal["training", "evaluation"]
 QUESTION_COLUMNS = ("question", "problem", "prompt", "input")

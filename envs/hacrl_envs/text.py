@@ -13,7 +13,7 @@ from torch import Tensor
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 
 

@@ -1,1 +1,1 @@
-"""Policies behind one interface; see :mod:`hacrl_lab.agents.base`."""
+"""Small policies: tables, networks, and agents that act in environments; see :mod:`hacrl_lab.agent`."""

@@ -26,23 +26,23 @@ class LocalAgent(ABC):
 
     @abstractmethod
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
-        """See :class:`hacrl_lab.agents.base.Policy`."""
+        """See :class:`hacrl_lab.agent.Policy`."""
 
     @abstractmethod
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-        """See :class:`hacrl_lab.agents.base.Policy`."""
+        """See :class:`hacrl_lab.agent.Policy`."""
 
     @abstractmethod
     def set_reference(self) -> None:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
 
     @abstractmethod
     def reference(self) -> AbstractContextManager[None]:
-        """See :class:`hacrl_lab.agents.base.Policy`."""
+        """See :class:`hacrl_lab.agent.Policy`."""
 
     @abstractmethod
     def apply_gradients(self) -> Tensor:
-        """See :class:`hacrl_lab.agents.base.Policy`."""
+        """See :class:`hacrl_lab.agent.Policy`."""
 
     def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:
         """Longest rows first, at most :attr:`tokens_per_pass` tokens in a pass; without a bound all in one pass."""
@@ -57,9 +57,9 @@ class LocalAgent(ABC):
         ]
 
     def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         return score(self, prompts, rollouts, plan, learner)
 
     def update(self, batch: LearnerBatch) -> UpdateResult:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         return update(self, batch)

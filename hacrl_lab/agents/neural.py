@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
@@ -139,8 +138,3 @@ class Critic(SequenceNetwork):
     def values(self, prompts: Tensor, tokens: Tensor) -> Tensor:
         """V *before* each action, differentiable: (..., R) and (..., R, T) -> (..., R, T)."""
         return self.outputs(prompts, tokens).squeeze(-1)
-
-
-def one_hot(values: Tensor, classes: int) -> Tensor:
-    """Float64 one-hot vectors: (...) -> (..., classes)."""
-    return torch.nn.functional.one_hot(values, classes).double()

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from hacrl_lab.agents.base import Agent, Policy
+from hacrl_lab.agent import Agent, Policy
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
 from hacrl_lab.worlds import World

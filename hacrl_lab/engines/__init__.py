@@ -1,1 +1,1 @@
-"""Where agents live: in this process, or elsewhere."""
+"""Where agents live when it is not this process; see :mod:`hacrl_lab.engine`."""

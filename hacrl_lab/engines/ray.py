@@ -20,10 +20,10 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from hacrl_lab.agents.base import Agent
-from hacrl_lab.agents.sharding import HERE, free_port, meet
+from hacrl_lab.agent import Agent
 from hacrl_lab.errors import EngineError, LabError
 from hacrl_lab.extras import extra
+from hacrl_lab.language_models.sharding import HERE, free_port, meet
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.schedules import UpdatePlan
@@ -102,27 +102,27 @@ class RemoteAgent:
         self._workers = list(workers)
 
     def set_reference(self) -> None:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         self._call("set_reference")
 
     def generate(self, prompts: Any, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         return self._call("generate", prompts, group_size, stream)
 
     def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         return self._call("score", prompts, rollouts, plan, learner)
 
     def update(self, batch: LearnerBatch) -> UpdateResult:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         return self._call("update", batch)
 
     def save(self, folder: Path) -> None:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         self._call("save", folder.absolute())
 
     def load(self, folder: Path) -> None:
-        """See :class:`hacrl_lab.agents.base.Agent`."""
+        """See :class:`hacrl_lab.agent.Agent`."""
         self._call("load", folder.absolute())
 
     def save_pretrained(self, folder: Path) -> None:

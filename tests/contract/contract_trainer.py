@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kinds import ChanceWorld, G, Kind, P
 
-from hacrl_lab.agents.base import Agent
+from hacrl_lab.agent import Agent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import Metrics
 from hacrl_lab.trainer import Trainer

@@ -14,21 +14,21 @@ from torch import Tensor
 from hacrl_envs.chain import ChainFeatures, ChainTask, QuestionFeatures
 from hacrl_envs.episodes import EpisodeWorld, reached_the_end
 from hacrl_envs.long_answers import LongAnswerTask
-from hacrl_envs.writers import Writer
+from hacrl_lab.agent import Agent, Policy
 from hacrl_lab.agents.actions import MakeOptimizer, plain_ascent
-from hacrl_lab.agents.base import Agent, Policy
-from hacrl_lab.agents.causal_lm import CausalLMSettings
 from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
-from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
 from hacrl_lab.agents.neural import NeuralAgent
-from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.baselines.turns import TurnTakingTeam
+from hacrl_lab.language_models.causal_lm import CausalLMSettings
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.worlds import TextPrompts
+from hacrl_studies.common.writers import Writer
 
 P, G = 4, 3
 NETWORKS: dict[str, Callable[[int, int], CausalNetwork]] = {

@@ -11,7 +11,7 @@ import pytest
 import torch
 from kinds import LANGUAGE, SETTINGS, G, Kind
 
-from hacrl_lab.agents.costs import (
+from hacrl_lab.language_models.costs import (
     AgentSeconds,
     Work,
     agent_memory,
@@ -20,7 +20,7 @@ from hacrl_lab.agents.costs import (
     updating_peaks,
     with_layers,
 )
-from hacrl_lab.agents.loading import agent_without_values, layers_of, load_agent, untrained_agent
+from hacrl_lab.language_models.loading import agent_without_values, layers_of, load_agent, untrained_agent
 
 every_family = pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
 ways = pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from kinds import LANGUAGE, SETTINGS, G, Kind, P
 from pools import pool_log_probs
 from torch import Tensor
 
-from hacrl_lab.agents.causal_lm import CausalLMAgent
-from hacrl_lab.agents.loading import load_agent
-from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.errors import LabError
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.worlds import TextPrompts
 

@@ -13,11 +13,11 @@ from kinds import LANGUAGE, SETTINGS, G, Kind
 from pools import pool_log_probs
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from hacrl_lab.agents.causal_lm import CausalLMAgent
-from hacrl_lab.agents.loading import load_agent, load_codec
-from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.errors import ModelLoadError
 from hacrl_lab.importance import mean_log_prob, sequence_importance_ratio
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent, load_codec
+from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.schedules import mixed
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts

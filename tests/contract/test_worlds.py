@@ -22,7 +22,7 @@ from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld, long_answer
 from hacrl_envs.text import Problem, TextWorld, by_answer, draw_from
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts, World
 
 P, G = 5, 2

@@ -27,8 +27,9 @@ from hacrl_envs.bandit import bandit_world
 from hacrl_lab import checkpoint
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.fit import fit
 from hacrl_lab.seeding import RandomStream, Stream
-from hacrl_lab.trainer import Trainer, fit
+from hacrl_lab.trainer import Trainer
 
 STEPS = 3
 CALLS = (

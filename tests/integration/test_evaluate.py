@@ -14,14 +14,14 @@ from transformers import AutoConfig
 
 import evaluate
 import llm_pair
-from common.cli import main
 from hacrl_envs.held_out import is_held_out
-from hacrl_lab.agents.loading import load_agent
-from hacrl_lab.answer_rules import boxed_answer
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.verification.answer_rules import boxed_answer
 from hacrl_lab.worlds import TextPrompts
-from language_evaluation.models import asked_otherwise, models_of, settings_for
-from language_evaluation.options import EvaluationGeneration, Options
-from language_pair.options import PromptOptions
+from hacrl_runs.evaluation.models import asked_otherwise, models_of, settings_for
+from hacrl_runs.evaluation.settings import EvaluationGeneration, Options
+from hacrl_runs.program import main
+from hacrl_runs.settings import PromptOptions
 
 ARGUMENTS = ["--prompt-template", "{question}\n", "--max-new-tokens", "12", "--samples", "4", "--batch", "4"]
 

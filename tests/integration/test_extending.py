@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-import run
+import hacrl_studies
 from hacrl_lab.methods import METHODS, methods_help, methods_table
+from hacrl_studies.command import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCK = re.compile(r'^```(?:python|markdown)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -46,16 +47,15 @@ def test_a_method_is_a_row_a_world_two_functions_and_an_agent_one(methods: None)
 def test_a_study_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     for title, code in blocks():
         if title:
-            path = tmp_path / "experiments" / title
+            path = tmp_path / title
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(code, encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path / "experiments")
+    monkeypatch.setattr(hacrl_studies, "__path__", [*hacrl_studies.__path__, str(tmp_path)])
     monkeypatch.chdir(tmp_path)
-    root = tmp_path / "experiments"
 
-    assert run.main([], root) == 0
+    assert main([]) == 0
     assert "Does HACPO gain from capabilities" in capsys.readouterr().out
-    assert run.main(["capability_window", "--seeds", "4", "--steps", "3", "--windows", "1", "3"], root) == 0
+    assert main(["capability_window", "--seeds", "4", "--steps", "3", "--windows", "1", "3"]) == 0
     assert "| K | success | difference from K = 1 |" in capsys.readouterr().out
 
     folder = tmp_path / "runs" / "capability_window"

@@ -19,11 +19,11 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import language_pair.run
+import hacrl_runs.train
 import llm_pair
-from hacrl_lab.agents.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
-from language_pair.recipes import PAIRS
+from hacrl_runs.own_pair.recipes import PAIRS
 
 ROOT = Path(__file__).parents[2]
 STEPS = 5
@@ -473,14 +473,14 @@ def test_another_run_is_not_written_over(
 def test_nothing_of_a_finished_arm_is_left_when_the_next_begins(
     adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    load, alive_before = language_pair.run.running_agents, []
+    load, alive_before = hacrl_runs.train.running_agents, []
 
     def counting(*arguments: Any) -> Any:
         gc.collect()
         alive_before.append(sum(isinstance(one, CausalLMAgent) for one in gc.get_objects()))
         return load(*arguments)
 
-    monkeypatch.setattr(language_pair.run, "running_agents", counting)
+    monkeypatch.setattr(hacrl_runs.train, "running_agents", counting)
     assert call(monkeypatch, capsys, *command(adders[:2], sums, tmp_path / "run"), "--steps", "1") == (0, "")
     first, *later = alive_before  # before training, GSPO, HACPO
     assert later == [first, first]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from test_studies import refusal
 
-import run as studies
-from common.tuning import multiple
-from long_language_pair.study import Options, run_of
+from hacrl_studies.common.tuning import multiple
+from hacrl_studies.long_language_pair.study import Options, run_of
 
-RUN = [sys.executable, str(studies.ROOT / "run.py"), "long_language_pair"]
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, str(ROOT / "experiments" / "run.py"), "long_language_pair"]
 SMALL = [
     *("--seeds", "2", "--steps", "2", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"),
     *("--arms", "gspo", "hacpo/mixed_2u", "--tuning-share", "0.5"),
@@ -57,7 +57,7 @@ def test_the_study_is_written_whole_and_the_same_after_an_interruption(
 
 
 def test_the_recorded_runs_are_those_of_the_published_options() -> None:
-    folder = studies.ROOT.parent / "results" / "long_language_pair" / "cells"
+    folder = ROOT / "results" / "long_language_pair" / "cells"
     options = Options(cache_dir=str(folder))
     seeds = (*range(options.seeds), *options.sweep.seeds(options.seeds))
     rates = [multiple(power) for power in range(-3, 4)]

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import hacpo_in_one_page as page
 from hacrl_envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.advantages import capability_aware_mean
 from hacrl_lab.agents.tabular import TabularAgent
@@ -16,6 +15,7 @@ from hacrl_lab.config import TrainingConfig
 from hacrl_lab.metrics import Metrics
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.trainer import Trainer
+from hacrl_studies import hacpo_in_one_page as page
 
 STEPS = 12
 NAMES = "abc"

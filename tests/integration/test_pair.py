@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from hacrl_envs.arithmetic import ArithmeticWorld
-from hacrl_lab.agents.causal_lm import CausalLMAgent
 from hacrl_lab.evaluation import evaluate
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.verifiers import MathVerifier
-from language_pair.models import load_agents, sources_of
-from language_pair.options import Options
-from language_pair.recipes import PAIRS
-from language_pair.run import resolve
+from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.models import load_agents, sources_of
+from hacrl_runs.own_pair.recipes import PAIRS
+from hacrl_runs.settings import Options
+from hacrl_runs.train import resolve
 
 pytestmark = pytest.mark.slow
 
@@ -83,8 +83,8 @@ def test_cross_importance_ratios_lie_below_self_ratios(
 def test_two_first_builds_at_once_build_it_once(tmp_path: Path) -> None:
     program = (
         "from dataclasses import replace\n"
-        "import language_pair.pretrain as pretrain\n"
-        "from language_pair.recipes import PAIRS\n"
+        "import hacrl_runs.own_pair.pretrain as pretrain\n"
+        "from hacrl_runs.own_pair.recipes import PAIRS\n"
         "short = {name: replace(recipe, steps=3) for name, recipe in PAIRS['tiny'].items()}\n"
         "pretrain.recipes = lambda size, answers: short\n"
         "print(*(path.name for path in pretrain.build_pair('tiny', 'short', 'cpu').values()))\n"

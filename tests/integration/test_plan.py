@@ -13,7 +13,7 @@ from test_llm_pair import command
 
 import llm_pair
 from hacrl_lab.metrics import read_metrics
-from language_pair.devices import GIB, AgentParts, Device
+from hacrl_runs.devices import GIB, AgentParts, Device
 
 AGENT = AgentParts({"weights": 3 * GIB, "AdamW's moments": 6 * GIB}, {"gradients": 3 * GIB, "logits": GIB}, 2 * GIB)
 

@@ -14,7 +14,7 @@ import pytest
 from test_llm_pair import call
 
 from hacrl_lab.metrics import read_metrics
-from real_pair.build import TEMPLATE, FineTuning, Pair, build
+from hacrl_studies.real_pair.build import TEMPLATE, FineTuning, Pair, build
 
 MODEL = os.environ.get("HACRL_LAB_REAL_MODEL")
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-import run as studies
-from language_pair.models import settings_of, sources_of
-from language_pair.run import resolve
-from language_pair.tokenizers import train_tokenizer
-from real_pair.build import TEMPLATE, FineTuning, Pair, build
-from real_pair.pairs import PRODUCTS, RECIPES, SUMS, Recipe
-from real_pair.study import Options, cells
+from hacrl_runs.models import settings_of, sources_of
+from hacrl_runs.own_pair.tokenizers import train_tokenizer
+from hacrl_runs.train import resolve
+from hacrl_studies import command as studies
+from hacrl_studies.real_pair.build import TEMPLATE, FineTuning, Pair, build
+from hacrl_studies.real_pair.pairs import PRODUCTS, RECIPES, SUMS, Recipe
+from hacrl_studies.real_pair.study import Options, cells
 
 pytest.importorskip("reasoning_gym")
 
@@ -62,7 +62,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Pairs of the study's kinds that are taught little of easier tasks, built in a folder of the test."""
     monkeypatch.setenv("HACRL_LAB_CACHE", str(tmp_path / "built"))
-    monkeypatch.setattr("real_pair.study.TASKS", EASY)
+    monkeypatch.setattr("hacrl_studies.real_pair.study.TASKS", EASY)
     sums = FineTuning(EASY, updates=60, examples=16, learning_rate=5e-3)
     monkeypatch.setitem(RECIPES, "state", Recipe("two states", {"sums": sums, "products": replace(sums, seed=1)}))
     monkeypatch.setitem(

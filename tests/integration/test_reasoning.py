@@ -9,10 +9,10 @@ import torch
 
 from hacrl_envs.held_out import is_held_out
 from hacrl_envs.reasoning import ReasoningWorld, Task, parse_task
-from hacrl_lab.answer_rules import ANSWER_RULES
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
 
 reasoning_gym = pytest.importorskip("reasoning_gym")
 

@@ -16,12 +16,12 @@ from contract.kinds import SETTINGS
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from hacrl_lab.agents.causal_lm import CausalLMAgent
-from hacrl_lab.agents.loading import load_agent
-from hacrl_lab.agents.sharding import Ranks
 from hacrl_lab.agents.state import STEM
 from hacrl_lab.checkpoint import load_part
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.sharding import Ranks
 from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch

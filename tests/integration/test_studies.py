@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-import run as studies
+import hacrl_studies
+from hacrl_studies.command import main
+from hacrl_studies.common.study import study_names
 
-RUN = studies.ROOT / "run.py"
+RUN = Path(__file__).parents[2] / "experiments" / "run.py"
 SMALL = {
     "bandit": ("--seeds", "4", "--steps", "1"),
     "long_answers": ("--parts", "lengths", "widths", "--seeds", "2", "--steps", "1", "--workers", "2"),
@@ -47,7 +49,7 @@ def run(study: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_study_is_run() -> None:
     tested = set(map(name_of, SMALL))
-    assert tested | TESTED_ELSEWHERE == set(studies.study.study_names(studies.ROOT))
+    assert tested | TESTED_ELSEWHERE == set(study_names(hacrl_studies.__path__))
 
 
 @pytest.mark.slow
@@ -62,7 +64,7 @@ def test_a_study_is_written_whole_and_the_same_twice(study: str, tmp_path: Path)
             done = run(study, *SMALL[study], *places)
             assert done.returncode == 0, done.stderr
         else:  # what is computed does not depend on the process either
-            assert studies.main([name_of(study), *SMALL[study], *places]) == 0
+            assert main([name_of(study), *SMALL[study], *places]) == 0
         page = (folder / "README.md").read_text(encoding="utf-8")
         assert "$" not in page
         for picture in (line.split("](")[1].rstrip(")") for line in page.splitlines() if line.startswith("![")):
@@ -86,7 +88,7 @@ def test_impossible_settings_are_refused(study: str, capsys: pytest.CaptureFixtu
 def refusal(capsys: pytest.CaptureFixture, *arguments: str) -> str:
     """What a command line says that is refused with exit status 2, in one line."""
     with pytest.raises(SystemExit) as stop:
-        studies.main(arguments)
+        main(arguments)
     assert stop.value.code == 2
     return " ".join(capsys.readouterr().err.replace("│", " ").split())
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import run
-from theorems.analysis import counterexample
-from theorems.study import FINDINGS, Options
+from hacrl_studies import command
+from hacrl_studies.theorems.analysis import counterexample
+from hacrl_studies.theorems.study import FINDINGS, Options
 
 SMALL = ("--problems", "3", "--seeds", "2", "--steps", "1")
 NUMBER = r"\d(?:\.\d+)?(?:e[+-]\d+)?"
@@ -19,7 +19,7 @@ NUMBER = r"\d(?:\.\d+)?(?:e[+-]\d+)?"
 @pytest.mark.slow
 def test_the_page_is_written_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ("--output-dir", str(tmp_path / "theorems"), "--cache-dir", str(tmp_path / "cells"))
-    assert run.main(["theorems", *SMALL, *folders]) == 0
+    assert command.main(["theorems", *SMALL, *folders]) == 0
     page = (tmp_path / "theorems" / "README.md").read_text(encoding="utf-8")
     assert "$" not in page
     pictures = re.findall(r"^!\[.*\]\((\w+\.png)\)$", page, flags=re.MULTILINE)

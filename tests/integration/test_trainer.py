@@ -17,15 +17,16 @@ from hacrl_envs.bandit import BanditWorld, bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import agent_folder
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.engines.local import InProcess
+from hacrl_lab.engine import InProcess
 from hacrl_lab.errors import CheckpointError, NonFiniteError
+from hacrl_lab.fit import fit
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import METHODS
 from hacrl_lab.metrics import METRICS, Metrics, read_metrics
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
-from hacrl_lab.trainer import Trainer, fit
+from hacrl_lab.trainer import Trainer
 
 CONTEXTS, ACTIONS, LENGTH = 6, 3, 2
 CONFIG = TrainingConfig(

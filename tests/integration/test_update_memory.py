@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from hacrl_lab.agents.causal_lm import CausalLMSettings
-from hacrl_lab.agents.live_bytes import LiveBytes
-from hacrl_lab.agents.loading import load_agent
-from hacrl_lab.agents.prompting import Prompting
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.language_models.causal_lm import CausalLMSettings
+from hacrl_lab.language_models.live_bytes import LiveBytes
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.schedules import mixed

@@ -16,19 +16,19 @@ import torch
 from contract.kinds import SETTINGS, ChanceWorld, G, Kind, P
 from transformers import AutoConfig
 
-from hacrl_lab.agents.causal_lm import CausalLMAgent
-from hacrl_lab.agents.loading import load_agent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import EngineError
-from hacrl_lab.generation.base import SamplingSettings
-from hacrl_lab.generation.hf import TransformersSampler
 from hacrl_lab.importance import masked_mean
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.sampler import SamplingSettings
+from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.worlds import TextPrompts
 
 pytest.importorskip("vllm")
-from hacrl_lab.generation.vllm import TOLERANCE, VLLMSampler
+from hacrl_lab.language_models.vllm_sampler import TOLERANCE, VLLMSampler
 
 pytestmark = pytest.mark.extras
 

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-import run as studies
-
 pytest.importorskip("vllm")
 
 pytestmark = pytest.mark.extras
 
-RUN = [sys.executable, str(studies.ROOT / "run.py"), "vllm_curves"]
+ROOT = Path(__file__).parents[2]
+RUN = [sys.executable, str(ROOT / "experiments" / "run.py"), "vllm_curves"]
 
 
 def test_either_sampler_trains_from_the_same_start_and_problems(adders: list[str], sums: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from hacrl_envs.bandit import bandit_world
 from hacrl_envs.chain import ChainFeatures, ChainTask, QuestionFeatures, chain_world
 from hacrl_envs.episodes import EpisodeWorld, reached_the_end
-from hacrl_lab.agents.base import Agent
+from hacrl_lab.agent import Agent
 from hacrl_lab.agents.episodic import EpisodicAgent, Vocabulary
 from hacrl_lab.agents.networks import GRU, MLP
 from hacrl_lab.agents.neural import NeuralAgent

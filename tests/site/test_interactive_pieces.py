@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from interactive import coins, lengths, matrix, tokens, weights
+from hacrl_demos import coins, lengths, matrix, tokens, weights
 
 pytestmark = pytest.mark.site
 STATES = """piece => ({

@@ -7,9 +7,9 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from ablations.analysis import csvs, score, tables
-from ablations.study import EXCHANGES, METHODS, REFERENCE, Options, cells, variants
 from hacrl_lab.config import TrainingConfig
+from hacrl_studies.ablations.analysis import csvs, score, tables
+from hacrl_studies.ablations.study import EXCHANGES, METHODS, REFERENCE, Options, cells, variants
 
 OPTIONS = Options(seeds=16, steps=1, exchange_pairs=(2,))
 

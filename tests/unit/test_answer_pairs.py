@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hacrl_lab.answer_rules import ANSWER_RULES
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.verifier import MathVerifier
 
 ROOT = Path(__file__).parents[2]
 PAIRS = list(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hacrl_lab.answer_rules import ANSWER_RULES, AnswerRuleName
+from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 
 
 @pytest.mark.parametrize(

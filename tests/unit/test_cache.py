@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.cache import Cell, computed
+from hacrl_runs.cache import Cell, computed
 
 
 def cell(name: str, settings: dict[str, int] | None, value: float) -> Cell:
@@ -30,7 +30,7 @@ def test_the_order_of_settings_does_not_matter(tmp_path: Path) -> None:
 
 def test_cells_of_other_code_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     value_of(tmp_path, cell("a", {}, 1))
-    monkeypatch.setattr("common.cache.RESULTS_VERSION", -1)
+    monkeypatch.setattr("hacrl_runs.cache.RESULTS_VERSION", -1)
     assert value_of(tmp_path, cell("a", {}, 2)) == 2
 
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from common.options import flat
-from hacrl_lab.config import TrainingConfig, save_config
+from hacrl_lab.config import TrainingConfig, flat, save_config
 from hacrl_lab.errors import LabError
-from language_pair.command_line import load_options, read_options
-from language_pair.options import Options
-from language_pair.presets import PAIRS, preset_settings
+from hacrl_runs.command_line import load_options, read_options
+from hacrl_runs.presets import PAIRS, preset_settings
+from hacrl_runs.settings import Options
 
 
 def read(*words: str) -> Options:

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from common.comparison import Comparison, bootstrap_interval, compare, holm, interquartile_mean, means_and_errors, tally
+from hacrl_studies.common.comparison import (
+    Comparison,
+    bootstrap_interval,
+    compare,
+    holm,
+    interquartile_mean,
+    means_and_errors,
+    tally,
+)
 
 
 def test_the_interquartile_mean_is_that_of_the_middle_half() -> None:

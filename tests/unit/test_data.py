@@ -11,7 +11,7 @@ from hacrl_envs.held_out import is_held_out, normalised
 from hacrl_envs.sources import Columns, is_remote
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 
 ANSWERS = (["7", "no idea", "7"], ["1", "it depends", "2", "no idea"])
 

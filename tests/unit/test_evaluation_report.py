@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from language_evaluation.models import Model
-from language_evaluation.options import EvaluationGeneration, Options
-from language_evaluation.report import latex, notes, row_of, scores_csv, table
-from language_pair.options import PromptOptions
+from hacrl_runs.evaluation.models import Model
+from hacrl_runs.evaluation.report import latex, notes, row_of, scores_csv, table
+from hacrl_runs.evaluation.settings import EvaluationGeneration, Options
+from hacrl_runs.settings import PromptOptions
 
 OPTIONS = Options(models=("m",), problems=("p",), samples=4)
 MODEL = Model("a_model", "folder", base="Qwen/Qwen3-1.7B-Base")

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
 
-from common.figures import label_line_ends, new_figure, spread
+from hacrl_lab.plotting import new_figure
+from hacrl_studies.common.figures import label_line_ends, spread
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from common.teams import PAIRS, TEAMS
-from heterogeneity.analysis import csvs, score, tables
-from heterogeneity.study import SECONDS, Options, cells
+from hacrl_studies.common.teams import PAIRS, TEAMS
+from hacrl_studies.heterogeneity.analysis import csvs, score, tables
+from hacrl_studies.heterogeneity.study import SECONDS, Options, cells
 
 METHODS = ("gspo", "naive", "hacpo")
 SEEDS = 16

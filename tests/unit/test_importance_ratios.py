@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from common.teams import PAIRS
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.learner import UpdateRecord, UpdateResult
 from hacrl_lab.objectives import ObjectiveSettings, ObjectiveValue
-from importance_ratios.analysis import drift, of_kind
-from importance_ratios.recording import MEASURES, measured, record_chain
-from importance_ratios.study import LANGUAGE, Options, cells
+from hacrl_studies.common.teams import PAIRS
+from hacrl_studies.importance_ratios.analysis import drift, of_kind
+from hacrl_studies.importance_ratios.recording import MEASURES, measured, record_chain
+from hacrl_studies.importance_ratios.study import LANGUAGE, Options, cells
 
 SETTINGS = ObjectiveSettings(delta=0.2, delta_step=0.1)
 

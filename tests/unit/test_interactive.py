@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-import interactive
+import hacrl_demos
+from hacrl_demos import coins, common, lengths, matrix, tokens, weights
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings, hacpo_objective
 from hacrl_lab.theory.gradients import CrossWeight, alignment, oracle_advantages
 from hacrl_lab.theory.problems import opposed_coins
-from interactive import coins, common, lengths, matrix, tokens, weights
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("cross_weight", "long_answers", "two_coins", "reward_matrix", "two_tokenizers")
@@ -25,7 +25,7 @@ NAMES = ("cross_weight", "long_answers", "two_coins", "reward_matrix", "two_toke
 
 @pytest.fixture(scope="module")
 def tool() -> Any:
-    spec = spec_from_file_location("interactive_tool", ROOT / "tools" / "interactive.py")
+    spec = spec_from_file_location("interactive_tool", ROOT / "notebooks" / "write_demos.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
@@ -203,7 +203,7 @@ def test_widgets_draw_at_once_and_when_moved(name: str, monkeypatch: pytest.Monk
     later: list[Any] = []
     handle = SimpleNamespace(update=later.append)
     monkeypatch.setattr(common, "display", lambda picture, display_id: shown.append(picture) or handle)
-    piece = getattr(interactive, name)()
+    piece = getattr(hacrl_demos, name)()
     assert [one.data[:4] for one in shown] == [b"\x89PNG"]
     for control in {id(one): one for one in (_controls(piece)[0], _controls(piece)[-1])}.values():
         before = len(later)

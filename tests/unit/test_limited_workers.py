@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from hacrl_lab.errors import LabError
-from hacrl_lab.limited_workers import CALLS_OF_A_WORKER, LimitedWorkers, Lost
+from hacrl_lab.verification.limited_workers import CALLS_OF_A_WORKER, LimitedWorkers, Lost
 
-MODULE = "hacrl_lab.math_equality"
+MODULE = "hacrl_lab.verification.equality"
 TIMEOUT = 1.0
 ENDLESS = (operator.pow, (9, 9**9))  # within C code, which no Python thread interrupts
 
@@ -28,7 +28,7 @@ def workers() -> Iterator[LimitedWorkers]:
 
 
 def descendants() -> set[psutil.Process]:
-    """Nursery and workers."""
+    """The fork server and its workers."""
     return {process for process in psutil.Process().children(recursive=True) if alive(process)}
 
 
@@ -52,7 +52,7 @@ def test_results_stand_in_the_order_of_the_arguments(workers: LimitedWorkers) ->
 
 
 def test_calls_that_hang_cost_about_one_limit_together(workers: LimitedWorkers) -> None:
-    workers.map(abs, [(1,)])  # the nursery has started
+    workers.map(abs, [(1,)])  # the fork server has started
     started = time.monotonic()
     assert workers.map(time.sleep, [(60,)] * 8) == [Lost.TIMED_OUT] * 8
     seconds = time.monotonic() - started
@@ -99,7 +99,7 @@ def test_a_call_whose_worker_is_killed_is_made_once_more() -> None:
     assert results == [None]
 
 
-def test_workers_and_nursery_that_are_killed_while_idle_are_replaced(workers: LimitedWorkers) -> None:
+def test_workers_and_fork_server_that_are_killed_while_idle_are_replaced(workers: LimitedWorkers) -> None:
     workers.map(os.getpid, [()] * 10)
     for number_killed in (1, 3):
         for process in sorted(descendants(), key=lambda one: one.ppid() == os.getpid())[:number_killed]:
@@ -149,13 +149,13 @@ def test_closing_ends_all_processes_at_once() -> None:
     workers.map(abs, [(1,)])
     started = descendants() - others
     workers.close()
-    assert len(started) == 2  # the nursery and one worker
+    assert len(started) == 2  # the fork server and one worker
     wait_until(lambda: not any(map(alive, started)), seconds=5)
 
 
 KILLED = f"""
 import operator, os, time
-from hacrl_lab.limited_workers import LimitedWorkers
+from hacrl_lab.verification.limited_workers import LimitedWorkers
 workers = LimitedWorkers(2, {TIMEOUT}, "{MODULE}")
 workers.map(abs, [(1,)])
 if os.fork() == 0:  # holds the sockets open, as a data loader would
@@ -174,7 +174,7 @@ def test_processes_end_with_a_parent_that_is_killed() -> None:
         family = psutil.Process(parent.pid).children(recursive=True)
         [fork] = [process for process in family if process.cmdline()[-1] == KILLED]
         family.remove(fork)
-        assert len(family) == 3  # the nursery and two workers
+        assert len(family) == 3  # the fork server and two workers
         parent.kill()
     wait_until(lambda: not any(map(alive, family)), seconds=TIMEOUT + 5)
     assert alive(fork)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from hacrl_envs.long_answers import LongAnswerTask
-from hacrl_envs.writers import Beginning
 from hacrl_lab.config import TrainingConfig
-from long_answers import by_pair, law, paper, schedules, width
-from long_answers.options import Options
-from long_answers.runs import MEASURED_EVERY, Run, train
-from long_answers.study import cells, tuned_runs
+from hacrl_studies.common.writers import Beginning
+from hacrl_studies.long_answers import by_pair, law, paper, schedules, width
+from hacrl_studies.long_answers.options import Options
+from hacrl_studies.long_answers.runs import MEASURED_EVERY, Run, train
+from hacrl_studies.long_answers.study import cells, tuned_runs
 
 OPTIONS = Options(seeds=4)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hacrl_envs.stories import draw_story, write_long_solution
-from language_pair.options import Options
-from language_pair.recipes import PAIRS, Recipe, recipes
-from language_pair.run import resolve
-from language_pair.tokenizers import train_tokenizer
+from hacrl_runs.own_pair.recipes import PAIRS, Recipe, recipes
+from hacrl_runs.own_pair.tokenizers import train_tokenizer
+from hacrl_runs.settings import Options
+from hacrl_runs.train import resolve
 
 
 def written(recipe: Recipe, count: int) -> list[str]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from hacrl_lab.math_equality import are_equal, is_balanced
-from hacrl_lab.math_notation import rewritten
-from hacrl_lab.math_units import quantity
-from hacrl_lab.plain_numbers import equal_in_base, parts_of_list, plain_numbers
+from hacrl_lab.verification.equality import are_equal, is_balanced
+from hacrl_lab.verification.notation import rewritten
+from hacrl_lab.verification.plain_numbers import equal_in_base, parts_of_list, plain_numbers
+from hacrl_lab.verification.units import quantity
 
 
 def accepted(gold: str, *answers: str) -> list[bool]:

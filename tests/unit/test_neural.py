@@ -8,9 +8,10 @@ from torch import nn
 
 from hacrl_envs.chain import ChainFeatures, ChainTask, chain_world
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
-from hacrl_lab.agents.neural import NeuralAgent, initial_parameters, one_hot
+from hacrl_lab.agents.neural import NeuralAgent, initial_parameters
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.objectives import ObjectiveSettings
+from hacrl_lab.responses import one_hot
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.trainer import Trainer
 

@@ -13,10 +13,11 @@ from hacrl_envs.bandit import bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.fit import fit
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.observers import NothingToLearn, Watch, troubles
 from hacrl_lab.seeding import RandomStream, Stream
-from hacrl_lab.trainer import Trainer, fit
+from hacrl_lab.trainer import Trainer
 
 GOOD = {
     "zero_variance_share/a": 0.5,

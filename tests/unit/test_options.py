@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from common.options import OutputOptions, StudyOptions, flat, output_folder
-from hacrl_lab.config import TrainingConfig
+from hacrl_lab.config import TrainingConfig, flat
+from hacrl_studies.common.options import OutputOptions, StudyOptions, output_folder
 
 
 @dataclass(frozen=True)

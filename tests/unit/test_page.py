@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from common.page import NOTE, fill
+from hacrl_runs.page import NOTE, fill
 
 TEXT = """# $title
 

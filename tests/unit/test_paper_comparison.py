@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.teams import PAIRS
 from hacrl_envs.benchmarks import NAMED
 from hacrl_lab.errors import LabError
-from paper_comparison.analysis import Row, ablation_rows, world_rows
-from paper_comparison.paper import PAIRS as PAPER_PAIRS
-from paper_comparison.paper import ablation_difference, alpha_difference, method_difference, read, reported
-from paper_comparison.study import METHODS, SUCCESS, VARIANTS, by_seed
+from hacrl_runs.paper import PAIRS as PAPER_PAIRS
+from hacrl_runs.paper import ablation_difference, alpha_difference, method_difference, read, reported
+from hacrl_studies.common.teams import PAIRS
+from hacrl_studies.paper_comparison.analysis import Row, ablation_rows, world_rows
+from hacrl_studies.paper_comparison.study import METHODS, SUCCESS, VARIANTS, by_seed
 
 
 def test_every_pair_of_the_paper_is_counted() -> None:

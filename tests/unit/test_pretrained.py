@@ -10,9 +10,9 @@ import pytest
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from hacrl_lab.agents.pretrained import location_of, read_config, read_model, read_tokenizer
-from hacrl_lab.agents.prompting import Prompting, TextCodec
 from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.language_models.pretrained import location_of, read_config, read_model, read_tokenizer
+from hacrl_lab.language_models.prompting import Prompting, TextCodec
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_names_are_folders_or_hub_ids(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_chat_templates_that_cannot_be_used_are_refused(
     adders: list[str], template: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hacrl_lab.agents.prompting.TEMPLATE_SECONDS", 0.5)
+    monkeypatch.setattr("hacrl_lab.language_models.prompting.TEMPLATE_SECONDS", 0.5)
     tokenizer = AutoTokenizer.from_pretrained(adders[0])
     tokenizer.chat_template = template
     with pytest.raises(ModelLoadError, match=message):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hacrl_lab.errors import LabError
-from language_pair.folder import check_data, read_evaluation, run_folder, write_evaluation
-from language_pair.options import Options
+from hacrl_runs.folder import check_data, read_evaluation, run_folder, write_evaluation
+from hacrl_runs.settings import Options
 
 EVALUATED = {"steps": 20, "topics": [[], []], "accuracy": {"a": [0.0, 1.0], "b": [1.0, 1.0]}}
 

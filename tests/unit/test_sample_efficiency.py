@@ -3,10 +3,10 @@ import math
 import numpy as np
 import pytest
 
-from common.teams import PAIRS
 from hacrl_lab.config import TrainingConfig
-from sample_efficiency.analysis import needed, relative_need, rollouts
-from sample_efficiency.study import Options
+from hacrl_studies.common.teams import PAIRS
+from hacrl_studies.sample_efficiency.analysis import needed, relative_need, rollouts
+from hacrl_studies.sample_efficiency.study import Options
 
 GENERATED = np.array([0, 100, 200, 300])
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from common.testbeds import BANDIT
-from sharing_map.agents import Place, make_agents, mean_cross_ratios
-from sharing_map.analysis import pictures
-from sharing_map.study import Options
+from hacrl_studies.common.testbeds import BANDIT
+from hacrl_studies.sharing_map.agents import Place, make_agents, mean_cross_ratios
+from hacrl_studies.sharing_map.analysis import pictures
+from hacrl_studies.sharing_map.study import Options
 
 SEEDS = range(64)
 WORLD = BANDIT.world(SEEDS)

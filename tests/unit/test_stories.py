@@ -14,7 +14,7 @@ from hacrl_envs.stories import (
     write_number,
     write_solution,
 )
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from common.cache import Cell
-from common.options import OutputOptions
-from common.page import NOTE
-from common.study import Results, Study, compute, run, study_names
+from hacrl_runs.cache import Cell
+from hacrl_runs.page import NOTE
+from hacrl_studies.common.options import OutputOptions
+from hacrl_studies.common.study import Results, Study, compute, run, study_names
 
 PAGE = """# Squares
 
@@ -143,7 +143,7 @@ def test_studies_are_folders_with_both_modules(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for file in files:
             (tmp_path / name / f"{file}.py").touch()
-    assert study_names(tmp_path) == ["a", "b"]
+    assert study_names([str(tmp_path)]) == ["a", "b"]
 
 
 def numbers(count: int) -> dict[Hashable, Cell]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.tables import by_agent, decimals, markdown_table, with_interval, write_csv
+from hacrl_runs.tables import by_agent, decimals, markdown_table, with_interval, write_csv
 
 
 def test_a_table_has_a_line_for_the_header_and_one_a_row() -> None:

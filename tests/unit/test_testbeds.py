@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from common.teams import PAIRS, AgentSpec, Team, check_pairs, mlp, table
-from common.testbeds import BANDIT, CHAIN, FROZEN_LAKE, TESTBEDS, Testbed
-from common.testbeds.frozen_lake import a_seed_for_each_start
-from common.testbeds.questions import QuestionTestbed
-from common.training import by_seed, clipped_share, crossed_clip_fraction, final_success, team_cell, train
-from common.tuning import Sweep
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_studies.common.teams import PAIRS, AgentSpec, Team, check_pairs, mlp, table
+from hacrl_studies.common.testbeds import BANDIT, CHAIN, FROZEN_LAKE, TESTBEDS, Testbed
+from hacrl_studies.common.testbeds.frozen_lake import a_seed_for_each_start
+from hacrl_studies.common.testbeds.questions import QuestionTestbed
+from hacrl_studies.common.training import by_seed, clipped_share, crossed_clip_fraction, final_success, team_cell, train
+from hacrl_studies.common.tuning import Sweep
 
 PAIR = Team("a pair", "model", (mlp(8, (0, 1)), table((2, 3))))
 SHORT = TrainingConfig(prompts_per_step=4, group_size=2)

@@ -11,7 +11,7 @@ from hacrl_envs.text import Problem, TextWorld, by_answer, draw_each_once, draw_
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verifiers import MathVerifier
+from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.cache import computed
-from common.options import ComparisonOptions
-from common.teams import Team, mlp
-from common.testbeds import CHAIN
-from common.training import final_success, team_cell, train
-from common.tuning import FIRST_SEED, Sweep, beyond_the_edge, sweep_section, tuned
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import NonFiniteError
+from hacrl_runs.cache import computed
+from hacrl_studies.common.options import ComparisonOptions
+from hacrl_studies.common.teams import Team, mlp
+from hacrl_studies.common.testbeds import CHAIN
+from hacrl_studies.common.training import final_success, team_cell, train
+from hacrl_studies.common.tuning import FIRST_SEED, Sweep, beyond_the_edge, sweep_section, tuned
 
 PAIR = Team("a pair", "state", (mlp(8, (0, 1)), mlp(8, (2, 3))))
 SHORT = TrainingConfig(prompts_per_step=4, group_size=2)

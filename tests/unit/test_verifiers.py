@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from hacrl_lab.answer_rules import boxed_answer
 from hacrl_lab.errors import LabError
-from hacrl_lab.nursery import MEMORY_LIMIT
-from hacrl_lab.verifiers import LONGEST_ANSWER, MathVerifier
+from hacrl_lab.verification.answer_rules import boxed_answer
+from hacrl_lab.verification.fork_server import MEMORY_LIMIT
+from hacrl_lab.verification.verifier import LONGEST_ANSWER, MathVerifier
 
 TIMEOUT = 2.0
 HANGS = r"9^{9^{9^{9}}}"  # sympy would write out the digits

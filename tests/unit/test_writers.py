@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from hacrl_envs.long_answers import LongAnswerFeatures, LongAnswerTask, long_answer_world
-from hacrl_envs.writers import Beginning, Writer, draw_writers, style_log_probs
 from hacrl_lab.agents.actions import ActionPolicy, plain_ascent
 from hacrl_lab.agents.networks import Linear
 from hacrl_lab.agents.neural import NeuralAgent
@@ -18,6 +17,7 @@ from hacrl_lab.evaluation import evaluate
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.theory.passing_chance import style_distance
 from hacrl_lab.trainer import Trainer
+from hacrl_studies.common.writers import Beginning, Writer, draw_writers, style_log_probs
 
 TASK = LongAnswerTask(length=9, symbols=4, attributes=6)
 SEEDS = [0, 1, 2]

@@ -3,7 +3,7 @@
 // A piece is defined by hacrl.define(name, {controls, numbers, values, draw}):
 //   controls  a list of {name, label, kind: range | list | select | toggle, value, ...}
 //   numbers   a list of {names, label, form}, a line each; form: a number of decimals, "percent" or "text"
-//   values    settings -> numbers by name, the same as NAME_values of notebooks/interactive
+//   values    settings -> numbers by name, the same as NAME_values of notebooks/hacrl_demos
 //   draw      (stage, settings, values) fills the stage
 // window.hacrl.NAME.values(settings) gives the numbers of any settings.
 window.hacrl = (function () {

@@ -1,0 +1,171 @@
+"""Studies that train a pair of language models with several methods: options, single runs, learning rates.
+
+An arm is a method, or a method and a schedule: ``hacpo`` or ``hacpo/mixed_2u``. A single run, one seed with one
+learning rate, is what is kept; an interrupted one goes on from its latest checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hacrl_lab.config import TrainingConfig, flat
+from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.metrics import read_metrics
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.cache import Cell, computed
+from hacrl_runs.folder import read_evaluation
+from hacrl_runs.models import sources_of
+from hacrl_runs.settings import Options as PairOptions
+from hacrl_runs.train import EVALUATION_SEED, resolve, run_arm
+from hacrl_runs.worlds import make_worlds, read_data
+from hacrl_studies.common.options import ComparisonOptions
+from hacrl_studies.common.tuning import FIRST_SEED, Arrays, Sweep, tuned
+
+REFERENCE = "gspo"
+INITIAL = "initial"
+TIMINGS = "timings.jsonl"
+CURVE = "curve/"
+"""Before the names of metrics among a cell's arrays."""
+
+
+@dataclass(frozen=True)
+class ArmOptions(ComparisonOptions):
+    """What these studies have in common."""
+
+    arms: tuple[str, ...] = (REFERENCE, "hacpo")
+    """What to train with, METHOD or METHOD/SCHEDULE."""
+    learning_rate: float = 3e-4
+    """AdamW's learning rate, of which multiples are tried."""
+    eval_prompts: int = 256
+    """Problems in the evaluation before and after training."""
+    eval_samples: int = 2
+    """Answers to each of them."""
+
+    def check_arms(self, agents: int) -> None:
+        """Refuse arms before anything is trained.
+
+        Raises:
+            ValueError: none, one of them twice, an unknown one, or one that the settings do not allow.
+        """
+        if not self.arms or len(set(self.arms)) < len(self.arms):
+            raise ValueError(f"arms must be at least one and different, got {self.arms}")
+        for arm in self.arms:
+            method, training = arm_parts(arm, self.training)
+            training.check(method, agents=agents)
+
+
+def arm_parts(arm: str, training: TrainingConfig) -> tuple[str, TrainingConfig]:
+    """The method of an arm, and the training settings with the arm's schedule.
+
+    >>> arm_parts("hacpo/mixed_2u", TrainingConfig())[1].schedule
+    'mixed_2u'
+    """
+    method, _, schedule = arm.partition("/")
+    return method, replace(training, schedule=schedule) if schedule else training  # type: ignore[arg-type]
+
+
+def run_cell(
+    study: str,
+    pair: PairOptions,
+    steps: int,
+    settings: dict[str, Any],
+    train: Callable[[PairOptions, int, Path], Arrays],
+    cache: Path,
+) -> Cell:
+    """The cell of one run.
+
+    Args:
+        study: the beginning of its name.
+        pair: method, learning rate, seed and settings.
+        steps: of training, 0 for none.
+        settings: everything else that the run depends on.
+        train: makes the run in the given folder.
+        cache: folder of all cells.
+    """
+    known = {**chosen(pair), "steps": steps, **settings}
+    name = f"{study}-{pair.method if steps else INITIAL}-{pair.seed}"
+    folder = Cell(name, dict, known).path(cache).with_suffix("")
+    return Cell(name, partial(train, pair, steps, folder), known)
+
+
+def chosen(pair: PairOptions) -> dict[str, Any]:
+    """The options that are not left at their defaults: a run is known by them, also when options are added.
+
+    A default that is changed needs another ``RESULTS_VERSION``.
+    """
+    left = flat(PairOptions())
+    return {name: value for name, value in flat(pair).items() if value != left[name]}
+
+
+def tuned_runs(run: Callable[[int, float], Cell], seeds: int, sweep: Sweep, cache: Path) -> dict[str, np.ndarray]:
+    """See :func:`hacrl_studies.common.tuning.tuned`; arrays get an axis of seeds, after the agents if there are any.
+
+    Args:
+        run: the cell of a seed with a multiple of the learning rate.
+        seeds, sweep: see there.
+        cache: folder of all cells.
+    """
+
+    def train_seeds(seeds: Sequence[int], rate: float) -> dict[str, np.ndarray]:
+        runs = [computed(run(seed, rate), cache) for seed in seeds]
+        numbers = {key: np.stack([one[key] for one in runs]) for key in runs[0] if key not in ("accuracy", "agents")}
+        return {**numbers, "accuracy": np.stack([one["accuracy"] for one in runs], axis=1)}
+
+    return tuned(train_seeds, mean_accuracy, seeds, sweep)
+
+
+def mean_accuracy(arrays: Arrays) -> np.ndarray:
+    """Mean over agents and evaluation problems of each seed: (S,)."""
+    return arrays["accuracy"].mean((0, -1))
+
+
+def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
+    """:func:`trained` with nothing left of the run but its arrays."""
+    arrays = trained(pair, steps, folder)
+    shutil.rmtree(folder)
+    return arrays
+
+
+def trained(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
+    """Train and evaluate as ``llm_pair.py`` does; the seeds for tuning have evaluation problems of their own.
+
+    Args:
+        pair: method, learning rate, seed and settings.
+        steps: of training, 0 for none.
+        folder: of the run, which holds its checkpoints and the trained ``agents/`` afterwards.
+
+    Returns:
+        ``agents``: names, (n,). ``accuracy``: (n, problems). ``topics``: those of each problem, joined by spaces.
+        ``seconds``: of all steps. And with CURVE before its name every metric of training, (steps,).
+    """
+    resolved = resolve(pair)
+    sources = sources_of(resolved)
+    of_tuning = (1,) if pair.seed >= FIRST_SEED else ()
+    with MathVerifier(answer_rule=ANSWER_RULES[resolved.answer_rule]) as verifier:
+        worlds = make_worlds(resolved, sources, verifier, read_data(resolved))
+        prompts = worlds.test.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
+        try:
+            run_arm(folder, resolved, steps, pair.method, sources, worlds.training, worlds.test, prompts)
+        except Interrupted as stop:
+            raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
+    evaluated = read_evaluation(folder)
+    arrays = {
+        "agents": np.array(list(evaluated["accuracy"])),
+        "accuracy": np.array(list(evaluated["accuracy"].values())),
+        "topics": np.array([" ".join(topics) for topics in evaluated["topics"]]),
+    }
+    if steps > 0:
+        arrays |= {f"{CURVE}{key}": np.array(values) for key, values in read_metrics(folder).items()}
+        timings = (folder / TIMINGS).read_text().splitlines()
+        arrays["seconds"] = np.array(sum(json.loads(line)["seconds"] for line in timings))
+    return arrays

@@ -1,0 +1,72 @@
+"""What is trained: the six pairs of the token chain, and the lab's own pair of language models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Annotated
+
+import tyro
+
+from hacrl_lab.config import MethodName, TrainingConfig
+from hacrl_lab.methods import get_method
+from hacrl_lab.schedules import mixed
+from hacrl_runs.cache import Cell
+from hacrl_runs.settings import Options as PairOptions
+from hacrl_studies.common.options import StudyOptions
+from hacrl_studies.common.teams import PAIRS
+from hacrl_studies.common.testbeds import CHAIN
+from hacrl_studies.importance_ratios.recording import record_chain, record_language_pair
+
+LANGUAGE = "language models"
+
+
+@dataclass(frozen=True)
+class Options(StudyOptions):
+    """Record the importance ratios of self and cross rollouts in every mini-batch."""
+
+    training: Annotated[TrainingConfig, tyro.conf.OmitArgPrefixes] = TrainingConfig(minibatches=4)
+    method: MethodName = "hacpo"
+    language_pair: bool = True
+    """Whether to train the lab's own language models too (some minutes; they are built on first use)."""
+    language_steps: int = 10
+    """Their training steps."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.training.check(self.method)
+        method = get_method(self.method)
+        if not method.shares or method.schedule is not mixed:
+            raise ValueError(f"method must be one that shares rollouts and mixes them in updates, got {self.method}")
+        if self.training.minibatches < 2 or self.language_steps < 2:
+            raise ValueError(
+                f"minibatches and language_steps must be ≥ 2, got {self.training.minibatches} and {self.language_steps}"
+            )
+
+    def language(self) -> PairOptions:
+        """The settings of the language models: their own, with this study's method and mini-batches."""
+        own = PairOptions()
+        training = replace(own.training, minibatches=self.training.minibatches)
+        return replace(own, method=self.method, compare="none", steps=self.language_steps, training=training)
+
+
+PUBLISHED = (Options(),)
+
+
+def cells(options: Options) -> dict[str, Cell]:
+    """Pair -> its training."""
+    settings = {**options.loop_settings(), "testbed": {CHAIN.name: CHAIN.sizes()}, "method": options.method}
+    found = {
+        team.name: Cell(
+            f"ratios-{team.name}",
+            partial(record_chain, team, options.method, options.training, options.steps, range(options.seeds)),
+            {**settings, "team": repr(team), "recorded": "ratios"},
+        )
+        for team in PAIRS
+    }
+    if options.language_pair:
+        language = options.language()
+        found[LANGUAGE] = Cell(
+            "ratios-language", partial(record_language_pair, language), {**asdict(language), "recorded": "ratios"}
+        )
+    return found

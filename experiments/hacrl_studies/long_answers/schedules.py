@@ -1,0 +1,105 @@
+"""How a step's rollouts are cut into updates, and how tightly own rollouts are clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.methods import get_method
+from hacrl_lab.schedules import ScheduleName
+from hacrl_runs.tables import markdown_table
+from hacrl_studies.common.comparison import Comparison, compare
+from hacrl_studies.common.study import Results
+from hacrl_studies.common.training import final_success
+from hacrl_studies.common.writers import Beginning
+from hacrl_studies.long_answers.options import Options
+from hacrl_studies.long_answers.runs import Run
+
+PAPER_EPSILON = {"epsilon_low": 3e-4, "epsilon_high": 4e-4}
+SCHEDULES: tuple[ScheduleName, ...] = ("mixed", "mixed_2u", "self_first")
+SHARING = ("naive", "hacpo", "hacpo_ppo_clip_alpha0")
+CONTROLS: tuple[ScheduleName, ...] = ("cross_first", "by_sampler")
+EQUAL_PAIRS = {"complementary skills": Beginning(), "the same skills": Beginning(overlap=1.0)}
+
+
+def own_clips(options: Options) -> Mapping[str, TrainingConfig]:
+    """The study's own clip and the paper's."""
+    objective = options.training.objective
+    paper = replace(options.training, objective=replace(objective, **PAPER_EPSILON))
+    return {f"ε = {objective.epsilon_low}": options.training, "ε of the paper": paper}
+
+
+def scheduled(training: TrainingConfig, method: str, schedule: ScheduleName) -> Run:
+    """A method that shares, under a schedule; mixed is every method's own, and written as None."""
+    return Run(method, training=replace(training, schedule=None if schedule == "mixed" else schedule))
+
+
+def released(options: Options) -> Run:
+    """The authors' code: its schedule, its clips and its KL penalty are the method's own."""
+    return Run("hacpo_released", training=options.training)
+
+
+def table_runs(options: Options) -> dict[tuple[str, str, str], Run]:
+    """(own clip, method, schedule) -> run, single-agent methods under the schedule mixed."""
+    found = {}
+    for clip, training in own_clips(options).items():
+        found |= {(clip, method, "mixed"): Run(method, training=training) for method in ("gspo", "gspo_x2")}
+        found |= {(clip, m, schedule): scheduled(training, m, schedule) for m in SHARING for schedule in SCHEDULES}
+        found[clip, "hacpo", "cross_first"] = scheduled(training, "hacpo", "cross_first")
+    found["ε of the paper", "hacpo_released", "self_first"] = released(options)
+    return found
+
+
+def order_runs(options: Options) -> dict[tuple[str, str], Run]:
+    """(pair of equal agents, schedule) -> HACPO, to see what the order of samplers does to each agent."""
+    return {
+        (pair, schedule): replace(scheduled(options.training, "hacpo", schedule), beginning=beginning)
+        for pair, beginning in EQUAL_PAIRS.items()
+        for schedule in ("self_first", *CONTROLS)
+    }
+
+
+def runs(options: Options) -> list[Run]:
+    """Everything of this file."""
+    return [*table_runs(options).values(), *order_runs(options).values()]
+
+
+def differences(options: Options, results: Results) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
+    """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip."""
+    chosen = table_runs(options)
+    final = {key: final_success(results[run]) for key, run in chosen.items()}
+    pairs = {
+        (*key, reference): (values, final[key[0], reference, "mixed"])
+        for key, values in final.items()
+        for reference in ("gspo", "gspo_x2")
+        if key[1] != reference
+    }
+    found = compare(pairs)
+    shared = [key for key in chosen if get_method(key[1]).shares]
+    return {key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in shared}
+
+
+def table(options: Options, results: Results) -> str:
+    """A line for each own clip, method and schedule."""
+    found, chosen = differences(options, results), table_runs(options)
+    lines = []
+    for (clip, method, schedule), run in chosen.items():
+        rollouts = run.training.prompts_per_step * run.training.group_size * get_method(method).rollout_factor
+        own = run.training.updates(method, run.beginning.agents)
+        success = f"{final_success(results[run]).mean():.3f}"
+        gain = found.get((clip, method, schedule), ("", ""))
+        lines.append([clip, get_method(method).label, f"`{schedule}`", rollouts, own, success, *gain])
+    header = ["own clip", "method", "schedule", "rollouts a step", "updates a step", "success"]
+    return markdown_table([*header, "− GSPO", "− GSPO×2"], lines)
+
+
+def order_table(options: Options, results: Results) -> str:
+    """The success of each agent, and of the first minus the second, by the order of samplers."""
+    chosen = order_runs(options)
+    found = compare({key: tuple(results[run]["success"][-1]) for key, run in chosen.items()})
+    lines = []
+    for (pair, schedule), run in chosen.items():
+        first, second = results[run]["success"][-1].mean(-1)
+        lines.append([pair, f"`{schedule}`", f"{first:.3f}", f"{second:.3f}", found[pair, schedule]])
+    return markdown_table(["pair", "schedule", "agent a", "agent b", "a − b"], lines)

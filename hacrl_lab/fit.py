@@ -1,0 +1,82 @@
+"""Many steps of training: a progress bar, metrics, checkpoints, Ctrl-C, and observers.
+
+load the latest checkpoint → step → log → observers → checkpoint → ... until the last step, Ctrl-C or an observer's stop
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from hacrl_lab.checkpoint import Checkpoints
+from hacrl_lab.errors import LabError
+from hacrl_lab.interrupt import Interrupted, graceful_interrupt
+from hacrl_lab.metrics import MetricsWriter
+from hacrl_lab.observers import Observer
+from hacrl_lab.trainer import Trainer
+
+
+def fit(
+    trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5, observers: Sequence[Observer] = ()
+) -> None:
+    """Train up to ``steps`` steps in all, with a progress bar, metrics and checkpoints in ``folder``.
+
+    If the folder holds checkpoints, training continues from the latest, to the same numbers as without the break.
+
+    Args:
+        trainer: a fresh trainer.
+        steps: total number of steps, those of an earlier part included.
+        folder: the run's folder.
+        checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
+        observers: are told of every step, and may end training by raising; a checkpoint is written then, too.
+
+    Raises:
+        ValueError: checkpoint_every below 1.
+        Interrupted: Ctrl-C was pressed; a checkpoint of the last full step was written.
+        NonFiniteError, CheckpointError: see there.
+    """
+    if checkpoint_every < 1:
+        raise ValueError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
+    checkpoints = Checkpoints(folder / "checkpoints")
+    if (latest := checkpoints.latest()) is not None:
+        trainer.load(latest)
+    writer = MetricsWriter(folder, trainer.steps_done)
+    label = trainer.method.label
+    try:
+        for observer in observers:
+            observer.begin(trainer, folder)
+        with (
+            graceful_interrupt() as interrupted,
+            tqdm(total=steps, initial=trainer.steps_done, desc=f"{label} training", unit="step") as bar,
+        ):
+            while trainer.steps_done < steps:
+                started = time.perf_counter()
+                metrics = trainer.step()
+                done = trainer.steps_done
+                values = writer.write(done, metrics, time.perf_counter() - started, trainer.engine.statistics())
+                bar.set_postfix({name: f"{values[f'accuracy/{name}']:.2f}" for name in trainer.names})
+                bar.update()
+                stop = _tell(observers, trainer, values)
+                if done == steps or done % checkpoint_every == 0 or interrupted() or stop is not None:
+                    checkpoints.save(done, trainer.save)
+                if stop is not None:
+                    raise stop
+                if interrupted() and done < steps:
+                    raise Interrupted(f"{label} training stopped after step {done} of {steps}")
+    finally:
+        for observer in observers:
+            observer.end()
+        writer.close()
+
+
+def _tell(observers: Sequence[Observer], trainer: Trainer, metrics: Mapping[str, float]) -> LabError | None:
+    """Tell observers of a step; the reason of one that wants training to end."""
+    try:
+        for observer in observers:
+            observer.step(trainer, metrics)
+    except LabError as error:
+        return error
+    return None

@@ -1,1 +1,0 @@
-"""How a causal language model samples."""

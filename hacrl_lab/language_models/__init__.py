@@ -1,0 +1,1 @@
+"""Language models of the transformers library as agents: loading, prompting, scoring, sampling, memory and time."""

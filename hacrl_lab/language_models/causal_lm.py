@@ -1,0 +1,239 @@
+"""A causal language model of the transformers library as an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from hacrl_lab.agents.local import LocalAgent
+from hacrl_lab.agents.state import load_policy, save_policy, whole, whole_tensors
+from hacrl_lab.errors import LabError, NonFiniteError
+from hacrl_lab.language_models.prompting import Prompting, TextCodec
+from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
+from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, shared_prompts
+from hacrl_lab.language_models.sharding import Ranks, as_forward, ranks_here
+from hacrl_lab.language_models.transformers_sampler import TransformersSampler
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
+
+
+@dataclass(frozen=True)
+class CausalLMSettings:
+    """How a language model answers and learns."""
+
+    max_new_tokens: int
+    """Length limit of a response, in the agent's own tokens."""
+    learning_rate: float
+    """AdamW's learning rate."""
+    max_grad_norm: float
+    """Gradients are clipped to this norm."""
+    prompting: Prompting
+    """How questions are put."""
+    device: str
+    """Where the model lives, as torch names it."""
+    compute_dtype: Literal["float32", "bfloat16"]
+    """What the model computes in; its weights and AdamW's moments are float32."""
+    tokens_per_pass: int
+    """Tokens of prompts and responses in one forward and backward pass of a process; 0 for no bound."""
+    checkpointing: bool = False
+    """Compute activations again in the backward pass, and logits in chunks: much less memory, a third more time."""
+    lora_rank: int = 0
+    """Rank of a LoRA adapter on all linear layers, the only thing that is trained; 0: all weights are."""
+    generation: Literal["transformers", "vllm"] = "transformers"
+    """What samples."""
+    rows_at_once: int = 0
+    """Responses that are sampled side by side at most; 0 for no bound (vLLM: 256)."""
+    cache_gib: float = 1.0
+    """Memory of vLLM's key-value cache, GiB."""
+    ranks: int = 1
+    """Processes among which the model is divided; several need ``checkpointing``."""
+    offload: bool = False
+    """Keep weights, gradients and moments in the host's memory; needs ``checkpointing``."""
+
+
+class CausalLMAgent(LocalAgent):
+    """A pre-trained causal language model with its own tokenizer.
+
+    :func:`hacrl_lab.language_models.loading.load_agent` makes one from a folder or a hub id.
+
+    Args:
+        name: unique name.
+        model: as transformers loads it, in float32, or as peft wraps it; what is trained is what requires a gradient.
+        tokenizer: its own; needs an end token.
+        settings: see :class:`CausalLMSettings`.
+        sampler: samples from the model; by default transformers.
+
+    Raises:
+        ModelLoadError: see :class:`hacrl_lab.language_models.prompting.TextCodec`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: CausalLMSettings,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.ranks = ranks_here() if settings.ranks > 1 else Ranks()
+        self.tokens_per_pass = settings.tokens_per_pass * self.ranks.count
+        self.model = model.eval()  # no dropout: what is sampled is what is scored
+        self.context_size = int(model.config.get_text_config().max_position_embeddings)
+        self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
+        self._sampler: Sampler = sampler or TransformersSampler(
+            model, settings.rows_at_once, in_step=settings.ranks > 1
+        )
+        self._score_chunks = as_forward(model, chunked_log_probs)
+        self._reference: list[Tensor] | None = None
+        self.optimizer = torch.optim.AdamW(self.trained().values(), lr=settings.learning_rate, weight_decay=0.0)
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The agent's own."""
+        return self.codec.tokenizer
+
+    def trained(self) -> dict[str, torch.nn.Parameter]:
+        """What is trained, by name: all of the model, or its adapter."""
+        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+
+    def computing(self) -> AbstractContextManager[Any]:
+        """Within it, matrix products are in the compute type."""
+        low = self.settings.compute_dtype == "bfloat16"
+        return torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=low)
+
+    def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
+        """Responses are texts without special tokens."""
+        seed = int(stream.integers(2**62)) + self.ranks.rank
+        return self._respond(prompts, group_size, self._sampling_settings(), seed)
+
+    def generate_greedily(self, prompts: TextPrompts) -> RolloutBatch:
+        """One response to each prompt, of the likeliest token at every place; for evaluations."""
+        return self._respond(prompts, 1, replace(self._sampling_settings(), greedy=True), seed=0)
+
+    def encode(self, prompts: TextPrompts, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
+        """Own rollouts keep their sampled tokens; the others' texts are encoded with this agent's tokenizer."""
+        contexts, context_mask = self._prompt_tokens(prompts)
+        own_or_encoded = [batch.own_tokens if batch.sampler == self.name else self.codec.texts(batch) for batch in pool]
+        tokens = pad_stack([tokens for tokens, _ in own_or_encoded], self.codec.pad_token)
+        mask = pad_stack([mask for _, mask in own_or_encoded], False)
+        longest = contexts.shape[-1] + tokens.shape[-1]
+        if longest > self.context_size:
+            raise LabError(
+                f"a prompt with a shared response takes {longest} tokens of agent {self.name!r}, "
+                f"whose context is {self.context_size}; lower --max-new-tokens"
+            )
+        return EncodedRollouts(contexts, context_mask, tokens.to(contexts.device), mask.to(contexts.device))
+
+    def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:
+        """A pass is of one sampler also without a bound: in float32 a row's last bits depend on the rows beside it."""
+        if self.tokens_per_pass > 0:
+            return super().passes(encoded, by_sampler)
+        sizes = [rows.shape[-1] for rows in by_sampler]
+        return list(torch.arange(sum(sizes)).split(sizes))
+
+    def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
+        """See :mod:`hacrl_lab.language_models.scoring`; every rank computes its share of the rows."""
+        with self.computing():
+            if not self.settings.checkpointing:
+                return shared_prompts(self.model, encoded, rows)
+            self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
+            try:
+                mine = in_chunks(self._score_chunks, encoded, rows[self.ranks.share(len(rows))])
+                return self.ranks.gather_log_probs(mine, len(rows))
+            finally:
+                self.model.eval()
+
+    def set_reference(self) -> None:
+        """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
+        has_adapter = self.settings.lora_rank > 0
+        self._reference = [] if has_adapter else [one.detach().clone() for one in self.trained().values()]
+
+    @contextmanager
+    def reference(self) -> Iterator[None]:
+        """Within it, the model is the one that :meth:`set_reference` kept.
+
+        Raises:
+            ValueError: none was kept.
+        """
+        if self._reference is None:
+            raise ValueError(f"agent {self.name!r} has no reference: set_reference() must come before training")
+        with self.model.disable_adapter() if self.settings.lora_rank > 0 else self._exchanged(self._reference):
+            yield
+
+    @contextmanager
+    def _exchanged(self, others: Sequence[Tensor]) -> Iterator[None]:
+        """Within it, what is trained has other values; these are written over with its own until the end."""
+
+        @torch.no_grad()
+        def exchange() -> None:
+            for mine, other in zip(self.trained().values(), others, strict=True):
+                kept = mine.clone()
+                mine.copy_(other)
+                other.copy_(kept)
+
+        exchange()
+        try:
+            yield
+        finally:
+            exchange()
+
+    def apply_gradients(self) -> Tensor:
+        """Clip the gradient's norm and take one AdamW step."""
+        parameters = list(self.trained().values())
+        for parameter in parameters:
+            if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
+                parameter.grad = torch.zeros_like(parameter)
+        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
+        if not bool(torch.isfinite(norm)):
+            raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._sampler.weights_changed()
+        return norm.detach().cpu()
+
+    def save(self, folder: Path) -> None:
+        """Write what is trained and AdamW's state, in a form in which any number of ranks can read it."""
+        save_policy(folder, self.trained(), self.optimizer, write=self.ranks.rank == 0)
+
+    def load(self, folder: Path) -> None:
+        """Continue from :meth:`save`."""
+        load_policy(folder, self.trained(), self.optimizer)
+        self._sampler.weights_changed()
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Write model and tokenizer as an ordinary transformers checkpoint, or an adapter as peft's."""
+        first = self.ranks.rank == 0
+        state = whole_tensors(self.model.state_dict(keep_vars=True), keep=first)
+        if first:
+            self.model.save_pretrained(folder, state_dict=state)
+            self.tokenizer.save_pretrained(folder)
+
+    def _respond(self, prompts: TextPrompts, group_size: int, settings: SamplingSettings, seed: int) -> RolloutBatch:
+        contexts, context_mask = self._prompt_tokens(prompts)
+        share = self.ranks.share(len(contexts))
+        with self.computing():
+            part = self._sampler.sample(contexts[share], context_mask[share], group_size, settings, seed)
+        out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
+        tokens, mask = out.tokens.cpu(), out.mask.cpu()
+        texts = self.codec.decode(tokens, mask)
+        return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, out.log_probs.cpu())
+
+    def _sampling_settings(self) -> SamplingSettings:
+        configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        extra = configured if isinstance(configured, list) else [configured]
+        ends = sorted({self.codec.end_token, *(token for token in extra if token is not None)})
+        return SamplingSettings(self.settings.max_new_tokens, tuple(ends), self.codec.pad_token, self.name)
+
+    def _prompt_tokens(self, prompts: TextPrompts) -> tuple[Tensor, Tensor]:
+        ids, mask = self.codec.prompts(prompts.questions)
+        return ids.to(self.settings.device), mask.to(self.settings.device)

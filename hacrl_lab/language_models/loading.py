@@ -1,0 +1,185 @@
+"""Loads a language model from a folder or a hub, as an agent: adapter, checkpointing and engine as its settings say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from transformers import AutoModelForCausalLM
+
+from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.extras import extra
+from hacrl_lab.language_models.adapters import merged
+from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
+from hacrl_lab.language_models.prompting import TextCodec
+from hacrl_lab.language_models.sampler import Sampler
+from hacrl_lab.language_models.scoring import chunked_log_probs
+from hacrl_lab.language_models.sharding import shard
+
+ADAPTER_SEED = 0
+"""Of the adapters' initial weights: all runs start from the same."""
+SCORES_AGREE = 1e-3
+"""How far log-probabilities in training mode, by chunks, may be from the model's own, nats."""
+
+
+def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+    """An agent from a local folder or a hub id.
+
+    Args:
+        source: folder, or hub id OWNER/NAME; an adapter's folder stands for its base model with the adapter merged in.
+        name: unique name.
+        settings: of the agent.
+
+    Raises:
+        ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
+        LabError: an extra that the settings need is not installed.
+    """
+    folder, location = location_of(source), model_location(source)
+    tokenizer = read_tokenizer(source)
+    model = read_model(source)
+    if folder != location:
+        model = merged(model, folder)
+    divided = settings.ranks > 1 or settings.offload
+    if not divided:
+        model = model.to(torch.device(settings.device))
+    if settings.checkpointing:
+        _check_chunks(model, name)
+    model = _prepared(model, settings)
+    if divided:
+        shard(model, settings.device, settings.offload)
+    return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
+
+
+def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
+    """An agent with a model's first layers and random weights; it samples with transformers.
+
+    Args:
+        source, name, settings: see :func:`load_agent`; no weights are read.
+        layers: how many.
+
+    Raises:
+        ModelLoadError: the configuration or the tokenizer cannot be loaded.
+    """
+    config = read_config(source)
+    _keep_layers(config, layers)
+    model = _untrained(config, settings, settings.device)
+    return CausalLMAgent(name, model, read_tokenizer(source), settings)
+
+
+def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+    """An agent whose parameters are torch's fake tensors: shapes on its device, without values and without memory.
+
+    See :func:`untrained_agent`.
+    """
+    model = _untrained(read_config(source), settings, "meta")
+    _make_fake(model, settings.device)
+    return CausalLMAgent(name, model, read_tokenizer(source), settings)
+
+
+def layers_of(source: str) -> int:
+    """How many layers the model of a folder or hub id has."""
+    return int(read_config(source).num_hidden_layers)
+
+
+def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
+    """What puts prompts to an agent, without its model; see :func:`load_agent`."""
+    context_size = int(read_config(source).max_position_embeddings)
+    tokenizer = read_tokenizer(source)
+    return TextCodec(name, tokenizer, settings.prompting, context_size, settings.max_new_tokens)
+
+
+def _untrained(config: Any, settings: CausalLMSettings, device: str) -> Any:
+    """A model of a configuration on a device, as :func:`load_agent` would prepare it."""
+    with torch.device(device):
+        return _prepared(AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval(), settings)
+
+
+def _make_fake(model: Any, device: str) -> None:
+    """Replace parameters and buffers on the meta device by fake ones on a real device; tied ones stay tied."""
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    fakes: dict[Tensor, Tensor] = {}
+    for module in model.modules():
+        for held in (module._parameters, module._buffers):
+            for name, value in held.items():
+                if value is not None and value not in fakes:
+                    fake: Tensor = FakeTensor(mode, value.detach(), torch.device(device))
+                    is_parameter = isinstance(value, torch.nn.Parameter)
+                    fakes[value] = torch.nn.Parameter(fake, value.requires_grad) if is_parameter else fake
+                held[name] = None if value is None else fakes[value]
+
+
+def _keep_layers(config: Any, layers: int) -> None:
+    """Shorten a configuration to its first layers, and what it lists layer by layer with it."""
+    whole = config.num_hidden_layers
+    for name, value in list(vars(config).items()):
+        if isinstance(value, list) and len(value) == whole:
+            setattr(config, name, value[:layers])
+    config.num_hidden_layers = layers
+
+
+def _prepared(model: Any, settings: CausalLMSettings) -> Any:
+    """The model with what its settings add: checkpointed activations, an adapter."""
+    if settings.checkpointing:
+        _checkpoint_activations(model)
+    return _with_adapter(model, settings.lora_rank) if settings.lora_rank > 0 else model
+
+
+def _with_adapter(model: Any, rank: int) -> Any:
+    """A LoRA adapter on all linear layers, which changes nothing yet."""
+    peft = extra("peft", "lora")
+    if getattr(model, "is_gradient_checkpointing", False):
+        model.enable_input_require_grads()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(ADAPTER_SEED)
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0)
+        return peft.get_peft_model(model, config)
+
+
+def _checkpoint_activations(model: Any) -> None:
+    """Activations are computed again in the backward pass; that needs training mode, so dropout is taken out."""
+    for module in model.modules():
+        for name in ("p", "attention_dropout"):  # of torch's dropout layers, and of transformers' attention
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
+@torch.no_grad()
+def _check_chunks(model: Any, name: str) -> None:
+    """Make sure that logits are the output layer applied to the decoder's last states, which chunks rely on.
+
+    Raises:
+        ModelLoadError: they are not, for instance because the model caps or scales its logits.
+    """
+    ids = torch.arange(1, 17, device=model.device)[None] % model.config.vocab_size
+    plain = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None]).squeeze(-1)
+    keep = torch.arange(16, device=model.device)[None] < 15
+    difference = float((chunked_log_probs(model, ids, keep, ids[0, 1:]) - plain).abs().max())
+    if not difference <= SCORES_AGREE:
+        raise ModelLoadError(
+            f"agent {name!r} cannot be trained with checkpointing: its logits are not a plain output layer"
+        )
+
+
+def _engine(source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
+    """The sampler that the settings name, if it is another than transformers."""
+    if settings.generation == "transformers":
+        return None
+    from hacrl_lab.language_models.vllm_sampler import (  # here, since vLLM takes seconds to import
+        EngineSettings,
+        VLLMSampler,
+    )
+
+    engine = EngineSettings(
+        dtype=settings.compute_dtype,
+        context_size=int(model.config.max_position_embeddings),
+        cache_bytes=int(settings.cache_gib * 2**30),
+        rows=settings.rows_at_once or EngineSettings.rows,
+        lora_rank=settings.lora_rank,
+        ranks=settings.ranks,
+        device=settings.device,
+    )
+    return VLLMSampler(source, model, engine)

@@ -1,0 +1,106 @@
+"""What a model folder or a hub id holds: configuration, tokenizer and weights, read and checked.
+
+Nothing is executed that comes with a model: ``trust_remote_code`` is False, and chat templates run in the sandbox of
+transformers.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.language_models.adapters import base_of
+
+
+def location_of(source: str) -> str:
+    """A folder's path, or a hub id as it is.
+
+    Raises:
+        ModelLoadError: what can only be a folder is none.
+    """
+    path = Path(source).expanduser()
+    if source and path.is_dir():
+        return str(path)
+    if source and path.exists():
+        raise ModelLoadError(f"{source!r} is a file; a model is a folder, or a hub id OWNER/NAME")
+    if not source or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        raise ModelLoadError(f"model folder {source!r} does not exist")
+    return source
+
+
+def model_location(source: str) -> str:
+    """Where the configuration and weights of a model are: for an adapter, those of its base model."""
+    location = location_of(source)
+    base = base_of(location)
+    return location if base is None else location_of(base)
+
+
+def read_config(source: str) -> Any:
+    """The configuration of the part of a model that reads and writes text.
+
+    Raises:
+        ModelLoadError: there is none, or it has no bound on the length of a text.
+    """
+    location = model_location(source)
+    config = _read(AutoConfig, location, "model").get_text_config()
+    if not isinstance(getattr(config, "max_position_embeddings", None), int):
+        raise ModelLoadError(f"the configuration of {location!r} has no max_position_embeddings")
+    return config
+
+
+def read_tokenizer(source: str) -> Any:
+    """The tokenizer of a model.
+
+    Raises:
+        ModelLoadError: there is none, or it has tokens that the model does not have.
+    """
+    tokenizer = _read(AutoTokenizer, location_of(source), "tokenizer")
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    known = read_config(source).vocab_size
+    if not 0 <= largest < known:
+        raise ModelLoadError(
+            f"the tokenizer of {source!r} has tokens up to {largest}, and the model's vocabulary has {known}: it is "
+            "another model's"
+        )
+    return tokenizer
+
+
+def read_model(source: str) -> Any:
+    """The model with its weights, in float32.
+
+    Raises:
+        ModelLoadError: there is none, or weights are missing, which would be random.
+    """
+    location = model_location(source)
+    settings = {"dtype": torch.float32, "output_loading_info": True}
+    model, found = _read(AutoModelForCausalLM, location, "model", **settings)
+    missing, unused = (sorted(found[kind]) for kind in ("missing_keys", "unexpected_keys"))
+    if missing:
+        raise ModelLoadError(
+            f"{location!r} lacks {len(missing)} tensors of its model, {missing[0]!r} for instance, which would be "
+            f"random{_instead(unused)}"
+        )
+    if unused:
+        warnings.warn(
+            f"{location!r} holds {len(unused)} tensors that its model does not use, {unused[0]!r} for instance",
+            stacklevel=2,
+        )
+    return model
+
+
+def _instead(unused: list[str]) -> str:
+    return f"; it holds {len(unused)} others, {unused[0]!r} for instance" if unused else ""
+
+
+def _read(kind: Any, location: str, what: str, **settings: Any) -> Any:
+    try:
+        return kind.from_pretrained(location, trust_remote_code=False, **settings)
+    except Exception as error:  # transformers, safetensors and the hub client raise many kinds
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        other = "" if Path(location).is_dir() else " (there is no such folder, so it is taken for a hub id)"
+        raise ModelLoadError(f"could not load a {what} from {location!r}{other}: {reason}") from error

@@ -1,0 +1,91 @@
+"""Verifiable rewards: is a response's answer equal to the exact one?
+
+:mod:`hacrl_lab.verification.equality` decides, with math-verify. That can hang, recurse and fill the memory on odd
+input, so it runs in worker processes (:mod:`hacrl_lab.verification.limited_workers`). Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+
+from hacrl_lab.errors import LabError
+from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRule
+from hacrl_lab.verification.equality import are_equal, is_mathematics
+from hacrl_lab.verification.limited_workers import LimitedWorkers, Lost
+
+LONGEST_ANSWER = 1000
+"""Characters; a longer answer is wrong without being read."""
+WORKERS = min(4, os.cpu_count() or 1)
+"""Processes, by default."""
+_LOGGER = logging.getLogger("hacrl_lab")
+
+
+class MathVerifier:
+    """Rewards 1 for an answer that a teacher would find equal to the exact answer, else 0.
+
+    Every distinct pair of answers is decided once and remembered. A pair that takes longer than the limit counts as
+    wrong, which is remembered too; the pairs of a call that do so are counted, and logged in one warning. They run
+    beside the others: k of them cost a call about one limit, not k
+    (:class:`~hacrl_lab.verification.limited_workers.LimitedWorkers`).
+
+    Use as a context manager, or call :meth:`close`.
+
+    Args:
+        workers: processes, which start with the first call.
+        timeout: seconds for one pair.
+        answer_rule: what of a response is its answer.
+
+    Raises:
+        ValueError: with fewer than one worker, or a time limit that is not a positive number of seconds.
+    """
+
+    def __init__(
+        self, workers: int = WORKERS, timeout: float = 10.0, answer_rule: AnswerRule = ANSWER_RULES["boxed"]
+    ) -> None:
+        self._rule = answer_rule
+        self._workers = LimitedWorkers(workers, timeout, module="hacrl_lab.verification.equality")
+        self._decided: dict[tuple[str, str | None], bool] = {}
+        self.timeouts = 0
+        """Distinct pairs that took longer than the limit, so far."""
+
+    def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
+        """The reward of each response against the exact answer at the same place, 0.0 or 1.0."""
+        pairs = [(answer, self._rule.answer(response)) for response, answer in zip(responses, answers, strict=True)]
+        self._decide({(answer, given) for answer, given in pairs if given is not None and len(given) <= LONGEST_ANSWER})
+        return [float(self._decided.get(pair, False)) for pair in pairs]
+
+    def check_answers(self, answers: Sequence[str]) -> None:
+        r"""Make sure that every exact answer is mathematics. A bare word is not; ``\text{north}`` is.
+
+        Raises:
+            LabError: naming the first that is not.
+        """
+        distinct = list(dict.fromkeys(answers))
+        results = self._workers.map(is_mathematics, [(answer,) for answer in distinct])
+        for answer, result in zip(distinct, results, strict=True):
+            if result is not True:
+                raise LabError(
+                    rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"
+                )
+
+    def close(self) -> None:
+        """Stop the worker processes."""
+        self._workers.close()
+
+    def __enter__(self) -> MathVerifier:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _decide(self, pairs: set[tuple[str, str]]) -> None:
+        new = sorted(pairs - self._decided.keys())
+        results = dict(zip(new, self._workers.map(are_equal, new), strict=True))
+        self._decided.update({pair: result is True for pair, result in results.items()})
+        for reason in Lost:
+            lost = [given for (_, given), result in results.items() if result is reason]
+            if lost:
+                _LOGGER.warning("%d answers counted as wrong, %s: for example %r", len(lost), reason.value, lost[0])
+        self.timeouts += sum(result is Lost.TIMED_OUT for result in results.values())

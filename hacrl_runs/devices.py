@@ -1,0 +1,174 @@
+"""The devices of a run: their memory by part and agent, and the refusal of what does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from hacrl_lab.errors import LabError
+from hacrl_lab.language_models.costs import GRADIENTS, AgentMemory
+from hacrl_runs.settings import Options
+from hacrl_runs.tables import markdown_table
+
+GIB = 2**30
+CUDA_CONTEXT = GIB // 2
+"""About what a process has on a GPU before it does anything; where there is a GPU, it is measured."""
+REMEDIES = {
+    "weights": "a smaller model",
+    "AdamW's moments": "--lora-rank",
+    "reference of the KL penalty": "--lora-rank",
+    "vLLM": "--cache-gib",
+    "gradients": "--lora-rank",
+    "weights in bfloat16": "a smaller model",
+    "logits": "--checkpointing, or a smaller --tokens-per-pass,",
+    "activations": "--checkpointing, or a smaller --tokens-per-pass,",
+    "sampling": "--rows-at-once",
+}
+"""What makes a part of the memory smaller."""
+
+
+@dataclass(frozen=True)
+class AgentParts:
+    """An agent's memory by part, bytes."""
+
+    kept: Mapping[str, int]
+    """What stays from the first update on."""
+    updating: Mapping[str, int]
+    """What an update takes beside it."""
+    sampling: int
+    """What sampling takes beside it."""
+
+    @property
+    def passing(self) -> Mapping[str, int]:
+        """The larger of what comes and goes."""
+        return max(self.updating, {"sampling": self.sampling}, key=lambda one: sum(one.values()))
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the agents that live on it."""
+
+    name: str
+    size: int
+    """Bytes of its memory."""
+    processes: int
+    """Bytes that are taken without any agent: by the processes of the run or, on a GPU, by whatever is on it."""
+    agents: Mapping[str, AgentParts]
+    side_by_side: bool
+    """Whether the agents work at the same time."""
+
+    @property
+    def peak(self) -> int:
+        """Bytes at most."""
+        kept = sum(sum(agent.kept.values()) for agent in self.agents.values())
+        passing = [sum(agent.passing.values()) for agent in self.agents.values()]
+        return self.processes + kept + (sum(passing) if self.side_by_side else max(passing))
+
+
+def agent_parts(options: Options, memory: AgentMemory, penalised: bool) -> AgentParts:
+    """Which parts a run has: on a GPU those of one rank, on a CPU those of all ranks, which share its memory.
+
+    Args:
+        options: resolved.
+        memory: of the agent.
+        penalised: whether a KL penalty compares with a copy of the model; an adapter is compared with what it changes.
+    """
+    on_gpu, ranks = options.device.startswith("cuda"), options.ranks_per_agent
+    share, copies = (ranks, 1) if on_gpu else (1, ranks)  # of what is divided, and of what every rank has
+    kept = {
+        "weights": memory.weights // share,
+        "AdamW's moments": memory.moments // share,
+        "reference of the KL penalty": memory.weights // share if penalised and options.lora_rank == 0 else 0,
+    }
+    updating = {kind: size // share if kind == GRADIENTS else size * copies for kind, size in memory.updating.items()}
+    if on_gpu and options.offload:
+        kept, updating = dict.fromkeys(kept, 0), {**updating, GRADIENTS: 0}
+    if options.generation == "transformers":
+        return AgentParts(kept, updating, sum(memory.sampling.values()) * copies)
+    its_weights = memory.parameters * getattr(torch, options.dtype).itemsize
+    kept["vLLM"] = (its_weights + int(options.cache_gib * GIB)) * copies
+    return AgentParts(kept, updating, 0)
+
+
+def devices_of(options: Options, agents: Mapping[str, AgentParts], places: Mapping[str, str]) -> list[Device]:
+    """The devices of a run. Ray gives each rank a process beside that of the loop and, where there are GPUs, a GPU.
+
+    Args:
+        options: resolved.
+        agents: by name.
+        places: their devices, by name.
+    """
+    if options.engine == "local":
+        on = {place: {name: one for name, one in agents.items() if places[name] == place} for place in places.values()}
+        return [Device(place, *_sizes(options, place), some, side_by_side=False) for place, some in on.items()]
+    size, taken = _sizes(options, options.device)
+    if options.device.startswith("cuda"):
+        return [Device(f"each GPU of {name}", size, taken, {name: one}, True) for name, one in agents.items()]
+    processes = 1 + len(agents) * options.ranks_per_agent
+    return [Device(options.device, size, taken * processes, agents, side_by_side=True)]
+
+
+def memory_table(device: Device, memory: Mapping[str, AgentMemory]) -> str:
+    """A device's memory by part and agent, and its peak."""
+    agents = device.agents.values()
+    rows = [["parameters", *(f"{memory[name].parameters:,}" for name in device.agents)]]
+    rows.append(["parameters that are trained", *(f"{memory[name].trained:,}" for name in device.agents)])
+    for kind in next(iter(agents)).kept:
+        rows.append([kind, *(_gib(agent.kept[kind]) for agent in agents)])
+    for kind in sorted({kind for agent in agents for kind in agent.updating}):
+        rows.append([f"while updating: {kind}", *(_gib(agent.updating.get(kind, 0)) for agent in agents)])
+    rows.append(["while sampling", *(_gib(agent.sampling) for agent in agents)])
+    table = markdown_table([device.name, *device.agents], rows)
+    how = "side by side" if device.side_by_side else "one at a time"
+    return (
+        f"{table}\n\nPeak {_gib(device.peak)} of {_gib(device.size)}: "
+        f"{_gib(device.processes)} before there are agents, who work {how}."
+    )
+
+
+def refuse_what_does_not_fit(device: Device) -> None:
+    """Name the largest part, and what makes it smaller.
+
+    Raises:
+        LabError: the peak is above the device's memory.
+    """
+    if device.peak <= device.size:
+        return
+    parts = {
+        (name, kind): size
+        for name, agent in device.agents.items()
+        for kind, size in {**agent.kept, **agent.passing}.items()
+    }
+    (name, kind), size = max(parts.items(), key=lambda part: part[1])
+    raise LabError(
+        f"the run needs about {_gib(device.peak)} of memory and {device.name} has {_gib(device.size)}; the largest "
+        f"part is {kind} of agent {name!r}, {_gib(size)}, and {REMEDIES[kind]} makes it smaller"
+    )
+
+
+def _sizes(options: Options, device: str) -> tuple[int, int]:
+    """Bytes of a device's memory, and of them in use before there are agents."""
+    if options.plan_gpu_gib > 0:
+        return int(options.plan_gpu_gib * GIB), CUDA_CONTEXT
+    return _size(device), _taken(device)
+
+
+def _taken(device: str) -> int:
+    """Bytes in use before there are agents: of this process, or of a GPU."""
+    if not device.startswith("cuda"):
+        return psutil.Process().memory_info().rss
+    free, size = torch.cuda.mem_get_info(device)
+    return size - free
+
+
+def _size(device: str) -> int:
+    if not device.startswith("cuda"):
+        return psutil.virtual_memory().total
+    return torch.cuda.get_device_properties(device).total_memory
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:.2f} GiB"

@@ -1,0 +1,83 @@
+"""The evaluation: models one after the other, each on every set; then the page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import transformers
+
+from hacrl_lab.config import flat, save_config
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.evaluation.models import asked_otherwise, models_of
+from hacrl_runs.evaluation.records import records_of, write_records
+from hacrl_runs.evaluation.report import Row, latex, notes, row_of, scores_csv, table
+from hacrl_runs.evaluation.sets import sets_of
+from hacrl_runs.evaluation.settings import NAMES_OF_PLACES, Options
+from hacrl_runs.page import fill
+from hacrl_runs.shell import option_words, shell_line
+from hacrl_runs.tables import write_csv
+from hacrl_runs.train import usable_devices
+
+
+def run(options: Options) -> str:
+    """Evaluate what is not evaluated yet, write the page, its tables and all records; returns the table.
+
+    Raises:
+        LabError: models, problems, tasks or a reward function that cannot be used.
+    """
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    options = replace(options, device=usable_devices(options.device, 1))
+    folder = Path(options.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
+    models = models_of(options)
+    otherwise = asked_otherwise(options, models)
+    for remark in otherwise:
+        print(f"note: {remark}", file=sys.stderr)
+    rows: list[Row] = []
+    with MathVerifier(answer_rule=ANSWER_RULES[options.prompt.answer_rule]) as verifier:
+        sets = sets_of(options, verifier)
+        for model in models:
+            for name, records in records_of(options, model, sets).items():
+                write_records(folder / "records" / file_name(model.name, name), records)
+                rows.append(row_of(options, model, name, records))
+    _write(folder, options, rows, notes(rows, {one.name: one.left_out for one in sets}, otherwise))
+    return f"{table(rows)}\n\nWritten to {folder}."
+
+
+def file_name(model: str, set_name: str) -> str:
+    """The name of a file of records, another one for every pair of names.
+
+    >>> file_name("a", "chain_sum:max_terms=3")
+    'a--chain_sum-max_terms-3--d634e4.jsonl'
+    """
+    words = [re.sub(r"[^\w.]+", "-", name)[-60:] for name in (model, set_name)]
+    digest = hashlib.sha256(json.dumps([model, set_name]).encode()).hexdigest()
+    return f"{'--'.join(words)}--{digest[:6]}.jsonl"
+
+
+def _write(folder: Path, options: Options, rows: Sequence[Row], remarks: str) -> None:
+    given = {name: value for name, value in flat(options).items() if name not in NAMES_OF_PLACES}
+    words = option_words(given, flat(USUAL))
+    values = {
+        **given,
+        "table": table(rows),
+        "notes": remarks,
+        "command": shell_line(["python", "experiments/evaluate.py", *words]),
+    }
+    page = fill(Path(__file__).with_name("page.md"), values, published=False)
+    (folder / "README.md").write_text(page, encoding="utf-8")
+    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
+    write_csv(folder / "scores.csv", scores_csv(rows))
+    save_config(options, folder / "config.json")
+
+
+USUAL = Options(models=("",), problems=("",))
+"""The defaults of what has one."""

@@ -1,0 +1,103 @@
+"""What a model said to every problem of a set, computed in batches that are kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from hacrl_envs.data import fingerprint
+from hacrl_envs.text import Problem, as_prompts
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.worlds import TextPrompts
+from hacrl_runs.cache import Cell, computed
+from hacrl_runs.evaluation.models import Model, settings_for
+from hacrl_runs.evaluation.sets import Batch, ProblemSet
+from hacrl_runs.evaluation.settings import Options
+
+Record = Mapping[str, Any]
+"""``question``, ``answer``, and ``greedy`` and ``samples``: lists of responses with ``text``, ``reward``, ``tokens``
+and ``finished``."""
+NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
+"""Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
+WITHOUT_EFFECT = ("models", "problems", "tasks", "most_problems", "pass_at", "rows_at_once", "cache_gib")
+"""Options on which no single record depends."""
+
+
+def records_of(options: Options, model: Model, sets: Sequence[ProblemSet]) -> dict[str, list[Record]]:
+    """A model's records by the name of the set; the model is loaded if one of them is not at hand.
+
+    Args:
+        options: resolved.
+        model: who answers.
+        sets: what is asked.
+    """
+    load = cache(partial(load_agent, model.source, model.name, settings_for(options)))
+    return {one.name: _of_set(options, model, one, load) for one in sets}
+
+
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """Write JSON Lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records), encoding="utf-8")
+
+
+def _of_set(options: Options, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Record]:
+    records: list[Record] = []
+    cells = _cells(options, model, one, load)
+    for cell in tqdm(cells, desc=f"{model.name} on {one.name}", unit="batch", leave=False):
+        records += json.loads(str(computed(cell, Path(options.cache_dir))["records"]))
+    return records
+
+
+def _cells(options: Options, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Cell]:
+    """One for each batch."""
+    shared = {name: value for name, value in options.settings().items() if name not in WITHOUT_EFFECT}
+    cells = []
+    for batch in one.batches(options.batch):
+        own = {"model": model.source, "version": model.version, "problems": fingerprint(batch.problems)}
+        own |= {"number": batch.number, "reward_version": one.reward_version}
+        compute = partial(_answered, options, one, batch, load)
+        cells.append(Cell("evaluation", compute, {**shared, **own}))
+    return cells
+
+
+def _answered(options: Options, one: ProblemSet, batch: Batch, load: Callable[[], CausalLMAgent]) -> dict[str, Any]:
+    """The records of a batch, as one array that holds JSON."""
+    agent = load()
+    fits = agent.codec.fits(batch.questions)
+    readable = as_prompts([problem for problem, fit in zip(batch.problems, fits, strict=True) if fit])
+    said: Iterator[tuple[Any, Any]] = iter(())
+    if readable.questions:
+        greedy = agent.generate_greedily(readable)
+        samples = agent.generate(readable, options.samples, RandomStream(options.seed, batch.number))
+        said = zip(_responses(one, readable, greedy), _responses(one, readable, samples), strict=True)
+    nothing = [NO_RESPONSE], [NO_RESPONSE] * options.samples
+    records = [
+        _record(problem, *(next(said) if fit else nothing)) for problem, fit in zip(batch.problems, fits, strict=True)
+    ]
+    return {"records": np.array(json.dumps(records))}
+
+
+def _responses(one: ProblemSet, prompts: TextPrompts, batch: RolloutBatch) -> list[list[dict[str, Any]]]:
+    """Each response to each prompt, with its reward: [P][G]."""
+    columns = (batch.responses, one.world.verify(prompts, batch), batch.lengths, batch.finished)
+    return [
+        [
+            {"text": text, "reward": float(reward), "tokens": int(tokens), "finished": bool(finished)}
+            for text, reward, tokens, finished in zip(*row, strict=True)
+        ]
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _record(problem: Problem, greedy: Sequence[Any], samples: Sequence[Any]) -> Record:
+    return {"question": problem.question, "answer": problem.answer, "greedy": greedy, "samples": samples}

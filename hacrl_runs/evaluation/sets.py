@@ -1,0 +1,94 @@
+"""The sets of problems of an evaluation, each with the world that rewards responses to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hacrl_envs.data import LEAST_EVALUATION, verifiable
+from hacrl_envs.reasoning import ReasoningWorld, parse_task
+from hacrl_envs.rewards import OwnReward
+from hacrl_envs.sources import Columns, read_problems
+from hacrl_envs.text import Grade, Problem, TextWorld, by_answer
+from hacrl_lab.errors import LabError
+from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.evaluation.settings import Options
+from hacrl_runs.train import EVALUATION_SEED
+
+OF_A_TASK = 256
+"""Questions that are drawn of a task, which has no end; one that is drawn twice is asked once."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Problems that are answered together."""
+
+    number: int
+    """Place in its set."""
+    problems: Sequence[Problem]
+    """Those of tasks without their rules, and with an empty answer where there is only a verifier."""
+
+    @property
+    def questions(self) -> list[str]:
+        """What is asked."""
+        return [problem.question for problem in self.problems]
+
+
+@dataclass(frozen=True)
+class ProblemSet:
+    """Problems that are evaluated together."""
+
+    name: str
+    """As it was asked for."""
+    problems: Sequence[Problem]
+    world: TextWorld | ReasoningWorld
+    """Has asked them all, and rewards responses."""
+    reward_version: str = ""
+    """Of the user's reward function, if there is one; changes with its file."""
+    left_out: int = 0
+    """Problems whose exact answers math-verify cannot read."""
+
+    def batches(self, size: int) -> list[Batch]:
+        """The problems in their order, some at a time."""
+        starts = range(0, len(self.problems), size)
+        return [Batch(number, self.problems[start : start + size]) for number, start in enumerate(starts)]
+
+
+def sets_of(options: Options, verifier: MathVerifier) -> list[ProblemSet]:
+    """The sets that the options name.
+
+    Raises:
+        LabError: problems, tasks or a reward function that cannot be used, or a set of fewer than two problems.
+    """
+    found = [_problems(options, source, verifier) for source in dict.fromkeys(options.problems)]
+    found += [_task(options, task) for task in dict.fromkeys(options.tasks)]
+    if small := [one for one in found if len(one.problems) < LEAST_EVALUATION]:
+        raise LabError(f"{small[0].name!r} has {len(small[0].problems)} problems, too few for an interval")
+    return found
+
+
+def _problems(options: Options, source: str, verifier: MathVerifier) -> ProblemSet:
+    columns = Columns(options.question_column, options.answer_column)
+    problems = read_problems(source, columns, "evaluation")[: options.most_problems or None]
+    if options.reward is not None:
+        own = OwnReward(options.reward)
+        return ProblemSet(source, problems, _asked(problems, own), reward_version=own.fingerprint)
+    readable = verifiable(problems, source, verifier)
+    world = _asked(readable, by_answer(verifier))
+    return ProblemSet(source, readable, world, left_out=len(problems) - len(readable))
+
+
+def _asked(problems: Sequence[Problem], grade: Grade) -> TextWorld:
+    """A world that has asked the problems in their order."""
+    world = TextWorld(lambda _, count: problems[:count], grade)
+    world.sample_prompts(len(problems), RandomStream(EVALUATION_SEED))
+    return world
+
+
+def _task(options: Options, task: str) -> ProblemSet:
+    world = ReasoningWorld([parse_task(task)], ANSWER_RULES[options.prompt.answer_rule], "test")
+    prompts = world.sample_prompts(options.most_problems or OF_A_TASK, RandomStream(EVALUATION_SEED))
+    answers = dict(zip(prompts.questions, world.known_answers(prompts), strict=True))  # each question once
+    return ProblemSet(task, [Problem(question, answer or "") for question, answer in answers.items()], world)

@@ -1,0 +1,45 @@
+"""Options as one types them: words of a command line from settings, and the other way round."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that give some settings.
+
+    Args:
+        settings: by the name of their option.
+        usual: the defaults, which are left out.
+
+    >>> option_words({"steps": 3, "agents": ("a", "b"), "seed": 0}, {"steps": 8, "agents": (), "seed": 0})
+    ['--steps', '3', '--agents', 'a', 'b']
+    """
+    words = []
+    for name, value in settings.items():
+        if value == usual[name]:
+            continue
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *(str(one) for one in (value if isinstance(value, tuple) else (value,)))]
+    return words
+
+
+def shell_line(words: Sequence[str]) -> str:
+    r"""Words as one types them into bash, on one line.
+
+    >>> print(shell_line(["--prompt-template", "{question}\n", "--steps", "3"]))
+    --prompt-template $'{question}\n' --steps 3
+    """
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if "\n" not in word:
+        return shlex.quote(word)
+    escaped = word.replace("\\", r"\\").replace("'", r"\'").replace("\n", r"\n")
+    return f"$'{escaped}'"

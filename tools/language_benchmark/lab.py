@@ -1,0 +1,40 @@
+"""One side of the benchmark: the lab's own loop, in which both models train together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hacrl_lab.trainer import Trainer
+from hacrl_lab.worlds import World
+from hacrl_runs.models import load_agents
+from hacrl_runs.settings import Options as PairOptions
+from language_benchmark.clock import Clock, Measurement
+
+
+class LabSide:
+    """Fresh agents in a :class:`hacrl_lab.trainer.Trainer`.
+
+    Args:
+        method: name of :mod:`hacrl_lab.methods`.
+        options: of the pair, resolved.
+        sources: of the agents, see :func:`hacrl_runs.models.sources_of`.
+        world: its own, since verifiers remember what they have decided.
+    """
+
+    def __init__(self, method: str, options: PairOptions, sources: Mapping[str, str], world: World) -> None:
+        agents = load_agents(options, sources)
+        self._trainer = Trainer(agents, world, method, options.training, options.seed)
+        self._clock = Clock(options.device)
+        self._clock.watch(world, "verify", "verification")
+        for agent in agents:
+            for call, part in (("generate", "generation"), ("score", "scoring"), ("update", "updates")):
+                self._clock.watch(agent, call, part)
+
+    def step(self) -> Measurement:
+        """One step of both models."""
+        self._clock.start()
+        metrics = self._trainer.step()
+        seconds = self._clock.stop()
+        lengths = [float(metrics[f"response_length/{name}"]) for name in self._trainer.names]
+        updates = len(self._trainer.last_updates[0].updates)
+        return Measurement(seconds, sum(lengths) / len(lengths), updates)

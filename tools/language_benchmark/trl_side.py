@@ -1,0 +1,200 @@
+"""The other side of the benchmark: a TRL trainer for each model, one after the other, with GSPO.
+
+A trainer's ``train()`` runs once, from the first round to the last, as its users run it; a callback lets it go on for
+one round at a time. A round is one generation and the updates on it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from queue import Queue
+from threading import Thread
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, TrainerCallback
+
+from hacrl_lab.extras import extra
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
+from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.seeding import RandomStream, StepStream
+from hacrl_lab.worlds import TextPrompts, World
+from hacrl_runs.models import settings_of
+from hacrl_runs.settings import Options as PairOptions
+from language_benchmark.clock import Clock, Measurement
+from language_benchmark.options import Options
+
+Examples = list[dict[str, str]]
+"""What a trainer asks: the whole prompt, and the question in it."""
+
+
+class TRLSide:
+    """Fresh trainers; use as a context manager, or call :meth:`close`.
+
+    Args:
+        options: of the benchmark.
+        pair: the same, as options of the pair.
+        sources: of the models by name, see :func:`hacrl_runs.models.sources_of`.
+        world: its own, since verifiers remember what they have decided.
+
+    Raises:
+        LabError: TRL is not installed.
+    """
+
+    def __init__(self, options: Options, pair: PairOptions, sources: Mapping[str, str], world: World) -> None:
+        questions = _questions(options, world)
+        self._folder = tempfile.TemporaryDirectory()
+        self._trainers = [
+            _SteppedTrainer(
+                options, pair, load_agent(sources[name], name, settings), questions, world, self._folder.name
+            )
+            for name, settings in settings_of(pair, sources).items()
+        ]
+
+    def step(self) -> Measurement:
+        """One step of both models."""
+        steps = [trainer.step() for trainer in self._trainers]
+        seconds = {part: sum(step.seconds[part] for step in steps) for part in steps[0].seconds}
+        return Measurement(seconds, sum(step.response_tokens for step in steps) / len(steps), steps[0].updates)
+
+    def close(self) -> None:
+        """End the training."""
+        for trainer in self._trainers:
+            trainer.close()
+        self._folder.cleanup()
+
+    def __enter__(self) -> TRLSide:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _SteppedTrainer:
+    """A trainer of an agent's model in a thread of its own; it runs while somebody waits for it in :meth:`step`."""
+
+    def __init__(
+        self,
+        options: Options,
+        pair: PairOptions,
+        agent: CausalLMAgent,
+        questions: list[str],
+        world: World,
+        folder: str,
+    ) -> None:
+        trl, datasets = extra("trl", "benchmark"), extra("datasets", "benchmark")
+        self._lengths: list[int] = []
+        examples = [{"prompt": agent.codec.prompt(question), "question": question} for question in questions]
+        trainer = trl.GRPOTrainer(
+            model=agent.model,
+            reward_funcs=_reward(world, options.group_size, self._lengths),
+            args=trl.GRPOConfig(output_dir=folder, **_arguments(options, pair)),
+            train_dataset=datasets.Dataset.from_list(examples),
+            processing_class=agent.tokenizer,
+        )
+        trainer.remove_callback(PrinterCallback)
+        self._rounds = _Rounds(trainer, Clock(pair.device), options.minibatches)
+        trainer.add_callback(self._rounds)
+        self._thread = Thread(target=self._train, args=(trainer.train,), daemon=True)
+        self._thread.start()
+
+    def step(self) -> Measurement:
+        """Let it go on for one round; an error of its own is raised here."""
+        self._lengths.clear()
+        self._rounds.go_on.put(True)
+        done = self._rounds.done.get()
+        if isinstance(done, BaseException):
+            raise done
+        return Measurement(done, sum(self._lengths) / len(self._lengths), self._rounds.updates)
+
+    def close(self) -> None:
+        """End the training."""
+        self._rounds.go_on.put(False)
+        self._thread.join()
+
+    def _train(self, train: Callable[[], object]) -> None:
+        try:
+            train()
+        except BaseException as error:
+            self._rounds.done.put(error)
+
+
+class _Rounds(TrainerCallback):
+    """Waits before the first update and after the last one of every round."""
+
+    def __init__(self, trainer: Any, clock: Clock, updates: int) -> None:
+        self.updates = updates
+        self.go_on: Queue[bool] = Queue()
+        self.done: Queue[dict[str, float] | BaseException] = Queue()
+        self._clock = clock
+        clock.watch(trainer, "_generate", "generation")
+        clock.watch(trainer, "_calculate_rewards", "verification")
+        clock.watch(trainer, "_get_per_token_logps_and_entropies", "scoring")
+        clock.watch(trainer, "compute_loss", "updates")
+        clock.watch(trainer, "_clip_grad_norm", "updates")
+        clock.watch(trainer.accelerator, "backward", "updates")
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """See transformers."""
+        self._clock.watch(others["optimizer"], "step", "updates")
+        self._wait(control)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
+        """See transformers; its step is one update."""
+        if state.global_step % self.updates == 0:
+            self.done.put(self._clock.stop())
+            self._wait(control)
+
+    def _wait(self, control: Any) -> None:
+        control.should_training_stop |= not self.go_on.get()
+        self._clock.start()
+
+
+def _arguments(options: Options, pair: PairOptions) -> dict[str, Any]:
+    """TRL's names of the same settings: GSPO without a KL penalty, nothing logged or saved.
+
+    A generation is for ``steps_per_generation`` passes, of which ``gradient_accumulation_steps`` make an update.
+    """
+    return {
+        "per_device_train_batch_size": options.rows_of_an_update // options.trl_passes,
+        "gradient_accumulation_steps": options.trl_passes,
+        "steps_per_generation": options.trl_passes * options.minibatches,
+        "num_generations": options.group_size,
+        "max_steps": (options.rounds + 1) * options.minibatches,
+        "max_completion_length": pair.max_new_tokens,
+        **{"temperature": 1.0, "top_k": 0, "top_p": 1.0},
+        **{"importance_sampling_level": "sequence", "loss_type": "grpo", "beta": 0.0},
+        "epsilon": pair.training.objective.epsilon_low,
+        "epsilon_high": pair.training.objective.epsilon_high,
+        **{"learning_rate": pair.learning_rate, "lr_scheduler_type": "constant", "weight_decay": 0.0},
+        "max_grad_norm": pair.max_grad_norm,
+        **{"use_cpu": pair.device == "cpu", "bf16": pair.dtype == "bfloat16", "gradient_checkpointing": False},
+        **{"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True},
+        **{"shuffle_dataset": False, "seed": pair.seed},
+    }
+
+
+def _questions(options: Options, world: World) -> list[str]:
+    """Those of all steps, which are the questions that the lab's trainer draws."""
+    return [
+        question
+        for step in range(options.rounds + 1)
+        for question in world.sample_prompts(
+            options.prompts, RandomStream(options.seed, step, StepStream.PROMPTS)
+        ).questions
+    ]
+
+
+def _reward(world: World, group_size: int, lengths: list[int]) -> Callable[..., list[float]]:
+    """The world's verification as a reward function of TRL, which also notes how long the answers are, in tokens."""
+
+    def reward(completions: list[str], completion_ids: list[list[int]], question: list[str], **_: Any) -> list[float]:
+        lengths.extend(map(len, completion_ids))
+        groups = [completions[start : start + group_size] for start in range(0, len(completions), group_size)]
+        finished = torch.ones(len(groups), group_size, dtype=torch.bool)  # which verification does not look at
+        prompts = TextPrompts(question[::group_size], [()] * len(groups))
+        return world.verify(prompts, RolloutBatch("trl", groups, finished)).flatten().tolist()
+
+    return reward
