@@ -5,6 +5,10 @@ class LabError(Exception):
     """Something a user can put right: the message is one sentence that says what and how."""
 
 
+class SettingError(LabError, ValueError):
+    """A setting that is impossible, or that another one excludes; the message names it as Python does."""
+
+
 class ModelLoadError(LabError):
     """A model folder or hub id that cannot be loaded."""
 
@@ -19,3 +23,13 @@ class NonFiniteError(LabError):
 
 class EngineError(LabError):
     """An engine that generates does not have the weights of its agent, or a worker of a run is lost."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type if it has none.
+
+    >>> first_line(ValueError("no such file\nhint: look elsewhere")), first_line(KeyError())
+    ('no such file', 'KeyError')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
