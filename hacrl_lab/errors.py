@@ -26,7 +26,7 @@ class EngineError(LabError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its type if it has none.
+    r"""The first line of an error's message, or the name of its type if it has none.
 
     >>> first_line(ValueError("no such file\nhint: look elsewhere")), first_line(KeyError())
     ('no such file', 'KeyError')
