@@ -1,5 +1,10 @@
 """Errors that a person can act on; programs built on the library catch :class:`LabError` and print its one sentence."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
 
 class LabError(Exception):
     """Something a user can put right: the message is one sentence that says what and how."""
@@ -7,6 +12,12 @@ class LabError(Exception):
 
 class SettingError(LabError, ValueError):
     """A setting that is impossible, or that another one excludes; the message names it as Python does."""
+
+    spell: ClassVar[Callable[[str], str]] = str
+    """Applied to every message; a command line sets it, so that settings are named as they are typed."""
+
+    def __str__(self) -> str:
+        return SettingError.spell(super().__str__())
 
 
 class ModelLoadError(LabError):

@@ -2,51 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 from tqdm.auto import tqdm
 
-from hacrl_lab.errors import LabError
-from hacrl_lab.evaluation import mean_interval
+from hacrl_lab.errors import LabError, first_line
 from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
-from hacrl_runs.settings import Options
+from hacrl_runs.resolve import Job
+from hacrl_runs.tables import mean_and_half
 
 PAPER = "https://arxiv.org/abs/2603.02604"
 
 
-def write_card(folder: Path, options: Options, method: str, agent: str, source: str) -> None:
+def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
     """Write a trained agent's model card: what it came from, how it was trained, and how good it is alone.
 
     Args:
         folder: of the run.
-        options: of the run.
+        job: the run.
         method: with which the agent was trained.
         agent: its name.
-        source: folder or hub id that it came from.
     """
-    before, after = (read_evaluation(folder / arm)["accuracy"][agent] for arm in (INITIAL, method))
+    before, after = (read_evaluation(folder / arm).accuracy[agent] for arm in (INITIAL, method))
+    source, settings, training = job.sources[agent], job.agent_settings[agent], job.training
     data = ModelCardData(
         base_model=None if Path(source).exists() else source,
-        library_name="peft" if options.lora_rank else "transformers",
+        library_name="peft" if settings.lora_rank else "transformers",
         pipeline_tag="text-generation",
         tags=["hacrl-lab", "reinforcement-learning", method],
     )
-    training = options.training
     origin = agent if Path(source).exists() else source  # nobody else knows this machine's folders
+    steps = read_evaluation(folder / method).steps
     text = "\n\n".join(
         (
             f"---\n{data.to_yaml()}\n---",
             f"# {agent}, {get_method(method).label}",
-            f"`{origin}` after {options.steps} steps of {get_method(method).label} together with others "
+            f"`{origin}` after {steps} steps of {get_method(method).label} together with others "
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
-            f"responses a step, learning rate {options.learning_rate:g}, seed {options.seed}.",
-            f"Sampled accuracy at temperature 1 on {len(after)} problems of the evaluation, 95 % intervals over them: "
-            f"{_with_interval(before)} before, {_with_interval(after)} after.",
-            f"Problems: {_problems(options)}. Answers: {options.max_new_tokens} tokens at most, found by the rule "
-            f"`{options.answer_rule}`.",
+            f"responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
+            f"Sampled accuracy at {job.sampling} on {len(after)} problems of the evaluation, 95 % intervals "
+            f"over them: {mean_and_half(before)} before, {mean_and_half(after)} after.",
+            f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "
+            f"`{job.answer_rule}`.",
         )
     )
     ModelCard(text + "\n").save(folder / method / "agents" / agent / "README.md")
@@ -61,32 +62,22 @@ def check_hub() -> None:
     try:
         HfApi().whoami()
     except Exception as error:  # the client raises errors of its own, of the hub, and of its transport
-        reason = str(error).strip().split("\n")[0]
-        raise LabError(f"--push-to-hub needs the hub and a login (hf auth login): {reason}") from error
+        raise LabError(f"push_to_hub needs the hub and a login (hf auth login): {first_line(error)}") from error
 
 
-def push(folder: Path, options: Options, agents: list[str]) -> None:
+def push(folder: Path, owner: str, methods: Sequence[str], agents: Sequence[str]) -> None:
     """Upload the trained agents, each to a private repository OWNER/RUN-METHOD-AGENT.
 
     Raises:
         LabError: the hub does not take one; they all stay in the run's folder.
     """
-    for method in options.methods:
+    for method in methods:
         for agent in agents:
-            name = f"{options.push_to_hub}/{folder.name}-{method}-{agent}"
+            name = f"{owner}/{folder.name}-{method}-{agent}"
             trained = folder / method / "agents" / agent
             try:
                 HfApi().create_repo(name, private=True, exist_ok=True)
                 HfApi().upload_folder(repo_id=name, folder_path=trained)
             except Exception as error:
-                reason = str(error).strip().split("\n")[0]
-                raise LabError(f"could not upload {str(trained)!r} to {name!r}: {reason}") from error
+                raise LabError(f"could not upload {str(trained)!r} to {name!r}: {first_line(error)}") from error
             tqdm.write(f"Uploaded {name}.")
-
-
-def _with_interval(values: list[float]) -> str:
-    return "{:.3f} ± {:.3f}".format(*mean_interval(values))
-
-
-def _problems(options: Options) -> str:
-    return options.problems or ", ".join(options.tasks) or "the lab's own quantity stories"

@@ -1,149 +1,129 @@
-"""The command line of the language-model pair: options in groups, presets, and going on with an earlier run."""
+"""The words of ``hacrl-lab train``: settings, and where they start from (a file, a preset, an earlier run)."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import re
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Annotated, get_args
 
 import tyro
 
-from hacrl_lab.config import TrainingConfig, flat, load_config
-from hacrl_lab.errors import LabError
+from hacrl_lab.config import flat
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_runs.config_file import read_config
+from hacrl_runs.folder import FREE, settings_of_run
+from hacrl_runs.other_names import refuse_other_names
 from hacrl_runs.presets import PresetName, preset_settings
-from hacrl_runs.settings import (
-    DeviceOptions,
-    GenerationOptions,
-    ModelOptions,
-    OptimiserOptions,
-    Options,
-    ProblemOptions,
-    PromptOptions,
-    RunOptions,
-)
+from hacrl_runs.settings import Group, TrainSettings, changed, train_settings
 from hacrl_runs.shell import option_words, shell_line
-
-Group = tyro.conf.OmitArgPrefixes
-FREE = ("steps", "patience", "logger", "push_to_hub", "output_dir", "engine", "ranks_per_agent")
-"""What a run that is gone on with may have otherwise: how long it is, where it is, and in which processes."""
 
 
 @dataclass(frozen=True)
-class _Grouped:
-    """The options as ``--help`` shows them, a group each."""
+class StartSettings:
+    """Where the settings start from; options beside it take precedence."""
 
-    run: Group[RunOptions]
-    model: Group[ModelOptions]
-    problem: Group[ProblemOptions]
-    prompt: Group[PromptOptions]
-    training: Group[TrainingConfig]
-    optimiser: Group[OptimiserOptions]
-    generation: Group[GenerationOptions]
-    device: Group[DeviceOptions]
+    config: str | None = None
+    """A file of settings, such as the config.yaml that every run leaves."""
+    preset: PresetName | None = None
+    """Settings of the paper, set together. 'paper' sets clip bounds, KL penalty, schedule, batch and lengths; the
+    others also one of the paper's six pairs, its data and its α and δ; '-lora' at the end trains adapters, on one
+    GPU."""
+    resume: str | None = None
+    """Folder of an earlier run, which is continued under its own settings; only --steps may be larger, and --patience,
+    --keep-checkpoints, --observers, --logger, --push-to-hub, --engine and --ranks-per-agent may differ."""
+    plan: bool = False
+    """Print memory, rollouts, tokens and hours of the run and stop, as hacrl-lab plan does; no weights are loaded.
+    Refuses what cannot fit."""
+    plan_gpu_gib: float = 0.0
+    """With --plan: for GPUs of so many GiB, which this machine need not have, without hours. 0: for this machine."""
+
+
+@dataclass(frozen=True)
+class TrainCommand(TrainSettings):
+    """All words of the command: the settings, and where they start from."""
+
+    start: Annotated[StartSettings, Group] = field(default_factory=StartSettings)
 
     def __post_init__(self) -> None:
-        try:
-            self.options()
-        except ValueError as error:  # shown beside the usage
-            raise ValueError(as_options(str(error))) from error
+        super().__post_init__()
+        gib = self.start.plan_gpu_gib
+        if not 0 <= gib < float("inf"):
+            raise SettingError(f"plan_gpu_gib must be a number ≥ 0, got {gib}")
+        if gib > 0 and not self.start.plan:
+            raise SettingError("plan_gpu_gib needs plan")
 
-    @classmethod
-    def of(cls, options: Options) -> _Grouped:
-        """Options in their groups."""
-        kinds = {name: kind for name, kind in get_type_hints(cls).items() if name != "training"}
-        groups = {
-            name: kind(**{one.name: getattr(options, one.name) for one in fields(kind)}) for name, kind in kinds.items()
-        }
-        return cls(training=options.training, **groups)
-
-    def options(self) -> Options:
-        """All of them side by side."""
-        groups = [getattr(self, one.name) for one in fields(self) if one.name != "training"]
-        flat_settings = {one.name: getattr(group, one.name) for group in groups for one in fields(group)}
-        return Options(training=self.training, **flat_settings)
+    @property
+    def settings(self) -> TrainSettings:
+        """Those of the run."""
+        return TrainSettings(**{one.name: getattr(self, one.name) for one in fields(TrainSettings)})
 
 
-def read_options(arguments: Sequence[str] | None, description: str | None) -> Options:
-    """The options of a command line.
+NAMES = tuple(flat(TrainCommand()))
+"""Of all settings, as Python has them."""
+
+
+def read_command(words: Sequence[str], prog: str, description: str | None = None) -> TrainCommand:
+    """What a command line says.
 
     Args:
-        arguments: its words; None: those of this process.
+        words: of the command line.
+        prog: how the command is written, for ``--help``.
         description: for ``--help``.
 
     Raises:
-        LabError: settings beside ``--resume`` that the run does not have, or a run that cannot be read.
-        ValueError: impossible settings; the message names the option.
+        LabError: settings beside ``--resume`` that the run does not have, or a file or run that cannot be read.
         SystemExit: ``--help``, or words that are no options.
     """
+    start = _early(words)
+    if sum(origin is not None for origin in (start.config, start.preset, start.resume)) > 1:
+        raise LabError("--config, --preset and --resume exclude each other")
+    origin = _origin(start)
+    refuse_other_names(words, NAMES)
+    default = _command(origin, StartSettings())
+    command = tyro.cli(TrainCommand, prog=prog, description=description, args=words, default=default)
+    if start.preset is not None:
+        print(f"Preset {start.preset}: {shell_line(option_words(flat(origin), flat(TrainSettings())))}")
+    if start.resume is None:
+        return command
+    return _command(_continued(command.settings, origin, start.resume), command.start)
+
+
+def _command(settings: TrainSettings, start: StartSettings) -> TrainCommand:
+    return TrainCommand(**{one.name: getattr(settings, one.name) for one in fields(TrainSettings)}, start=start)
+
+
+def _early(words: Sequence[str]) -> StartSettings:
+    """Where the settings start from, read before all others."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--resume")
+    early.add_argument("--config")
     early.add_argument("--preset", choices=get_args(PresetName))
-    try:
-        known, _ = early.parse_known_args(arguments)
-    except argparse.ArgumentError:
-        known = argparse.Namespace(resume=None, preset=None)  # the whole parser says what is wrong
-    if known.resume is not None:
-        return _resumed(known.resume, arguments, description)
-    start = replace(Options(), **preset_settings(known.preset)) if known.preset else Options()
-    options = _parsed(start, arguments, description)
-    if known.preset:
-        print(f"Preset {known.preset}: {shell_line(option_words(flat(start), flat(Options())))}")
-    return options
+    known = argparse.Namespace(resume=None, config=None, preset=None)
+    with contextlib.suppress(argparse.ArgumentError):  # the whole parser says what is wrong
+        known, _ = early.parse_known_args(words)
+    return StartSettings(config=known.config, preset=known.preset, resume=known.resume)
 
 
-def load_options(folder: Path) -> Options:
-    """The options of a run from the ``config.json`` of its folder.
-
-    Raises:
-        LabError: the file cannot be read, has unknown or impossible settings, or is of the format before
-            the algorithm's settings were nested.
-    """
-    path = folder / "config.json"
-    try:
-        keys = set(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        keys = set()  # load_config says what is wrong
-    if "microbatch_prompts" in keys:
-        raise LabError(
-            f"{str(folder)!r} is a run of an earlier version, whose settings and checkpoints this one cannot read; "
-            "start it anew in another --output-dir"
-        )
-    return load_config(Options, path)
+def _origin(start: StartSettings) -> TrainSettings:
+    if start.resume is not None:
+        return changed(settings_of_run(Path(start.resume)), {"output_dir": start.resume})
+    if start.config is not None:
+        return read_config(Path(start.config))
+    return train_settings(**preset_settings(start.preset)) if start.preset is not None else TrainSettings()
 
 
-def as_options(message: str) -> str:
-    """An error's message with settings named as they are typed.
-
-    >>> as_options("max_grad_norm must be a number > 0, got -1.0")
-    '--max-grad-norm must be a number > 0, got -1.0'
-    """
-    known = "|".join(sorted(flat(Options()), key=len, reverse=True))
-    found = re.compile(rf"(?<![\w-])({known})(?= (?:must|and|above|needs)\b)")
-    return found.sub(lambda match: "--" + match[1].replace("_", "-"), message)
-
-
-def _parsed(start: Options, arguments: Sequence[str] | None, description: str | None) -> Options:
-    """The options that words change from others."""
-    return tyro.cli(_Grouped, description=description, args=arguments, default=_Grouped.of(start)).options()
-
-
-def _resumed(folder: str, arguments: Sequence[str] | None, description: str | None) -> Options:
-    """The settings of the run that ``--resume`` names; other words are compared with them, also with defaults."""
-    if not (Path(folder) / "config.json").is_file():
-        raise LabError(f"--resume: {folder!r} holds no run (no config.json in it)")
-    earlier = replace(load_options(Path(folder)), output_dir=folder)
-    options = _parsed(earlier, arguments, description)
-    mine, its = flat(options), flat(earlier)
-    for name in its.keys() - {*FREE, "resume", "plan", "plan_gpu_gib"}:
+def _continued(settings: TrainSettings, earlier: TrainSettings, folder: str) -> TrainSettings:
+    """The settings of a run that is continued, if they are the run's own."""
+    mine, its = flat(settings), flat(earlier)
+    if mine["output_dir"] != folder:
+        raise LabError("--resume continues in the run's own folder; leave --output-dir out")
+    for name in its.keys() - set(FREE):
         if mine[name] != its[name]:
             option = name.replace("_", "-")
             raise LabError(
-                f"--resume goes on under the run's own settings; its --{option} is {its[name]!r}, not {mine[name]!r}"
+                f"--resume continues under the run's own settings; its --{option} is {its[name]!r}, not {mine[name]!r}"
             )
-    if options.output_dir != folder:
-        raise LabError("--resume goes on in the run's own folder; leave --output-dir out")
-    return replace(options, resume=None)
+    return settings

@@ -1,7 +1,7 @@
-"""What a pair is like before any training: lengths, knowledge, and how far each is from what the other writes.
+"""What agents are like before any training: lengths, skills, and how far each is from what the others write.
 
-    python -m hacrl_runs.describe --answers long                           (in experiments/)
-    python -m hacrl_runs.describe --agents FOLDER FOLDER --tasks gcd
+    hacrl-lab describe --answers long
+    hacrl-lab describe --agents FOLDER FOLDER --tasks gcd
 
 A pair is chosen by these numbers, before any methods are compared.
 """
@@ -9,13 +9,10 @@ A pair is chosen by these numbers, before any methods are compared.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-import transformers
-import tyro
 from torch import Tensor
 
 from hacrl_envs.reasoning import ReasoningWorld
@@ -26,13 +23,9 @@ from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch, put_rows
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.update import split_by_tokens
-from hacrl_lab.verification.answer_rules import ANSWER_RULES
-from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Options
-from hacrl_runs.train import resolve
-from hacrl_runs.worlds import make_worlds, read_data
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import TrainSettings
 
 PROBLEMS, SAMPLES = 128, 4
 QUANTILES = (0.05, 0.5, 0.95)
@@ -101,16 +94,8 @@ def _mean_log_probs(agent: CausalLMAgent, prompts: TextPrompts, batches: Sequenc
     return mean_log_prob(log_probs, encoded.mask).cpu()
 
 
-def main() -> None:
-    """Print the statistics of the pair that the options name."""
-    transformers.utils.logging.disable_progress_bar()
-    options = resolve(tyro.cli(Options, description=__doc__))
-    sources = sources_of(options)
-    with MathVerifier(answer_rule=ANSWER_RULES[options.answer_rule]) as verifier:
-        world = make_worlds(options, sources, verifier, read_data(options)).training
-        numbers = statistics(load_agents(options, sources), world, options.training.objective, options.seed)
-    print(json.dumps({name: round(value, 4) for name, value in numbers.items()}, indent=2))
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def describe(settings: TrainSettings) -> str:
+    """The statistics of the agents that the settings name, as JSON."""
+    with prepared(settings) as job:
+        numbers = statistics(job.load_agents(), job.worlds.training, job.training.objective, job.run.seed)
+    return json.dumps({name: round(value, 4) for name, value in numbers.items()}, indent=2)

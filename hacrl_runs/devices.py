@@ -9,8 +9,8 @@ import psutil
 import torch
 
 from hacrl_lab.errors import LabError
+from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.language_models.costs import GRADIENTS, AgentMemory
-from hacrl_runs.settings import Options
 from hacrl_runs.tables import markdown_table
 
 GIB = 2**30
@@ -68,47 +68,57 @@ class Device:
         return self.processes + kept + (sum(passing) if self.side_by_side else max(passing))
 
 
-def agent_parts(options: Options, memory: AgentMemory, penalised: bool) -> AgentParts:
-    """Which parts a run has: on a GPU those of one rank, on a CPU those of all ranks, which share its memory.
+def agent_parts(settings: CausalLMSettings, memory: AgentMemory, penalised: bool) -> AgentParts:
+    """Which parts an agent has: on a GPU those of one rank, on a CPU those of all ranks, which share its memory.
 
     Args:
-        options: resolved.
+        settings: of the agent.
         memory: of the agent.
         penalised: whether a KL penalty compares with a copy of the model; an adapter is compared with what it changes.
     """
-    on_gpu, ranks = options.device.startswith("cuda"), options.ranks_per_agent
+    on_gpu, ranks = settings.device.startswith("cuda"), settings.ranks
     share, copies = (ranks, 1) if on_gpu else (1, ranks)  # of what is divided, and of what every rank has
     kept = {
         "weights": memory.weights // share,
         "AdamW's moments": memory.moments // share,
-        "reference of the KL penalty": memory.weights // share if penalised and options.lora_rank == 0 else 0,
+        "reference of the KL penalty": memory.weights // share if penalised and settings.lora_rank == 0 else 0,
     }
     updating = {kind: size // share if kind == GRADIENTS else size * copies for kind, size in memory.updating.items()}
-    if on_gpu and options.offload:
+    if on_gpu and settings.offload:
         kept, updating = dict.fromkeys(kept, 0), {**updating, GRADIENTS: 0}
-    if options.generation == "transformers":
+    if settings.generation == "transformers":
         return AgentParts(kept, updating, sum(memory.sampling.values()) * copies)
-    its_weights = memory.parameters * getattr(torch, options.dtype).itemsize
-    kept["vLLM"] = (its_weights + int(options.cache_gib * GIB)) * copies
+    its_weights = memory.parameters * getattr(torch, settings.compute_dtype).itemsize
+    kept["vLLM"] = (its_weights + int(settings.cache_gib * GIB)) * copies
     return AgentParts(kept, updating, 0)
 
 
-def devices_of(options: Options, agents: Mapping[str, AgentParts], places: Mapping[str, str]) -> list[Device]:
+def devices_of(
+    agents: Mapping[str, AgentParts], settings: Mapping[str, CausalLMSettings], engine: str, gpu_gib: float
+) -> list[Device]:
     """The devices of a run. Ray gives each rank a process beside that of the loop and, where there are GPUs, a GPU.
 
     Args:
-        options: resolved.
-        agents: by name.
-        places: their devices, by name.
+        agents: their memory, by name.
+        settings: theirs, by name.
+        engine: local or ray.
+        gpu_gib: plan for GPUs of so many GiB; 0: for the devices of this machine.
     """
-    if options.engine == "local":
-        on = {place: {name: one for name, one in agents.items() if places[name] == place} for place in places.values()}
-        return [Device(place, *_sizes(options, place), some, side_by_side=False) for place, some in on.items()]
-    size, taken = _sizes(options, options.device)
-    if options.device.startswith("cuda"):
-        return [Device(f"each GPU of {name}", size, taken, {name: one}, True) for name, one in agents.items()]
-    processes = 1 + len(agents) * options.ranks_per_agent
-    return [Device(options.device, size, taken * processes, agents, side_by_side=True)]
+    names = {name: one.device for name, one in settings.items()}
+    if engine == "local":
+        by_device = {
+            device: {name: parts for name, parts in agents.items() if names[name] == device}
+            for device in names.values()
+        }
+        return [
+            Device(device, *_sizes(device, gpu_gib), there, side_by_side=False) for device, there in by_device.items()
+        ]
+    device, ranks = next((one.device, one.ranks) for one in settings.values())
+    size, taken = _sizes(device, gpu_gib)
+    if device.startswith("cuda"):
+        return [Device(f"each GPU of {name}", size, taken, {name: parts}, True) for name, parts in agents.items()]
+    processes = 1 + len(agents) * ranks
+    return [Device(device, size, taken * processes, agents, side_by_side=True)]
 
 
 def memory_table(device: Device, memory: Mapping[str, AgentMemory]) -> str:
@@ -149,10 +159,10 @@ def refuse_what_does_not_fit(device: Device) -> None:
     )
 
 
-def _sizes(options: Options, device: str) -> tuple[int, int]:
+def _sizes(device: str, gpu_gib: float) -> tuple[int, int]:
     """Bytes of a device's memory, and of them in use before there are agents."""
-    if options.plan_gpu_gib > 0:
-        return int(options.plan_gpu_gib * GIB), CUDA_CONTEXT
+    if gpu_gib > 0:
+        return int(gpu_gib * GIB), CUDA_CONTEXT
     return _size(device), _taken(device)
 
 

@@ -1,55 +1,86 @@
-"""The folder of a run: nobody else's, one process's at a time, and with a record that fits the options."""
+"""The folder of a run: nobody else's, one process's at a time, and with a record that fits the settings."""
 
 from __future__ import annotations
 
 import json
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hacrl_lab.checkpoint import Checkpoints
-from hacrl_lab.config import save_config
+from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError
 from hacrl_lab.files import LOCK, UNFINISHED, atomic_write, locked
-from hacrl_runs.command_line import FREE, load_options
-from hacrl_runs.settings import Options
+from hacrl_runs.config_file import CONFIG, read_config, write_config
+from hacrl_runs.settings import TrainSettings, changed
 
-CONFIG = "config.json"
 VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
 PROBLEMS = "problems.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
+FREE = (
+    *("steps", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
+    *("engine", "ranks_per_agent"),
+)
+"""What may change when a run is continued: how long it is, who is told of it, and in which processes it is."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good the agents of a method were."""
+
+    steps: int
+    """Training steps that were done before."""
+    topics: Sequence[Sequence[str]]
+    """What each evaluation prompt is about."""
+    accuracy: Mapping[str, Sequence[float]]
+    """On each evaluation prompt, by agent."""
+    stopped_early: bool = False
+    """Whether early stopping ended the training."""
 
 
 @contextmanager
-def run_folder(options: Options) -> Iterator[Path]:
-    """Make the run's folder, or go on in it; within the block no other process can.
+def run_folder(settings: TrainSettings, device: str) -> Iterator[Path]:
+    """Make the run's folder, or continue in it; within the block no other process can.
 
     Args:
-        options: resolved.
+        settings: as they were given.
+        device: what the settings' device is on this machine.
 
     Yields:
         The folder, in which settings and versions are written down.
 
     Raises:
         LabError: the folder is another run's, or holds what is not a run's; another process is using it; its run is
-            longer than these options say.
+            longer than these settings say.
     """
-    folder = _new_folder() if options.output_dir is None else Path(options.output_dir)
-    options = replace(options, output_dir=str(folder))
+    output_dir = settings.run.output_dir
+    folder = _new_folder() if output_dir is None else Path(output_dir)
+    settings = changed(settings, {"device": device})  # a run that is continued elsewhere must not change it unnoticed
     _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, f"another process is running in {str(folder)!r}; wait for it, or give another --output-dir"):
+    with locked(folder, f"another process is running in {str(folder)!r}; wait for it, or give another output_dir"):
         if (folder / CONFIG).exists():
-            _refuse_other_run(folder, options)
+            _refuse_other_run(folder, settings)
         _write_json(folder / VERSIONS, _versions())  # first: it is what tells a run's folder from a model's
-        save_config(options, folder / CONFIG)
+        write_config(settings, folder / CONFIG)
         yield folder
+
+
+def settings_of_run(folder: Path) -> TrainSettings:
+    """The settings of a run from its folder.
+
+    Raises:
+        LabError: the folder holds no run, or its settings cannot be read.
+    """
+    if not (folder / CONFIG).is_file():
+        raise LabError(f"{str(folder)!r} holds no run (no {CONFIG} in it)")
+    return read_config(folder / CONFIG)
 
 
 def check_data(folder: Path, fingerprint: str | None) -> None:
@@ -60,7 +91,7 @@ def check_data(folder: Path, fingerprint: str | None) -> None:
         fingerprint: of the problems, see :func:`hacrl_envs.data.fingerprint`; None for a run that reads none.
 
     Raises:
-        LabError: the problems are others than when the run began.
+        LabError: the problems have changed since the run began.
     """
     path = folder / PROBLEMS
     if fingerprint is None:
@@ -73,31 +104,34 @@ def check_data(folder: Path, fingerprint: str | None) -> None:
         )
 
 
-def evaluated_steps(folder: Path) -> int | None:
-    """After how many training steps a method's evaluation was made; None where there is none."""
-    return read_evaluation(folder)["steps"] if (folder / EVALUATION).exists() else None
+def is_evaluated(folder: Path, steps: int) -> bool:
+    """Whether a method is done: it has made all its steps, or stopped early, and was evaluated then."""
+    if not (folder / EVALUATION).exists():
+        return False
+    evaluation = read_evaluation(folder)
+    return evaluation.steps == steps or evaluation.stopped_early
 
 
-def write_evaluation(folder: Path, record: dict[str, Any]) -> None:
-    """Write a method's evaluation, see :func:`read_evaluation`."""
+def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
+    """Write a method's evaluation into its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / EVALUATION, record)
+    _write_json(folder / EVALUATION, asdict(evaluation))
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
-    """``steps``, the ``topics`` of each problem, and ``accuracy`` on each problem by agent.
+def read_evaluation(folder: Path) -> Evaluation:
+    """A method's evaluation from its folder.
 
     Raises:
         LabError: the file is damaged.
     """
     path = folder / EVALUATION
-    record = _read_json(path)
     try:
-        sizes = {len(values) for values in record["accuracy"].values()}
-        if not isinstance(record["steps"], int) or sizes != {len(record["topics"])}:
+        evaluation = Evaluation(**_read_json(path))
+        sizes = {len(values) for values in evaluation.accuracy.values()}
+        if not isinstance(evaluation.steps, int) or sizes != {len(evaluation.topics)}:
             raise ValueError("its parts do not fit together")
-        return record
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return evaluation
+    except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
 
 
@@ -119,22 +153,29 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.exists() or (folder / VERSIONS).is_file():
         return
     if not folder.is_dir():
-        raise LabError(f"{str(folder)!r} is a file; give a folder as --output-dir")
+        raise LabError(f"{str(folder)!r} is a file; give a folder as output_dir")
     held = sorted(path.name for path in folder.iterdir() if path.name != LOCK and path.suffix != UNFINISHED)
     if held:
         raise LabError(
-            f"{str(folder)!r} holds files that are not a run's, {held[0]!r} for instance; give another --output-dir"
+            f"{str(folder)!r} holds files that are not a run's, {held[0]!r} for instance; give another output_dir"
         )
 
 
-def _refuse_other_run(folder: Path, options: Options) -> None:
-    earlier = load_options(folder)
-    if replace(earlier, **{name: getattr(options, name) for name in FREE}) != options:
-        raise LabError(f"{str(folder)!r} holds another run; give another --output-dir, or --resume {folder}")
-    for method in options.methods:
-        done = max(evaluated_steps(folder / method) or 0, Checkpoints(folder / method / "checkpoints").last_step())
-        if done > options.steps:
-            raise LabError(f"the run in {str(folder)!r} has done {done} steps of {method}; --steps must be ≥ {done}")
+def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
+    mine, its = flat(settings), flat(read_config(folder / CONFIG))
+    if any(mine[name] != its[name] for name in its.keys() - set(FREE)):
+        raise LabError(f"{str(folder)!r} holds another run; give another output_dir, or continue it with --resume")
+    steps = settings.run.steps
+    for method in settings.run.methods:
+        evaluation = folder / method / EVALUATION
+        evaluated = read_evaluation(folder / method).steps if evaluation.exists() else 0
+        done = max(evaluated, Checkpoints(folder / method / "checkpoints").last_step())
+        if done > steps:
+            raise LabError(f"the run in {str(folder)!r} has done {done} steps of {method}; steps must be ≥ {done}")
+    if steps != its["steps"] and settings.optimisation.learning_rate_schedule != "constant":
+        raise LabError(
+            f"the learning rate of the run in {str(folder)!r} falls to 0 at step {its['steps']}; steps must stay so"
+        )
 
 
 def _versions() -> dict[str, str]:

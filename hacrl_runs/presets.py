@@ -49,7 +49,7 @@ PAPER: Mapping[str, Any] = {
     "steps": 59,  # one epoch: 7,500 problems, 128 a step
 }
 DATA: Mapping[str, Any] = {
-    "problems": "math",
+    "problems": ("math",),
     "eval_problems": "math500",
     "eval_prompts": 500,
     "eval_samples": 1,

@@ -1,18 +1,26 @@
-"""Command lines: options from a dataclass, a printed result, clear errors."""
+"""What every program of the project does at its ends: options from a dataclass, clear errors, exit statuses.
+
+The only error handler: a :class:`~hacrl_lab.errors.LabError`, a full disk or too little memory become one sentence;
+everything else is a fault of the program and keeps its traceback.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
 import tyro
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError, first_line
+from hacrl_lab.interrupt import Interrupted
 
 Options = TypeVar("Options")
+KEPT = "What has been computed is kept: the same command continues."
 
 
 def main(
@@ -35,19 +43,43 @@ def main(
     Returns:
         The exit status: 0, 1 after an error, 130 after Ctrl-C.
     """
-    chosen = tyro.cli(options, description=description, args=arguments, prog=prog)
+    given = tyro.cli(options, description=description, args=arguments, prog=prog)
+    return with_clear_errors(lambda: print(run(given)))
+
+
+def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: str = KEPT) -> int:
+    """Run, and say in one sentence what a person can put right; returns the exit status.
+
+    Args:
+        run: what to do.
+        names: of settings, which messages show as they are typed.
+        kept: what to say after Ctrl-C.
+    """
+    names = tuple(names)
     try:
-        print(run(chosen))
-    except (LabError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        with _spelled(names):
+            run()
+    except SettingError as error:
+        return _failed(str(error))
+    except LabError as error:
+        return _failed(as_typed(str(error), names))
+    except OSError as error:
+        place = f" ({str(error.filename)!r})" if error.filename else ""
+        return _failed(f"{error.strerror or first_line(error)}{place}")
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        return _failed(f"not enough memory: {first_line(error)}; hacrl-lab plan tells the memory that a run needs")
+    except Interrupted as stop:
+        print(f"{stop}.", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
-        print("\nStopped. What has been computed is kept: the same command goes on.", file=sys.stderr)
+        print(f"\nStopped. {kept}", file=sys.stderr)
         return 130
     return 0
 
 
-def leave(main: Callable[[], int]) -> NoReturn:
+def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run a program and end the process with its exit status.
 
     Ctrl-C once more, while the program says why it stops, gives status 130; while Python clears up, it ends the process
@@ -61,3 +93,51 @@ def leave(main: Callable[[], int]) -> NoReturn:
         status = main()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(status)
+
+
+def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> str:
+    """A message with settings named as they are typed; what stands in quotes is left as it is.
+
+    Args:
+        message: names settings as Python does.
+        names: of all settings. One without an underscore is also an ordinary word, and is taken for a setting only
+            before "must", "and", "needs", "above" or "=".
+        everywhere: take all of them for settings, as in messages about nothing else.
+
+    >>> as_typed("max_grad_norm must be > 0, got 'max_grad_norm'", ["max_grad_norm"])
+    "--max-grad-norm must be > 0, got 'max_grad_norm'"
+    >>> as_typed("steps must be more steps", ["steps"])
+    '--steps must be more steps'
+    """
+    plain = "" if everywhere else r"(?= (?:must|and|needs|above|=)(?: |$))"
+    words = sorted(names, key=len, reverse=True)
+    pattern = "|".join(f"{re.escape(name)}{'' if '_' in name else plain}" for name in words)
+    if not pattern:
+        return message
+    named = re.compile(rf"('[^']*')|(?<![\w-])({pattern})(?![\w-])")
+    return named.sub(lambda match: match[1] or "--" + match[2].replace("_", "-"), message)
+
+
+@contextlib.contextmanager
+def _spelled(names: Sequence[str]) -> Iterator[None]:
+    """Within it, impossible settings are named as they are typed, also by the parser of options."""
+    try:
+        SettingError.spell = partial(as_typed, names=names, everywhere=True)  # type: ignore[assignment]
+        yield
+    except SettingError as error:
+        raise SettingError(str(error)) from error
+    finally:
+        SettingError.spell = str
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """By its type; torch's allocator on the CPU has none of its own, and a name instead."""
+    from torch import OutOfMemoryError  # here, so that programs without torch stay small
+
+    is_allocator = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | OutOfMemoryError) or is_allocator
+
+
+def _failed(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return 1

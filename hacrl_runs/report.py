@@ -1,4 +1,4 @@
-"""The one-page summary and the figures of a run of the main job."""
+"""The one-page summary and the figures of a run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import read_metrics
 from hacrl_runs.figures import INITIAL, plot_before_after, plot_curves
 from hacrl_runs.folder import read_evaluation
-from hacrl_runs.observers import SAMPLES, as_text
-from hacrl_runs.settings import Options
+from hacrl_runs.resolve import Job
+from hacrl_runs.sample_answers import SAMPLES, as_text
+from hacrl_runs.tables import markdown_table, mean_and_half
+from hacrl_runs.validation import read_validations
 
 Values = npt.NDArray[np.float64]
 
@@ -40,31 +42,35 @@ class Arm:
         return INITIAL if self.name == INITIAL else get_method(self.name).label
 
 
-def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
+def write_report(folder: Path, job: Job) -> str:
     """Write ``summary.md``, ``accuracy.png`` and ``curves.png`` from what the run left; returns the summary."""
+    agents, training = list(job.sources), job.training
     initial = _read_arm(folder, INITIAL, {})
-    trained = [_read_arm(folder, method, read_metrics(folder / method)) for method in options.methods]
+    trained = [_read_arm(folder, method, read_metrics(folder / method)) for method in job.run.methods]
     groups, accuracies = _by_topic([initial, *trained], agents)
     plot_before_after(accuracies, groups, folder / "accuracy.png")
-    lower_bound = 1 - options.training.objective.delta
-    plot_curves({arm.name: arm.curves for arm in trained}, agents, lower_bound, folder / "curves.png")
-    training = options.training
+    curves = {arm.name: arm.curves for arm in trained}
+    plot_curves(curves, agents, 1 - training.objective.delta, folder / "curves.png")
+    rates = dict.fromkeys(f"{settings.learning_rate:g}" for settings in job.agent_settings.values())
     sections = [
         f"# {' + '.join(agents)}: {' and '.join(arm.label for arm in trained)}",
         _who_was_ahead(trained, agents),
         "![accuracy](accuracy.png)",
-        f"{options.steps} steps of {training.prompts_per_step} prompts × {training.group_size} rollouts an agent, "
-        f"learning rate {options.learning_rate:g}, seed {options.seed}. Sampled accuracy at temperature 1 on "
-        f"{len(initial.topics)} problems × {options.eval_samples} responses, from seeds of their own; "
+        f"{job.run.steps} steps of {training.prompts_per_step} prompts × {training.group_size} rollouts an agent, "
+        f"learning rate {' and '.join(rates)}, seed {job.run.seed}. Sampled accuracy at {job.sampling} on "
+        f"{len(initial.topics)} problems × {job.evaluation.eval_samples} responses, from seeds of their own; "
         "95 % intervals over problems.",
         _table([initial, *trained], agents),
+        _stopped_early(folder, job.run.methods),
+        _validations(folder, job.run.methods, agents),
         _sharing(trained[-1], agents),
         "![curves](curves.png)",
         "The objective is not shown: it is near 0 by construction, since the advantages of a group have mean 0, and "
         "says nothing about progress. Accuracy does; ratios and the clip say whether the others' rollouts were of use.",
-        _samples(folder, options.methods),
-        f"Everything else is in `{folder}`: `config.json`, `versions.json`, and for each method `metrics.jsonl`, "
-        "`tensorboard/`, `checkpoints/` and the trained `agents/`.",
+        _samples(folder, job.run.methods),
+        f"Everything else is in `{folder}`: `config.yaml` (edited, it is the next run: `hacrl-lab train --config`), "
+        "`versions.json`, and for each method `metrics.jsonl`, `tensorboard/`, `checkpoints/` and the trained "
+        "`agents/`.",
     ]
     summary = "\n\n".join(section for section in sections if section) + "\n"
     (folder / "summary.md").write_text(summary, encoding="utf-8")
@@ -72,23 +78,40 @@ def write_report(folder: Path, options: Options, agents: Sequence[str]) -> str:
 
 
 def _read_arm(folder: Path, name: str, curves: Mapping[str, Sequence[float]]) -> Arm:
-    record = read_evaluation(folder / name)
-    accuracy = {agent: np.array(values) for agent, values in record["accuracy"].items()}
-    return Arm(name, accuracy, record["topics"], curves)
+    evaluation = read_evaluation(folder / name)
+    accuracy = {agent: np.array(values) for agent, values in evaluation.accuracy.items()}
+    return Arm(name, accuracy, evaluation.topics, curves)
 
 
 def _table(arms: Sequence[Arm], agents: Sequence[str]) -> str:
     """Accuracy of every agent in every column, and the rollouts that it cost."""
-    lines = [
-        f"| agent | {' | '.join(arm.label for arm in arms)} |",
-        f"|---|{'---|' * len(arms)}",
-    ]
-    for agent in agents:
-        cells = [_with_interval(arm.accuracy[agent]) for arm in arms]
-        lines.append(f"| {agent} | {' | '.join(cells)} |")
+    rows = [[agent, *(mean_and_half(arm.accuracy[agent]) for arm in arms)] for agent in agents]
     rollouts = [f"{round(arm.curves[f'rollouts/{agents[0]}'][-1]):,}" if arm.curves else "0" for arm in arms]
-    lines.append(f"| rollouts generated by each agent | {' | '.join(rollouts)} |")
-    return "\n".join(lines)
+    rows.append(["rollouts generated by each agent", *rollouts])
+    return markdown_table(["agent", *(arm.label for arm in arms)], rows)
+
+
+def _stopped_early(folder: Path, methods: Sequence[str]) -> str:
+    """A sentence for every method whose training early stopping ended."""
+    evaluations = {method: read_evaluation(folder / method) for method in methods}
+    return "\n".join(
+        f"- **{get_method(method).label}** stopped early, after step {evaluation.steps}."
+        for method, evaluation in evaluations.items()
+        if evaluation.stopped_early
+    )
+
+
+def _validations(folder: Path, methods: Sequence[str], agents: Sequence[str]) -> str:
+    """Accuracy on the validation share during training, if the run has one."""
+    rows = [
+        [get_method(method).label, validation.step, *(f"{validation.accuracy[agent]:.3f}" for agent in agents)]
+        for method in methods
+        for validation in read_validations(folder / method)
+    ]
+    if not rows:
+        return ""
+    table = markdown_table(["method", "step", *agents], rows)
+    return f"Accuracy on the validation share during training:\n\n{table}"
 
 
 def _who_was_ahead(trained: Sequence[Arm], agents: Sequence[str]) -> str:
@@ -146,8 +169,3 @@ def _by_topic(
         for agent in agents
     }
     return list(members), accuracies
-
-
-def _with_interval(values: Values) -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:.3f} ± {half:.3f}"

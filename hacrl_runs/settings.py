@@ -1,36 +1,35 @@
-"""The options of the language-model pair; also what a run's ``config.json`` holds.
+"""The settings of a run of language models: groups that every command nests, each declared once.
 
-:class:`Options` has them all side by side; they are declared in groups, by which ``--help`` lists them.
+``--help`` lists them group by group; a run's ``config.yaml`` holds them under the groups' names. Only
+:mod:`hacrl_runs.resolve` reads all of them; everything after it is handed the parts that it needs.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
 
 from hacrl_lab.config import MethodName, TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.verification.answer_rules import AnswerRuleName
 from hacrl_runs.own_pair.recipes import Answers, Size
-from hacrl_runs.presets import PresetName
 
 Logger = Literal["none", "wandb", "trackio"]
-LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
-LONG_LEARNING_RATE = 3e-4
-OWN_MODELS_LEARNING_RATE = 1e-6  # the paper's, for models of billions of parameters
-MAX_NEW_TOKENS = {"short": 64, "long": 256}
-OWN_TEMPLATE = "{question}\n"
+Settings = TypeVar("Settings")
+Group = tyro.conf.OmitArgPrefixes
+OWN_PAIR = 2
+"""Agents of the lab's own pair."""
 
 
 @dataclass(frozen=True)
-class RunOptions:
-    """What is run, and where it is kept."""
+class RunSettings:
+    """What is run, how long, and where it is kept."""
 
-    preset: PresetName | None = None
-    """Settings of the paper, set together; options beside it take precedence. 'paper' sets clip bounds, KL penalty,
-    schedule, batch and lengths; the others also one of the paper's six pairs, its data and its α and δ; '-lora' at the
-    end trains adapters, on one GPU."""
     method: MethodName = "hacpo"
     compare: str = "gspo"
     """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
@@ -40,26 +39,32 @@ class RunOptions:
     """Seed of problems, sampling and mini-batches."""
     checkpoint_every: int = 5
     """Steps between checkpoints; one is also written on Ctrl-C."""
+    keep_checkpoints: int = 2
+    """How many checkpoints of each method are kept, the newest ones."""
     patience: int = 3
     """Stop after so many steps in a row from which nothing can be learned: all rewards equal, no response finished, or
     nothing of the others' rollouts inside the clip bounds. 0: only warn."""
+    observers: tuple[str, ...] = ()
+    """Observers of your own, FILE.py:CLASS or PACKAGE.MODULE:CLASS: each is made without arguments and told of every
+    step, see docs/extending.md."""
     logger: Logger = "none"
     """A tracking service that is sent every metric as well, an extra of the same name."""
     push_to_hub: str | None = None
     """A user or organisation of the Hugging Face hub, to whom the trained agents are uploaded at the end, privately."""
     output_dir: str | None = None
     """Folder of the run: a new one, an empty one, or that of the same run. Left out: a new one under runs/llm_pair/."""
-    resume: str | None = None
-    """Folder of an earlier run to go on with, under its own settings; only --steps may be larger, and --patience,
-    --logger, --push-to-hub, --engine and --ranks-per-agent others."""
-    plan: bool = False
-    """Print memory, rollouts, tokens and hours of the run and stop; no weights are loaded. Refuses what cannot fit."""
-    plan_gpu_gib: float = 0.0
-    """With --plan: for GPUs of so many GiB, which this machine need not have, without hours. 0: for this machine."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, steps=1, checkpoint_every=1, keep_checkpoints=1, patience=0, seed=0)
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What to train with, in order."""
+        return (self.method,) if self.compare in ("none", self.method) else (self.compare, self.method)
 
 
 @dataclass(frozen=True)
-class ModelOptions:
+class ModelSettings:
     """Who learns."""
 
     agents: tuple[str, ...] = ()
@@ -69,16 +74,41 @@ class ModelOptions:
     answers: Answers = "short"
     """What the lab's own pair writes: bare equations of about 20 tokens, or sentences of 128 to 256 (size tiny)."""
     lora_rank: int = 0
-    """Rank of a LoRA adapter on all linear layers, which is then all that is trained; 0: all weights are."""
+    """Rank of a LoRA adapter, which is then all that is trained; 0: all weights are."""
+    lora_alpha: int | None = None
+    """Scale of the adapter's changes, alpha / rank. Left out: twice the rank."""
+    lora_targets: tuple[str, ...] = ()
+    """Layers that get an adapter, by the end of their names, for instance q_proj v_proj. Empty: all linear layers."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, lora_rank=0)
+        _refuse(
+            (len(self.agents) == 1, "agents must be two or more models; one alone has nobody to share with"),
+            (
+                self.answers == "long" and (self.size != "tiny" or bool(self.agents)),
+                "answers must be 'short': only the lab's own pair of size 'tiny' writes long ones",
+            ),
+            (
+                self.lora_rank == 0 and (self.lora_alpha is not None or bool(self.lora_targets)),
+                "lora_alpha and lora_targets need lora_rank",
+            ),
+            (self.lora_alpha is not None and self.lora_alpha < 1, f"lora_alpha must be ≥ 1, got {self.lora_alpha}"),
+        )
+
+    @property
+    def count(self) -> int:
+        """n, how many agents there are."""
+        return len(self.agents) or OWN_PAIR
 
 
 @dataclass(frozen=True)
-class ProblemOptions:
-    """What is asked, and what counts as a right answer."""
+class ProblemSettings:
+    """What is asked, and what is rewarded."""
 
-    problems: str | None = None
-    """Problems with questions and answers: a file (.jsonl, .json, .csv, .parquet), a folder, a hub id
-    OWNER/NAME:CONFIG@SPLIT, or math or gsm8k. Left out: the lab's own quantity stories."""
+    problems: tuple[str, ...] = ()
+    """Problems with questions and answers: files (.jsonl, .json, .csv, .parquet), folders, hub ids
+    OWNER/NAME:CONFIG@SPLIT, or math or gsm8k. Several are mixed; SOURCE*WEIGHT sets how often each is drawn from. Left
+    out: the lab's own quantity stories."""
     question_column: str | None = None
     """Column of the questions. Left out: question, problem, prompt or input, whichever there is."""
     answer_column: str | None = None
@@ -87,36 +117,118 @@ class ProblemOptions:
     eval_problems: str | None = None
     """Problems of the evaluation, given as --problems are, or one of the paper's benchmarks. Left out: a fifth of
     --problems, chosen by the questions' text. Training never asks what the evaluation asks."""
-    reward: str | None = None
-    """A function of your own that rewards responses in place of comparing answers: PACKAGE.MODULE:FUNCTION or
-    FILE.py:FUNCTION, called as TRL calls them; see docs/data.md."""
+    reward: tuple[str, ...] = ()
+    """Functions of your own that reward responses, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION, called as TRL calls
+    them; the word answer stands for comparing answers. Several are added up, each with its own *WEIGHT. Left out: only
+    answers are compared. See docs/data.md."""
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym in place of problems, each NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, for instance
     chain_sum:max_terms=3 gcd*2. Evaluation asks questions that training never does."""
-    eval_prompts: int = 256
-    """Problems in the evaluation before and after training; the same for every agent and method."""
-    eval_samples: int = 4
-    """Responses to each of them."""
+
+    def __post_init__(self) -> None:
+        _refuse((bool(self.tasks) and bool(self.problems), "tasks and problems exclude each other"))
+        for name in ("question_column", "answer_column", "eval_problems", "reward"):
+            _refuse((getattr(self, name) not in (None, ()) and not self.problems, f"{name} needs problems"))
 
 
 @dataclass(frozen=True)
-class PromptOptions:
+class PromptSettings:
     """How it is asked, and where in a response the answer is."""
 
     answer_rule: AnswerRuleName = "boxed"
     """What of a response is its answer: the last \\boxed{}, the last <answer> ... </answer>, the line after the last
     ####, the last number, or all of it; in a model that thinks, what follows its thinking."""
-    prompt_template: str | None = None
-    """The prompt; {question} is replaced. Put into the chat template of a model that has one. Left out: the question,
-    and for models that are not the lab's own the request for an answer as --answer-rule finds it."""
-    system_prompt: str | None = None
-    """System message, for models with a chat template."""
+    prompt_template: tuple[str, ...] = ()
+    """The prompt, in which {question} is replaced; it is put into the chat template of a model that has one. One for
+    all agents, or one for each. Left out: the question, and for models that are not the lab's own the request for an
+    answer as --answer-rule finds it."""
+    system_prompt: tuple[str, ...] = ()
+    """System message, for models with a chat template. One for all agents, or one for each; an empty one is none."""
     enable_thinking: bool = False
     """Told to chat templates: whether models that can think first should."""
 
+    def __post_init__(self) -> None:
+        for template in self.prompt_template:
+            _refuse(("{question}" not in template, f"prompt_template must hold {{question}}, got {template!r}"))
+
+    def check_count(self, agents: int) -> None:
+        """Refuse prompts that are neither one for all nor one for each.
+
+        Raises:
+            SettingError: another number of them.
+        """
+        for name in ("prompt_template", "system_prompt"):
+            count = len(getattr(self, name))
+            _refuse(
+                (count not in (0, 1, agents), f"{name} must be one for all, or one for each of the {agents} models")
+            )
+
+    def of_agent(self, number: int) -> PromptSettings:
+        """How one agent is asked: the same settings with at most one template and one system prompt."""
+        own = {
+            name: values[number : number + 1] if len(values) > 1 else values
+            for name in ("prompt_template", "system_prompt")
+            for values in [getattr(self, name)]
+        }
+        return dataclasses.replace(self, **own)
+
 
 @dataclass(frozen=True)
-class OptimiserOptions:
+class EvaluationSettings:
+    """How good agents are: evaluations before and after training, and validations during it."""
+
+    eval_prompts: int = 256
+    """Problems in the evaluation before and after training; the same for every agent and method."""
+    eval_samples: int = 4
+    """Responses to each of them."""
+    validation_every: int = 0
+    """Evaluate every so many training steps on the validation share, which neither training nor the evaluation before
+    and after it asks. 0: never."""
+    validation_share: float = 0.1
+    """Share of the training problems that is kept for it; needs --validation-every."""
+    early_stopping: int = 0
+    """Stop a method's training after so many validations in a row without a better accuracy, mean over the agents; what
+    the agents are then is evaluated. 0: never."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, eval_prompts=2, eval_samples=1, validation_every=0, early_stopping=0)
+        _refuse(
+            (not 0 < self.validation_share < 1, f"validation_share must be in (0, 1), got {self.validation_share}"),
+            (self.early_stopping > 0 and self.validation_every == 0, "early_stopping needs validation_every"),
+        )
+
+    @property
+    def share_for_validation(self) -> float:
+        """Of the training problems; 0 for a run without validations."""
+        return self.validation_share if self.validation_every > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How responses of evaluations are sampled; training samples at temperature 1 from the whole distribution."""
+
+    temperature: float = 1.0
+    """Temperature of evaluations."""
+    top_p: float = 1.0
+    """Evaluations sample from the likeliest tokens with this probability together; 1: from all."""
+    top_k: int = 0
+    """Evaluations sample from so many of the likeliest tokens; 0: from all."""
+
+    def __post_init__(self) -> None:
+        _at_least(self, top_k=0)
+        _positive(self, "temperature")
+        _refuse((not 0 < self.top_p <= 1, f"top_p must be in (0, 1], got {self.top_p}"))
+
+    def __str__(self) -> str:
+        """For sentences on pages."""
+        parts = [f"temperature {self.temperature:g}"]
+        parts += [f"top-p {self.top_p:g}"] if self.top_p < 1 else []
+        parts += [f"top-k {self.top_k}"] if self.top_k > 0 else []
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
     """How large an update is."""
 
     learning_rate: float | None = None
@@ -124,13 +236,24 @@ class OptimiserOptions:
     other models."""
     rate_factors: tuple[float, ...] = ()
     """Multiples of the learning rate, one for each agent. Left out: all agents have the same."""
+    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """How the learning rate changes after the warm-up: not at all, or down to 0 at the last step."""
+    warmup_steps: int = 0
+    """Training steps in which the learning rate grows from 0."""
+    weight_decay: float = 0.0
+    """AdamW's weight decay."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
 
+    def __post_init__(self) -> None:
+        _at_least(self, warmup_steps=0)
+        _positive(self, "learning_rate", "max_grad_norm")
+        _refuse((not 0 <= self.weight_decay < math.inf, f"weight_decay must be a number ≥ 0, got {self.weight_decay}"))
+
 
 @dataclass(frozen=True)
-class GenerationOptions:
-    """How answers are sampled, always at temperature 1 from the whole distribution."""
+class GenerationSettings:
+    """How answers are generated, and in how much memory."""
 
     max_new_tokens: int | None = None
     """Length limit of a response, in each agent's own tokens. Left out: 64, for long answers 256."""
@@ -141,10 +264,14 @@ class GenerationOptions:
     cache_gib: float = 1.0
     """Memory of vLLM's key-value cache for each agent, GiB."""
 
+    def __post_init__(self) -> None:
+        _at_least(self, rows_at_once=0, max_new_tokens=1)
+        _positive(self, "cache_gib")
+
 
 @dataclass(frozen=True)
-class DeviceOptions:
-    """Where it is computed, how exactly, and what saves memory."""
+class DeviceSettings:
+    """Where it is computed, and how exactly."""
 
     device: str = "auto"
     """Where the models live, as torch names it; auto takes a GPU if there is one. One for all agents, or one for each
@@ -152,6 +279,12 @@ class DeviceOptions:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What models compute in. Weights and the optimiser's moments are float32: in bfloat16 updates much smaller than a
     weight would be rounded away."""
+
+
+@dataclass(frozen=True)
+class ScalingSettings:
+    """What saves memory, and in which processes agents live."""
+
     tokens_per_pass: int = 4096
     """Prompt and response tokens in one forward and backward pass, which bounds memory; 0: no bound."""
     checkpointing: bool = False
@@ -166,81 +299,102 @@ class DeviceOptions:
     """Processes among which each agent's weights, gradients and optimiser state are divided (FSDP2), on GPUs one of
     them each; more than one needs --engine ray and --checkpointing."""
 
+    def __post_init__(self) -> None:
+        _at_least(self, tokens_per_pass=0, ranks_per_agent=1)
+        _refuse(
+            (
+                self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing),
+                "ranks_per_agent above 1 needs engine = ray and checkpointing",
+            ),
+            (self.offload and not self.checkpointing, "offload needs checkpointing"),
+        )
+
 
 @dataclass(frozen=True)
-class Options(
-    DeviceOptions,
-    GenerationOptions,
-    OptimiserOptions,
-    PromptOptions,
-    ProblemOptions,
-    ModelOptions,
-    RunOptions,
-):
+class TrainSettings:
     """Train several different language models together with --method and, from the same start, with --compare."""
 
-    training: TrainingConfig = TrainingConfig(prompts_per_step=32)
+    run: Annotated[RunSettings, Group] = field(default_factory=RunSettings)
+    models: Annotated[ModelSettings, Group] = field(default_factory=ModelSettings)
+    problems: Annotated[ProblemSettings, Group] = field(default_factory=ProblemSettings)
+    prompt: Annotated[PromptSettings, Group] = field(default_factory=PromptSettings)
+    training: Annotated[TrainingConfig, Group] = TrainingConfig(prompts_per_step=32)
+    optimisation: Annotated[OptimisationSettings, Group] = field(default_factory=OptimisationSettings)
+    generation: Annotated[GenerationSettings, Group] = field(default_factory=GenerationSettings)
+    evaluation: Annotated[EvaluationSettings, Group] = field(default_factory=EvaluationSettings)
+    sampling: Annotated[SamplingSettings, Group] = field(default_factory=SamplingSettings)
+    devices: Annotated[DeviceSettings, Group] = field(default_factory=DeviceSettings)
+    scaling: Annotated[ScalingSettings, Group] = field(default_factory=ScalingSettings)
 
     def __post_init__(self) -> None:
-        leasts = {
-            "steps": 1,
-            "checkpoint_every": 1,
-            "patience": 0,
-            "eval_prompts": 2,
-            "eval_samples": 1,
-            "tokens_per_pass": 0,
-            "seed": 0,
-            "lora_rank": 0,
-            "rows_at_once": 0,
-            "ranks_per_agent": 1,
-        }
-        for name, least in leasts.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
-        for name in ("learning_rate", "max_grad_norm", "cache_gib"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be a number > 0, got {value}")
-        if not 0 <= self.plan_gpu_gib < math.inf:
-            raise ValueError(f"plan_gpu_gib must be a number ≥ 0, got {self.plan_gpu_gib}")
-        if self.max_new_tokens is not None and self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be ≥ 1, got {self.max_new_tokens}")
-        for wrong, message in self._impossible():
-            if wrong:
-                raise ValueError(message)
+        agents, factors = self.models.count, self.optimisation.rate_factors
+        self.prompt.check_count(agents)
+        _refuse(
+            (
+                bool(factors) and (len(factors) != agents or not all(0 < factor < math.inf for factor in factors)),
+                f"rate_factors must be one for each agent, all > 0, got {factors}",
+            ),
+            (
+                self.scaling.engine == "ray" and "," in self.devices.device,
+                "device must be 'cuda', without numbers: with engine = ray each process has a GPU of its own",
+            ),
+            (
+                self.optimisation.warmup_steps >= self.run.steps > 0 and self.optimisation.warmup_steps > 0,
+                f"warmup_steps must be below steps = {self.run.steps}, got {self.optimisation.warmup_steps}",
+            ),
+        )
 
-    def _impossible(self) -> Iterator[tuple[bool, str]]:
-        """Settings that exclude each other or have impossible values: whether it is so, and what to say."""
-        others, factors = bool(self.agents), self.rate_factors
-        yield (
-            self.answers == "long" and (self.size != "tiny" or others),
-            "answers must be 'short': only the lab's own pair of size 'tiny' writes long ones",
-        )
-        yield bool(self.tasks) and self.problems is not None, "tasks and --problems exclude each other"
-        for name in ("question_column", "answer_column", "eval_problems", "reward"):
-            yield getattr(self, name) is not None and self.problems is None, f"{name} needs --problems"
-        yield (
-            self.ranks_per_agent > 1 and not (self.engine == "ray" and self.checkpointing),
-            "ranks_per_agent above 1 needs --engine ray and --checkpointing",
-        )
-        yield (
-            self.engine == "ray" and "," in self.device,
-            "device must be 'cuda', without numbers: --engine ray gives each process a GPU of its own",
-        )
-        yield self.offload and not self.checkpointing, "offload needs --checkpointing"
-        yield (
-            bool(factors)
-            and (len(factors) != (len(self.agents) or 2) or not all(0 < one < math.inf for one in factors)),
-            f"rate_factors must be one for each agent, all > 0, got {factors}",
-        )
-        yield (
-            self.prompt_template is not None and "{question}" not in self.prompt_template,
-            f"prompt_template must hold {{question}}, got {self.prompt_template!r}",
-        )
-        yield self.plan_gpu_gib > 0 and not self.plan, "plan_gpu_gib needs --plan"
-        yield len(self.agents) == 1, "agents must be two or more models; one alone has nobody to share with"
 
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """What to train with, in order."""
-        return (self.method,) if self.compare in ("none", self.method) else (self.compare, self.method)
+def changed(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """A copy in which some settings have other values.
+
+    Args:
+        settings: a dataclass, with dataclasses in it.
+        values: by name, as on the command line, in whichever group the name is; or a group as a whole.
+
+    Raises:
+        TypeError: a name that is in none of them.
+        SettingError: impossible values.
+
+    >>> changed(TrainSettings(), {"steps": 3, "delta": 0.1}).training.objective.delta
+    0.1
+    """
+    left = dict(values)
+    copy = _changed(settings, left)
+    if left:
+        raise TypeError(f"{type(settings).__name__} has no settings {', '.join(left)}")
+    return copy
+
+
+def train_settings(**values: Any) -> TrainSettings:
+    """The settings of a run, of which some are given by their names on the command line; see :func:`changed`."""
+    return changed(TrainSettings(), values)
+
+
+def _changed(settings: Any, values: dict[str, Any]) -> Any:
+    own = {}
+    for name, value in ((one.name, getattr(settings, one.name)) for one in dataclasses.fields(settings)):
+        if name in values and not (is_dataclass(value) and not is_dataclass(values[name])):
+            own[name] = values.pop(name)
+        elif is_dataclass(value):
+            own[name] = _changed(value, values)
+    return dataclasses.replace(settings, **own)
+
+
+def _at_least(settings: Any, **leasts: int) -> None:
+    """Refuse numbers below their least value; None is a number that was left out."""
+    for name, least in leasts.items():
+        value = getattr(settings, name)
+        _refuse((value is not None and value < least, f"{name} must be ≥ {least}, got {value}"))
+
+
+def _positive(settings: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        _refuse((value is not None and not 0 < value < math.inf, f"{name} must be a number > 0, got {value}"))
+
+
+def _refuse(*cases: tuple[bool, str]) -> None:
+    for wrong, message in cases:
+        if wrong:
+            raise SettingError(message)

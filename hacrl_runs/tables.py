@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+
+from hacrl_lab.evaluation import mean_interval
 
 Csv = tuple[Sequence[str], Iterable[Sequence[Any]]]
 """The header and the rows of a CSV file."""
@@ -71,3 +74,13 @@ def with_interval(mean: float, interval: tuple[float, float], form: str = ".3f")
     """
     low, high = interval
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def mean_and_half(values: npt.ArrayLike, form: str = ".3f") -> str:
+    """The mean of some values and the half-width of its 95 % interval, see :func:`hacrl_lab.evaluation.mean_interval`.
+
+    >>> mean_and_half([0.0, 1.0, 0.0, 1.0])
+    '0.500 ± 0.919'
+    """
+    mean, half = mean_interval(values)
+    return f"{mean:{form}} ± {half:{form}}"

@@ -8,71 +8,95 @@ from dataclasses import dataclass
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.data import Data, load_data, with_verifiable_answers, within_context
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
-from hacrl_envs.rewards import OwnReward
+from hacrl_envs.rewards import compares_answers, grade_of, rewards_fingerprint
 from hacrl_envs.sources import Columns
-from hacrl_envs.text import Grade, TextWorld, by_answer, draw_each_once, draw_from
+from hacrl_envs.text import TextWorld, draw_each_once
+from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.language_models.loading import load_codec
-from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.models import settings_of
-from hacrl_runs.settings import Options
+from hacrl_runs.settings import EvaluationSettings, ProblemSettings
+
+EVALUATION_SEED = 987_654_321
+"""Of the problems and samples of every evaluation, apart from all training seeds."""
 
 
 @dataclass(frozen=True)
 class Worlds:
-    """What training asks and what evaluations ask; the same world if its problems never end."""
+    """What training, validations and evaluations ask; the same world if its problems never end."""
 
     training: TextWorld | ReasoningWorld
+    validation: TextWorld | ReasoningWorld | None
+    """None for a run without validations."""
     test: TextWorld | ReasoningWorld
     notes: Sequence[str] = ()
     """Sentences for the user: what was read, and what was left out."""
+    description: str = "the lab's own quantity stories"
+    """Of the problems, for a model card."""
 
 
-def read_data(options: Options) -> Data | None:
+def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data | None:
     """The user's problems, or None for a run on others. Needs no model, so that what is missing is noticed at once.
 
     Raises:
         LabError: problems that cannot be read, or too few.
     """
-    if options.problems is None:
+    if not problems.problems:
         return None
-    return load_data(options.problems, options.eval_problems, Columns(options.question_column, options.answer_column))
+    columns = Columns(problems.question_column, problems.answer_column)
+    return load_data(problems.problems, problems.eval_problems, columns, validation=evaluation.share_for_validation)
 
 
-def fingerprint_of(options: Options, data: Data | None) -> str | None:
-    """Of the user's problems and reward function, by which a run notices that they have changed; None without any."""
+def fingerprint_of(problems: ProblemSettings, data: Data | None) -> str | None:
+    """Of the user's problems and reward functions, by which a run notices that they have changed; None without any."""
     if data is None:
         return None
-    return data.fingerprint if options.reward is None else f"{data.fingerprint} {OwnReward(options.reward).fingerprint}"
+    return data.fingerprint if not problems.reward else f"{data.fingerprint} {rewards_fingerprint(problems.reward)}"
 
 
-def make_worlds(options: Options, sources: Mapping[str, str], verifier: MathVerifier, data: Data | None) -> Worlds:
+def make_worlds(
+    problems: ProblemSettings,
+    evaluation: EvaluationSettings,
+    answer_rule: AnswerRuleName,
+    sources: Mapping[str, str],
+    settings: Mapping[str, CausalLMSettings],
+    verifier: MathVerifier,
+    data: Data | None,
+) -> Worlds:
     """The worlds of a run, checked before anything is trained on them.
 
     Args:
-        options: resolved.
-        sources: of the agents, see :func:`hacrl_runs.models.sources_of`.
+        problems, evaluation: of the run.
+        answer_rule: where answers of tasks are.
+        sources, settings: where each agent comes from, and how it answers.
         verifier: decides equality where nothing else rewards responses.
         data: as :func:`read_data` gives it.
 
     Raises:
         LabError: tasks, answers or a reward function that cannot be used, or prompts that are all too long.
     """
-    if options.tasks:
-        tasks, rule = [parse_task(text) for text in options.tasks], ANSWER_RULES[options.answer_rule]
-        return Worlds(ReasoningWorld(tasks, rule, "training"), ReasoningWorld(tasks, rule, "test"))
+    share = evaluation.share_for_validation
+    if problems.tasks:
+        tasks, rule = [parse_task(text) for text in problems.tasks], ANSWER_RULES[answer_rule]
+        return Worlds(
+            ReasoningWorld(tasks, rule, "training", share),
+            ReasoningWorld(tasks, rule, "validation", share) if share else None,
+            ReasoningWorld(tasks, rule, "test", share),
+            description=", ".join(problems.tasks),
+        )
     if data is None:
         stories = ArithmeticWorld(verifier)
-        return Worlds(stories, stories)
-    assert options.problems is not None
-    grade: Grade
-    if options.reward is None:
-        data = with_verifiable_answers(data, options.problems, options.eval_problems, verifier)
-        grade = by_answer(verifier)
-    else:
-        grade = OwnReward(options.reward)
-    codecs = [load_codec(sources[name], name, settings) for name, settings in settings_of(options, sources).items()]
-    data = within_context(data, {name: codec.fits for name, codec in zip(sources, codecs, strict=True)})
-    asked = min(options.eval_prompts, len(data.evaluation))
-    notes = [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."]
-    return Worlds(TextWorld(draw_from(data.training), grade), TextWorld(draw_each_once(data.evaluation), grade), notes)
+        return Worlds(stories, stories if share else None, stories)
+    if compares_answers(problems.reward):
+        data = with_verifiable_answers(data, verifier)
+    grade = grade_of(problems.reward, verifier)
+    codecs = {name: load_codec(sources[name], name, settings[name]) for name in sources}
+    data = within_context(data, {name: codec.fits for name, codec in codecs.items()})
+    asked = min(evaluation.eval_prompts, len(data.evaluation))
+    return Worlds(
+        TextWorld(data.draw, grade),
+        TextWorld(draw_each_once(data.validation), grade) if share else None,
+        TextWorld(draw_each_once(data.evaluation), grade),
+        [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."],
+        ", ".join(problems.problems),
+    )

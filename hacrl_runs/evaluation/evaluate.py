@@ -1,4 +1,4 @@
-"""The evaluation: models one after the other, each on every set; then the page."""
+"""An evaluation: models one after the other, each on every set; then the page."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import transformers
 
-from hacrl_lab.config import flat, save_config
+from hacrl_lab.config import save_config
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.evaluation.models import asked_otherwise, models_of
+from hacrl_runs.agents import usable_devices
+from hacrl_runs.evaluation.models import asked_differently, models_of
 from hacrl_runs.evaluation.records import records_of, write_records
 from hacrl_runs.evaluation.report import Row, latex, notes, row_of, scores_csv, table
 from hacrl_runs.evaluation.sets import sets_of
-from hacrl_runs.evaluation.settings import NAMES_OF_PLACES, Options
+from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
 from hacrl_runs.page import fill
+from hacrl_runs.settings import changed
 from hacrl_runs.shell import option_words, shell_line
 from hacrl_runs.tables import write_csv
-from hacrl_runs.train import usable_devices
 
 
-def run(options: Options) -> str:
+def evaluate(settings: EvaluateSettings) -> str:
     """Evaluate what is not evaluated yet, write the page, its tables and all records; returns the table.
 
     Raises:
@@ -34,21 +34,23 @@ def run(options: Options) -> str:
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    options = replace(options, device=usable_devices(options.device, 1))
-    folder = Path(options.output_dir)
+    evaluated = settings.evaluated
+    settings = changed(settings, {"device": ",".join(usable_devices(settings.devices.device, 1))})
+    folder = Path(evaluated.output_dir)
     folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
-    models = models_of(options)
-    otherwise = asked_otherwise(options, models)
-    for remark in otherwise:
+    models = models_of(evaluated.models)
+    remarks = asked_differently(settings.prompt, models)
+    for remark in remarks:
         print(f"note: {remark}", file=sys.stderr)
     rows: list[Row] = []
-    with MathVerifier(answer_rule=ANSWER_RULES[options.prompt.answer_rule]) as verifier:
-        sets = sets_of(options, verifier)
+    answer_rule = settings.prompt.answer_rule
+    with MathVerifier(answer_rule=ANSWER_RULES[answer_rule]) as verifier:
+        sets = sets_of(evaluated, answer_rule, verifier)
         for model in models:
-            for name, records in records_of(options, model, sets).items():
+            for name, records in records_of(settings, model, sets).items():
                 write_records(folder / "records" / file_name(model.name, name), records)
-                rows.append(row_of(options, model, name, records))
-    _write(folder, options, rows, notes(rows, {one.name: one.left_out for one in sets}, otherwise))
+                rows.append(row_of(model, name, records, settings.ks))
+    _write(folder, settings, rows, notes(rows, {one.name: one.left_out for one in sets}, remarks))
     return f"{table(rows)}\n\nWritten to {folder}."
 
 
@@ -63,21 +65,17 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
-def _write(folder: Path, options: Options, rows: Sequence[Row], remarks: str) -> None:
-    given = {name: value for name, value in flat(options).items() if name not in NAMES_OF_PLACES}
-    words = option_words(given, flat(USUAL))
+def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remarks: str) -> None:
+    given = settings.values()
     values = {
         **given,
         "table": table(rows),
         "notes": remarks,
-        "command": shell_line(["python", "experiments/evaluate.py", *words]),
+        "sampling": settings.sampling,
+        "command": shell_line(["hacrl-lab", "evaluate", *option_words(given, DEFAULTS.values())]),
     }
     page = fill(Path(__file__).with_name("page.md"), values, published=False)
     (folder / "README.md").write_text(page, encoding="utf-8")
     (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
     write_csv(folder / "scores.csv", scores_csv(rows))
-    save_config(options, folder / "config.json")
-
-
-USUAL = Options(models=("",), problems=("",))
-"""The defaults of what has one."""
+    save_config(settings, folder / "config.json")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
-from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.methods import get_method
-from hacrl_lab.verification.answer_rules import ANSWER_RULES
-from hacrl_runs.command_line import load_options
-from hacrl_runs.evaluation.settings import Options
+from hacrl_runs.agents import agent_names, prompting_of
+from hacrl_runs.evaluation.settings import EvaluateSettings
 from hacrl_runs.figures import INITIAL
-from hacrl_runs.models import sources_of
-from hacrl_runs.settings import PromptOptions
+from hacrl_runs.folder import settings_of_run
+from hacrl_runs.settings import PromptSettings
 from hacrl_runs.shell import option_words, shell_line
 
 WEIGHTS = ("*.safetensors", "*.bin", "*.json")
@@ -37,8 +36,8 @@ class Model:
     """What it was trained with, as :mod:`hacrl_lab.methods` calls it."""
     partners: tuple[str, ...] = ()
     """What it was trained with, as folders or hub ids."""
-    asked: PromptOptions | None = None
-    """How its run asked; none if there was no run."""
+    asked: Mapping[str, Any] | None = None
+    """How its run asked, by option; none if there was no run."""
 
     @property
     def version(self) -> str:
@@ -48,29 +47,33 @@ class Model:
         return hashlib.sha256(repr(stamps).encode()).hexdigest()[:12]
 
 
-def models_of(options: Options) -> list[Model]:
-    """The models that the options name, run folders replaced by their trained agents.
+def models_of(sources: Sequence[str]) -> list[Model]:
+    """The models that are named, run folders replaced by their trained agents.
 
     Raises:
         LabError: a run folder whose settings cannot be read, or two models of one name.
     """
-    models = [model for source in options.models for model in _expanded(source)]
+    models = [model for source in sources for model in _expanded(source)]
     if twice := [name for name, count in Counter(model.name for model in models).items() if count > 1]:
-        raise LabError(f"--models has two models of the name {twice[0]!r}; give folders with different names")
+        raise SettingError(f"models must have different names, got {twice[0]!r} twice; rename a folder")
     return models
 
 
-def settings_for(options: Options) -> CausalLMSettings:
-    """How a model answers; it is not trained, and the settings of training stand at values without effect."""
-    assert options.generation.max_new_tokens is not None
-    prompt, generation = options.prompt, options.generation
+def settings_for(settings: EvaluateSettings) -> CausalLMSettings:
+    """How a model answers; it is not trained, and the settings of training stand at values without effect.
+
+    Args:
+        settings: with one device.
+    """
+    generation = settings.generation
+    assert generation.max_new_tokens is not None
     return CausalLMSettings(
-        max_new_tokens=options.generation.max_new_tokens,
+        max_new_tokens=generation.max_new_tokens,
         learning_rate=0.0,
         max_grad_norm=1.0,
-        prompting=Prompting(_template(prompt), prompt.system_prompt, prompt.enable_thinking),
-        device=options.device,
-        compute_dtype=options.dtype,
+        prompting=prompting_of(settings.prompt, own_pair=False),
+        device=settings.devices.device,
+        compute_dtype=settings.devices.dtype,
         tokens_per_pass=0,
         generation=generation.generation,
         rows_at_once=generation.rows_at_once,
@@ -78,22 +81,28 @@ def settings_for(options: Options) -> CausalLMSettings:
     )
 
 
-def asked_otherwise(options: Options, models: Sequence[Model]) -> list[str]:
-    """A sentence for every way of asking that models were trained with and this evaluation does not use."""
-    here = asdict(replace(options.prompt, prompt_template=_template(options.prompt)))
+def asked_differently(prompt: PromptSettings, models: Sequence[Model]) -> list[str]:
+    """A sentence for every way of asking that models were trained with and this evaluation does not use.
+
+    Args:
+        prompt: how this evaluation asks.
+        models: those that are evaluated.
+    """
+    here = _as_asked(prompt, own_pair=False)
     names: dict[str, list[str]] = {}
     for model in models:
-        if model.asked is not None and asdict(model.asked) != here:
-            names.setdefault(shell_line(option_words(asdict(model.asked), here)), []).append(model.name)
+        if model.asked is not None and model.asked != here:
+            names.setdefault(shell_line(option_words(model.asked, here)), []).append(model.name)
     return [
-        f"Asked otherwise than in training (`{words}`), which can make answers worse: {'; '.join(trained)}."
+        f"In training these were asked with other settings (`{words}`), which can make answers worse here: "
+        f"{'; '.join(trained)}."
         for words, trained in names.items()
     ]
 
 
-def _template(prompt: PromptOptions) -> str:
-    asked = f"{{question}}\n{ANSWER_RULES[prompt.answer_rule].instruction}"
-    return asked if prompt.prompt_template is None else prompt.prompt_template
+def _as_asked(prompt: PromptSettings, own_pair: bool) -> dict[str, Any]:
+    """How one agent is asked, by option, with the template that is used."""
+    return {**asdict(prompt), "prompt_template": (prompting_of(prompt, own_pair).template,)}
 
 
 def _expanded(source: str) -> list[Model]:
@@ -101,13 +110,17 @@ def _expanded(source: str) -> list[Model]:
     trained = sorted(folder.glob("*/agents/*/"))
     if not trained:
         return [Model(Path(source.rstrip("/")).name, source, base=source)]
-    run = load_options(folder)
-    bases = sources_of(run) if run.agents else {}
-    asked = PromptOptions(**{one.name: getattr(run, one.name) for one in fields(PromptOptions)})
-    return [_trained(path, folder.name, bases, asked) for path in trained]
+    run = settings_of_run(folder)
+    names = agent_names(run.models)
+    bases = dict(zip(names, run.models.agents, strict=False))  # none of the lab's own pair
+    asked = {
+        name: _as_asked(run.prompt.of_agent(number), own_pair=not run.models.agents)
+        for number, name in enumerate(names)
+    }
+    return [_trained(path, folder.name, bases, asked.get(path.name)) for path in trained]
 
 
-def _trained(path: Path, run: str, bases: dict[str, str], asked: PromptOptions) -> Model:
+def _trained(path: Path, run: str, bases: dict[str, str], asked: dict[str, Any] | None) -> Model:
     agent, method = path.name, path.parent.parent.name
     partners: Sequence[str] = [base for name, base in bases.items() if name != agent]
     label = f"{agent}, {get_method(method).label} ({run})"

@@ -21,7 +21,7 @@ from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.cache import Cell, computed
 from hacrl_runs.evaluation.models import Model, settings_for
 from hacrl_runs.evaluation.sets import Batch, ProblemSet
-from hacrl_runs.evaluation.settings import Options
+from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
 
 Record = Mapping[str, Any]
 """``question``, ``answer``, and ``greedy`` and ``samples``: lists of responses with ``text``, ``reward``, ``tokens``
@@ -29,19 +29,21 @@ and ``finished``."""
 NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 """Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
 WITHOUT_EFFECT = ("models", "problems", "tasks", "most_problems", "pass_at", "rows_at_once", "cache_gib")
-"""Options on which no single record depends."""
+"""Settings on which no single record depends."""
+KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k")
+"""Settings that a record's key names only where they are not at their defaults: keys from before they existed stay."""
 
 
-def records_of(options: Options, model: Model, sets: Sequence[ProblemSet]) -> dict[str, list[Record]]:
+def records_of(settings: EvaluateSettings, model: Model, sets: Sequence[ProblemSet]) -> dict[str, list[Record]]:
     """A model's records by the name of the set; the model is loaded if one of them is not at hand.
 
     Args:
-        options: resolved.
+        settings: with one device.
         model: who answers.
         sets: what is asked.
     """
-    load = cache(partial(load_agent, model.source, model.name, settings_for(options)))
-    return {one.name: _of_set(options, model, one, load) for one in sets}
+    load = cache(partial(load_agent, model.source, model.name, settings_for(settings)))
+    return {one.name: _of_set(settings, model, one, load) for one in sets}
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
@@ -50,27 +52,42 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
     path.write_text("".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records), encoding="utf-8")
 
 
-def _of_set(options: Options, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Record]:
+def _of_set(
+    settings: EvaluateSettings, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]
+) -> list[Record]:
     records: list[Record] = []
-    cells = _cells(options, model, one, load)
+    cells = _cells(settings, model, one, load)
     for cell in tqdm(cells, desc=f"{model.name} on {one.name}", unit="batch", leave=False):
-        records += json.loads(str(computed(cell, Path(options.cache_dir))["records"]))
+        records += json.loads(str(computed(cell, Path(settings.evaluated.cache_dir))["records"]))
     return records
 
 
-def _cells(options: Options, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Cell]:
+def _cells(settings: EvaluateSettings, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Cell]:
     """One for each batch."""
-    shared = {name: value for name, value in options.settings().items() if name not in WITHOUT_EFFECT}
+    shared = _key(settings)
     cells = []
-    for batch in one.batches(options.batch):
+    for batch in one.batches(settings.evaluated.batch):
         own = {"model": model.source, "version": model.version, "problems": fingerprint(batch.problems)}
         own |= {"number": batch.number, "reward_version": one.reward_version}
-        compute = partial(_answered, options, one, batch, load)
+        compute = partial(_answered, settings, one, batch, load)
         cells.append(Cell("evaluation", compute, {**shared, **own}))
     return cells
 
 
-def _answered(options: Options, one: ProblemSet, batch: Batch, load: Callable[[], CausalLMAgent]) -> dict[str, Any]:
+def _key(settings: EvaluateSettings) -> dict[str, Any]:
+    """The settings that records depend on; a list of one value is that value, and an empty one None."""
+    defaults = DEFAULTS.values()
+    key = {}
+    for name, value in settings.values().items():
+        if name in WITHOUT_EFFECT or (name in KNOWN_BY_DEFAULT and value == defaults[name]):
+            continue
+        key[name] = (value[0] if len(value) == 1 else value or None) if isinstance(value, tuple) else value
+    return key
+
+
+def _answered(
+    settings: EvaluateSettings, one: ProblemSet, batch: Batch, load: Callable[[], CausalLMAgent]
+) -> dict[str, Any]:
     """The records of a batch, as one array that holds JSON."""
     agent = load()
     fits = agent.codec.fits(batch.questions)
@@ -78,9 +95,10 @@ def _answered(options: Options, one: ProblemSet, batch: Batch, load: Callable[[]
     said: Iterator[tuple[Any, Any]] = iter(())
     if readable.questions:
         greedy = agent.generate_greedily(readable)
-        samples = agent.generate(readable, options.samples, RandomStream(options.seed, batch.number))
+        stream = RandomStream(settings.evaluated.seed, batch.number)
+        samples = agent.generate(readable, settings.evaluated.samples, stream, settings.sampling)
         said = zip(_responses(one, readable, greedy), _responses(one, readable, samples), strict=True)
-    nothing = [NO_RESPONSE], [NO_RESPONSE] * options.samples
+    nothing = [NO_RESPONSE], [NO_RESPONSE] * settings.evaluated.samples
     records = [
         _record(problem, *(next(said) if fit else nothing)) for problem, fit in zip(batch.problems, fits, strict=True)
     ]

@@ -11,7 +11,6 @@ from hacrl_envs.benchmarks import NAMED
 from hacrl_lab.evaluation import mean_interval, pass_at_k
 from hacrl_runs.evaluation.models import Model
 from hacrl_runs.evaluation.records import Record
-from hacrl_runs.evaluation.settings import Options
 from hacrl_runs.paper import reported
 from hacrl_runs.tables import Csv, decimals, markdown_table
 
@@ -39,20 +38,26 @@ class Row:
     """Problems whose prompt leaves no room for a response."""
 
 
-def row_of(options: Options, model: Model, set_name: str, records: Sequence[Record]) -> Row:
+def row_of(model: Model, set_name: str, records: Sequence[Record], ks: Sequence[int]) -> Row:
     """Summarise the records of one model on one set.
+
+    Args:
+        model: who answered.
+        set_name: what was asked.
+        records: what was said.
+        ks: those of pass@k.
 
     Raises:
         ValueError: fewer than two problems, which have no interval.
     """
     greedy = np.array([record["greedy"][0]["reward"] for record in records])  # (P,)
     rewards = np.array([[one["reward"] for one in record["samples"]] for record in records])  # (P, n)
-    right = (rewards >= 1).sum(-1)
+    samples, right = rewards.shape[1], (rewards >= 1).sum(-1)
     values = {
         "greedy": greedy,
-        f"avg@{options.samples}": rewards.mean(-1),
-        f"best@{options.samples}": rewards.max(-1),
-        **{f"pass@{k}": pass_at_k(right.tolist(), options.samples, k) for k in options.ks},
+        f"avg@{samples}": rewards.mean(-1),
+        f"best@{samples}": rewards.max(-1),
+        **{f"pass@{k}": pass_at_k(right.tolist(), samples, k) for k in ks},
     }
     responses = [one for record in records for one in record["samples"]]
     finished = float(np.mean([one["finished"] for one in responses]))

@@ -12,10 +12,10 @@ from hacrl_envs.sources import Columns, read_problems
 from hacrl_envs.text import Grade, Problem, TextWorld, by_answer
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verification.answer_rules import ANSWER_RULES
+from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.evaluation.settings import Options
-from hacrl_runs.train import EVALUATION_SEED
+from hacrl_runs.evaluation.settings import EvaluatedSettings
+from hacrl_runs.worlds import EVALUATION_SEED
 
 OF_A_TASK = 256
 """Questions that are drawn of a task, which has no end; one that is drawn twice is asked once."""
@@ -56,24 +56,29 @@ class ProblemSet:
         return [Batch(number, self.problems[start : start + size]) for number, start in enumerate(starts)]
 
 
-def sets_of(options: Options, verifier: MathVerifier) -> list[ProblemSet]:
-    """The sets that the options name.
+def sets_of(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, verifier: MathVerifier) -> list[ProblemSet]:
+    """The sets that the settings name.
+
+    Args:
+        evaluated: what is asked.
+        answer_rule: where answers of tasks are.
+        verifier: decides equality where nothing else rewards responses.
 
     Raises:
         LabError: problems, tasks or a reward function that cannot be used, or a set of fewer than two problems.
     """
-    found = [_problems(options, source, verifier) for source in dict.fromkeys(options.problems)]
-    found += [_task(options, task) for task in dict.fromkeys(options.tasks)]
+    found = [_problems(evaluated, source, verifier) for source in dict.fromkeys(evaluated.problems)]
+    found += [_task(evaluated, answer_rule, task) for task in dict.fromkeys(evaluated.tasks)]
     if small := [one for one in found if len(one.problems) < LEAST_EVALUATION]:
         raise LabError(f"{small[0].name!r} has {len(small[0].problems)} problems, too few for an interval")
     return found
 
 
-def _problems(options: Options, source: str, verifier: MathVerifier) -> ProblemSet:
-    columns = Columns(options.question_column, options.answer_column)
-    problems = read_problems(source, columns, "evaluation")[: options.most_problems or None]
-    if options.reward is not None:
-        own = OwnReward(options.reward)
+def _problems(evaluated: EvaluatedSettings, source: str, verifier: MathVerifier) -> ProblemSet:
+    columns = Columns(evaluated.question_column, evaluated.answer_column)
+    problems = read_problems(source, columns, "evaluation")[: evaluated.most_problems or None]
+    if evaluated.reward is not None:
+        own = OwnReward(evaluated.reward)
         return ProblemSet(source, problems, _asked(problems, own), reward_version=own.fingerprint)
     readable = verifiable(problems, source, verifier)
     world = _asked(readable, by_answer(verifier))
@@ -87,8 +92,8 @@ def _asked(problems: Sequence[Problem], grade: Grade) -> TextWorld:
     return world
 
 
-def _task(options: Options, task: str) -> ProblemSet:
-    world = ReasoningWorld([parse_task(task)], ANSWER_RULES[options.prompt.answer_rule], "test")
-    prompts = world.sample_prompts(options.most_problems or OF_A_TASK, RandomStream(EVALUATION_SEED))
+def _task(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, task: str) -> ProblemSet:
+    world = ReasoningWorld([parse_task(task)], ANSWER_RULES[answer_rule], "test")
+    prompts = world.sample_prompts(evaluated.most_problems or OF_A_TASK, RandomStream(EVALUATION_SEED))
     answers = dict(zip(prompts.questions, world.known_answers(prompts), strict=True))  # each question once
     return ProblemSet(task, [Problem(question, answer or "") for question, answer in answers.items()], world)

@@ -1,0 +1,59 @@
+"""Code of the user's own, by import path: reward functions, observers."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from hacrl_lab.errors import LabError, first_line
+
+
+def load_own(path: str, kind: str) -> Callable[..., Any]:
+    """A function or class of the user's own. Its module is imported, which runs it.
+
+    Args:
+        path: PACKAGE.MODULE:NAME or FILE.py:NAME.
+        kind: what it is, for messages.
+
+    Raises:
+        LabError: there is no such function, or its module cannot be imported.
+    """
+    place, _, name = path.rpartition(":")
+    if not place or not name:
+        raise LabError(f"{kind} {path!r} is not PACKAGE.MODULE:NAME or FILE.py:NAME")
+    module = _module(place, f"{kind} {path!r}")
+    own = getattr(module, name, None)
+    if not callable(own):
+        raise LabError(f"{kind} {path!r}: {place!r} has no function {name!r}")
+    return own
+
+
+def described(error: BaseException) -> str:
+    """The kind and the first line of an error of such code, and the line that raised it, in one sentence."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {first_line(error)}"
+
+
+def _module(place: str, subject: str) -> ModuleType:
+    """A module by its name or from its file."""
+    try:
+        if not place.endswith(".py"):
+            return importlib.import_module(place)
+        if not os.path.isfile(place):
+            raise LabError(f"{subject}: file {place!r} does not exist")
+        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    except LabError:
+        raise
+    except (Exception, SystemExit) as error:  # importing a module runs it
+        raise LabError(f"{subject}: importing {place!r} raised {described(error)}") from error

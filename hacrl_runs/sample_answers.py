@@ -1,0 +1,86 @@
+"""Sample answers of a run: one question of every step, with every agent's first response to it and its verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tqdm.auto import tqdm
+
+from hacrl_envs.reasoning import ReasoningWorld
+from hacrl_envs.text import TextWorld
+from hacrl_lab.errors import LabError
+from hacrl_lab.metrics import open_log
+from hacrl_lab.trainer import Trainer
+
+SAMPLES = "samples.jsonl"
+SHOWN = 240
+"""Characters of a response that are printed: the last ones, where the answer is."""
+
+
+class SampleAnswers:
+    """Keeps one answer of every agent in every step, with its verdict; prints those of steps 1, 2, 4, 8, ..."""
+
+    def __init__(self) -> None:
+        self._file: IO[str] | None = None
+
+    def begin(self, trainer: Trainer, folder: Path) -> None:
+        """Go on after the steps that are done."""
+        self._file = open_log(folder / SAMPLES, trainer.steps_done)
+
+    def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        """Write down, and perhaps print, the first answers to the step's first question."""
+        record = sample_answers(trainer)
+        assert self._file is not None
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+        if trainer.steps_done & (trainer.steps_done - 1) == 0:
+            tqdm.write(as_text(record))
+
+    def end(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+def sample_answers(trainer: Trainer) -> dict[str, Any]:
+    """The step, its first question, the exact answer if the world tells it, and each agent's first response to it."""
+    pool, world = trainer.last_pool, trainer.world
+    assert pool is not None
+    return {
+        "step": trainer.steps_done,
+        "question": pool.prompts.questions[0],
+        "answer": exact_answer(world, pool.prompts),
+        "responses": {
+            name: {"text": batch.responses[0][0], "reward": float(pool.rewards[k, 0, 0])}
+            for k, (name, batch) in enumerate(zip(trainer.names, pool.batches, strict=True))
+        },
+    }
+
+
+def exact_answer(world: Any, prompts: Any) -> str | None:
+    """The exact answer to the first prompt, or None where there is only a verifier."""
+    if not isinstance(world, TextWorld | ReasoningWorld):
+        return None
+    try:
+        return world.answers(prompts)[0]
+    except LabError:
+        return None
+
+
+def as_text(record: Mapping[str, Any]) -> str:
+    """A record of :func:`sample_answers` for a terminal."""
+    lines = [f"Step {record['step']}, for instance: {_tail(record['question'])}"]
+    if record["answer"] is not None:
+        lines[0] += f"  (answer: {_tail(record['answer'])})"
+    for name, response in record["responses"].items():
+        lines.append(f"  {name}, reward {response['reward']:g}: {_tail(response['text'])}")
+    return "\n".join(lines)
+
+
+def _tail(text: str) -> str:
+    """The end of a text, in one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else f"... {line[-SHOWN:]}"
