@@ -25,6 +25,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
+
 STD_FLOOR = 1e-6
 """Added to the group's standard deviation before dividing by it (Eq. 6)."""
 
@@ -117,7 +119,7 @@ def leave_one_out_capability_mean(rewards: Tensor, capability_ratios: Tensor, le
         Shape (..., 1, P, G).
 
     Raises:
-        ValueError: a group of one.
+        SettingError: a group of one.
     """
     _check_shapes(rewards, capability_ratios, learner)
     return _leave_one_out(_capability_aware_columns(rewards, capability_ratios, learner))
@@ -186,7 +188,7 @@ def _capability_aware_columns(rewards: Tensor, capability_ratios: Tensor, learne
 def _calibrated_columns(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float) -> Tensor:
     """Group member i's part of the calibrated mean, shape (..., 1, P, G)."""
     if not 0 <= own_weight <= 1:
-        raise ValueError(f"own_weight must be in [0, 1], got {own_weight}")
+        raise SettingError(f"own_weight must be in [0, 1], got {own_weight}")
     shared = _capability_aware_columns(rewards, capability_ratios, learner)
     return own_weight * rewards[..., [learner], :, :] + (1 - own_weight) * shared
 
@@ -195,7 +197,7 @@ def _leave_one_out(columns: Tensor) -> Tensor:
     """For each group member the mean of the other members' columns: (..., G) -> (..., G)."""
     group = columns.shape[-1]
     if group < 2:
-        raise ValueError("leaving one out needs a group of at least two rollouts, got G = 1")
+        raise SettingError("group_size must be ≥ 2 with a leave-one-out baseline, got 1")
     return (columns.sum(-1, keepdim=True) - columns) / (group - 1)
 
 

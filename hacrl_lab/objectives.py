@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import (
     exponential_weight,
     hard_clip,
@@ -49,9 +50,9 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step", "kl_weight"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a number ≥ 0, got {getattr(self, name)}")
+                raise SettingError(f"{name} must be a number ≥ 0, got {getattr(self, name)}")
         if self.delta > 1 or self.epsilon_low > 1:
-            raise ValueError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
+            raise SettingError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class Trainer:
         engine: runs the agents' calls; by default in this process, one after the other.
 
     Raises:
-        ValueError: no agents, names that are not unique, an unknown method or an impossible setting.
+        ValueError: no agents, or names that are not unique.
+        SettingError: an unknown method or an impossible setting.
     """
 
     def __init__(

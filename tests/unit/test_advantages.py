@@ -311,7 +311,7 @@ def test_one_rollout_a_prompt_is_refused() -> None:
 
 @pytest.mark.parametrize("baseline", [leave_one_out_capability_mean, leave_one_out_capability_baseline])
 def test_leaving_one_out_of_a_group_of_one_is_refused(baseline: Baseline) -> None:
-    with pytest.raises(ValueError, match="leaving one out needs a group of at least two rollouts, got G = 1"):
+    with pytest.raises(ValueError, match="group_size must be ≥ 2 with a leave-one-out baseline, got 1"):
         baseline(f64([[[1]], [[0]]]), RATIOS, 0)
 
 
