@@ -168,14 +168,18 @@ def group_advantages(rewards: Tensor, baseline: Tensor) -> Tensor:
 
     Args:
         rewards: shape (..., n, P, G).
-        baseline: anything that broadcasts to it.
+        baseline: one number, or of shape (..., n, P, G) with any of these 1.
 
     Returns:
         Shape (..., n, P, G), in standard deviations.
 
+    Raises:
+        ValueError: the baseline has other axes; one of shape (P, G), for instance, does not say whose it is.
+
     >>> group_advantages(torch.tensor([[[1.0, 0.0]]]), torch.tensor(0.5))
     tensor([[[ 0.7071, -0.7071]]])
     """
+    _check_baseline(rewards, baseline)
     spread = _pooled(rewards).std(-1, correction=1)[..., None, :, None]
     return (rewards - baseline) / (spread + STD_FLOOR)
 
@@ -218,9 +222,22 @@ def _exact_when_equal(baseline: Tensor, rewards: Tensor) -> Tensor:
     return torch.where(low == high, low, baseline)
 
 
-def _check_shapes(rewards: Tensor, capability_ratios: Tensor, learner: int) -> None:
+def _check_baseline(rewards: Tensor, baseline: Tensor) -> None:
+    _check_three_axes(rewards)
+    expected, shape = tuple(rewards.shape[-3:]), tuple(baseline.shape)
+    fits = len(shape) >= 3 and all(size in (1, full) for size, full in zip(shape[-3:], expected, strict=True))
+    if not (fits or shape == ()):
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(f"baseline must be a number or have shape (..., {sizes}) with any of these 1, got {shape}")
+
+
+def _check_three_axes(rewards: Tensor) -> None:
     if rewards.ndim < 3:
         raise ValueError(f"rewards must have shape (..., n, P, G), got {tuple(rewards.shape)}")
+
+
+def _check_shapes(rewards: Tensor, capability_ratios: Tensor, learner: int) -> None:
+    _check_three_axes(rewards)
     samplers, group = rewards.shape[-3], rewards.shape[-1]
     if samplers * group < 2:
         raise ValueError(

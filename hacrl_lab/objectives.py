@@ -256,13 +256,18 @@ def kl_to_reference(inputs: ObjectiveInputs) -> Tensor:
         Shape (...).
 
     Raises:
-        ValueError: the inputs have no ``reference_log_probs``.
+        ValueError: the inputs have no ``reference_log_probs``, or of another shape than own log-probabilities.
     """
     if inputs.reference_log_probs is None:
         raise ValueError("the divergence from the policy before training needs reference_log_probs, got None")
     width, k = inputs.reference_log_probs.shape[-1], inputs.learner
-    mask = inputs.mask[..., k, :, :, :width]
-    log_ratio = torch.where(mask, inputs.reference_log_probs - inputs.log_probs[..., k, :, :, :width], 0)
+    mask, log_probs = inputs.mask[..., k, :, :, :width], inputs.log_probs[..., k, :, :, :width]
+    if inputs.reference_log_probs.shape != log_probs.shape:
+        raise ValueError(
+            f"reference_log_probs must have shape {tuple(log_probs.shape)} as own log_probs, "
+            f"got {tuple(inputs.reference_log_probs.shape)}"
+        )
+    log_ratio = torch.where(mask, inputs.reference_log_probs - log_probs, 0)
     return masked_mean(log_ratio.exp() - 1 - log_ratio, mask).mean((-2, -1))
 
 
