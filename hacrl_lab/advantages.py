@@ -25,6 +25,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
+
 STD_FLOOR = 1e-6
 """Added to the group's standard deviation before dividing by it (Eq. 6)."""
 
@@ -117,7 +119,7 @@ def leave_one_out_capability_mean(rewards: Tensor, capability_ratios: Tensor, le
         Shape (..., 1, P, G).
 
     Raises:
-        ValueError: a group of one.
+        SettingError: a group of one.
     """
     _check_shapes(rewards, capability_ratios, learner)
     return _leave_one_out(_capability_aware_columns(rewards, capability_ratios, learner))
@@ -166,14 +168,18 @@ def group_advantages(rewards: Tensor, baseline: Tensor) -> Tensor:
 
     Args:
         rewards: shape (..., n, P, G).
-        baseline: anything that broadcasts to it.
+        baseline: one number, or of shape (..., n, P, G) with any of these 1.
 
     Returns:
         Shape (..., n, P, G), in standard deviations.
 
+    Raises:
+        ValueError: the baseline has other axes; one of shape (P, G), for instance, does not say whose it is.
+
     >>> group_advantages(torch.tensor([[[1.0, 0.0]]]), torch.tensor(0.5))
     tensor([[[ 0.7071, -0.7071]]])
     """
+    _check_baseline(rewards, baseline)
     spread = _pooled(rewards).std(-1, correction=1)[..., None, :, None]
     return (rewards - baseline) / (spread + STD_FLOOR)
 
@@ -186,7 +192,7 @@ def _capability_aware_columns(rewards: Tensor, capability_ratios: Tensor, learne
 def _calibrated_columns(rewards: Tensor, capability_ratios: Tensor, learner: int, own_weight: float) -> Tensor:
     """Group member i's part of the calibrated mean, shape (..., 1, P, G)."""
     if not 0 <= own_weight <= 1:
-        raise ValueError(f"own_weight must be in [0, 1], got {own_weight}")
+        raise SettingError(f"own_weight must be in [0, 1], got {own_weight}")
     shared = _capability_aware_columns(rewards, capability_ratios, learner)
     return own_weight * rewards[..., [learner], :, :] + (1 - own_weight) * shared
 
@@ -195,7 +201,7 @@ def _leave_one_out(columns: Tensor) -> Tensor:
     """For each group member the mean of the other members' columns: (..., G) -> (..., G)."""
     group = columns.shape[-1]
     if group < 2:
-        raise ValueError("leaving one out needs a group of at least two rollouts, got G = 1")
+        raise SettingError("group_size must be ≥ 2 with a leave-one-out baseline, got 1")
     return (columns.sum(-1, keepdim=True) - columns) / (group - 1)
 
 
@@ -216,9 +222,22 @@ def _exact_when_equal(baseline: Tensor, rewards: Tensor) -> Tensor:
     return torch.where(low == high, low, baseline)
 
 
-def _check_shapes(rewards: Tensor, capability_ratios: Tensor, learner: int) -> None:
+def _check_baseline(rewards: Tensor, baseline: Tensor) -> None:
+    _check_three_axes(rewards)
+    expected, shape = tuple(rewards.shape[-3:]), tuple(baseline.shape)
+    fits = len(shape) >= 3 and all(size in (1, full) for size, full in zip(shape[-3:], expected, strict=True))
+    if not (fits or shape == ()):
+        sizes = ", ".join(map(str, expected))
+        raise ValueError(f"baseline must be a number or have shape (..., {sizes}) with any of these 1, got {shape}")
+
+
+def _check_three_axes(rewards: Tensor) -> None:
     if rewards.ndim < 3:
         raise ValueError(f"rewards must have shape (..., n, P, G), got {tuple(rewards.shape)}")
+
+
+def _check_shapes(rewards: Tensor, capability_ratios: Tensor, learner: int) -> None:
+    _check_three_axes(rewards)
     samplers, group = rewards.shape[-3], rewards.shape[-1]
     if samplers * group < 2:
         raise ValueError(

@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hacrl_lab.errors import CheckpointError
+from hacrl_lab.errors import CheckpointError, SettingError
 from hacrl_lab.files import UNFINISHED, flush_to_disk
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         if keep < 1:
-            raise ValueError(f"keep must be at least 1 checkpoint, got {keep}")
+            raise SettingError(f"keep must be at least 1 checkpoint, got {keep}")
         self.folder = folder
         self._keep = keep
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 import torch
 import tyro
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.files import atomic_write
 from hacrl_lab.methods import Method, get_method, methods_help
 from hacrl_lab.objectives import ObjectiveSettings
@@ -45,11 +45,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("prompts_per_step", "group_size", "minibatches", "capability_window"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+                raise SettingError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
         if self.old_log_probs not in ("recomputed", "engine"):
-            raise ValueError(f"old_log_probs must be 'recomputed' or 'engine', got {self.old_log_probs!r}")
+            raise SettingError(f"old_log_probs must be 'recomputed' or 'engine', got {self.old_log_probs!r}")
         if self.schedule is not None and self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+            raise SettingError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
 
     def schedule_of(self, method: Method) -> Schedule:
         """How a step's rollouts are cut into updates: this run's schedule, else the method's own."""
@@ -75,18 +75,18 @@ class TrainingConfig:
             agents: how many will train together, as far as it is known.
 
         Raises:
-            ValueError: an unknown method, one that makes more updates in a step than there are prompts, one whose
+            SettingError: an unknown method, one that makes more updates in a step than there are prompts, one whose
                 groups are of one rollout, or one whose own settings are impossible.
         """
         chosen = get_method(method)
         samplers = max(agents, 2) if chosen.shares else 1
         if self.group_size * chosen.rollout_factor * samplers < 2:
-            raise ValueError(
+            raise SettingError(
                 f"group_size must be ≥ 2 with {chosen.label}: the rewards of a group are compared with one another"
             )
         plan = self.plan(chosen, agents)
         if any(update.prompts.shape[-1] == 0 for update in plan):
-            raise ValueError(
+            raise SettingError(
                 f"minibatches must leave a prompt for each of the {len(plan)} updates in a step of {chosen.label}, "
                 f"got prompts_per_step = {self.prompts_per_step}"
             )
@@ -122,7 +122,8 @@ def load_config(kind: type[ConfigT], path: Path) -> ConfigT:
     """Read a dataclass, and those nested in it, written by :func:`save_config`.
 
     Raises:
-        LabError: the file is missing or not JSON, or has unknown, missing or impossible keys.
+        LabError: the file is missing or not JSON.
+        SettingError: it has unknown, missing or impossible keys.
     """
     try:
         values = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -134,12 +135,12 @@ def load_config(kind: type[ConfigT], path: Path) -> ConfigT:
 def _from_json(kind: type[ConfigT], values: dict[str, Any], path: Path) -> ConfigT:
     hints = get_type_hints(kind)
     if unknown := sorted(values.keys() - hints.keys()):
-        raise LabError(f"{path} has unknown keys: {', '.join(unknown)}")
+        raise SettingError(f"{path} has unknown keys: {', '.join(unknown)}")
     arguments = {key: _value(hints[key], value, path) for key, value in values.items()}
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:
-        raise LabError(f"{path} is not a valid {kind.__name__}: {error}") from error
+        raise SettingError(f"{path} is not a valid {kind.__name__}: {error}") from error
 
 
 def _value(hint: Any, value: Any, path: Path) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from hacrl_lab.checkpoint import Checkpoints
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.metrics import MetricsWriter
 from hacrl_lab.observers import Observer
@@ -34,12 +34,12 @@ def fit(
         observers: are told of every step, and may end training by raising; a checkpoint is written then, too.
 
     Raises:
-        ValueError: checkpoint_every below 1.
+        SettingError: checkpoint_every below 1.
         Interrupted: Ctrl-C was pressed; a checkpoint of the last full step was written.
         NonFiniteError, CheckpointError: see there.
     """
     if checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
+        raise SettingError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
     checkpoints = Checkpoints(folder / "checkpoints")
     if (latest := checkpoints.latest()) is not None:
         trainer.load(latest)

@@ -11,7 +11,16 @@ from torch import Tensor
 
 
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the last axis where ``mask`` is true: (..., T) -> (...); 0 where it nowhere is."""
+    """Mean over the last axis where ``mask`` is true: (..., T) -> (...); 0 where it nowhere is.
+
+    Args:
+        values: shape (..., T).
+        mask: of the same shape, or (T,) for all rows alike.
+
+    Raises:
+        ValueError: the mask has another shape.
+    """
+    _check_mask(values, mask)
     return torch.where(mask, values, 0).sum(-1) / mask.sum(-1).clamp_min(1)
 
 
@@ -20,7 +29,7 @@ def mean_log_prob(token_log_probs: Tensor, mask: Tensor) -> Tensor:
 
     Args:
         token_log_probs: shape (..., T).
-        mask: true on the response's tokens, shape (..., T).
+        mask: true on the response's tokens, shape (..., T), or (T,) for all responses alike.
 
     Returns:
         Shape (...); 0 for a response without tokens.
@@ -37,11 +46,15 @@ def sequence_importance_ratio(learner_mean_log_prob: Tensor, sampler_mean_log_pr
     Each side's mean is over *its own* tokens of the response, so the two may use different tokenizers.
 
     Args:
-        learner_mean_log_prob, sampler_mean_log_prob: nats per token, broadcastable shapes (...).
+        learner_mean_log_prob, sampler_mean_log_prob: nats per token, of equally many axes (...).
+
+    Raises:
+        ValueError: one has more axes than the other, or another size along one of them.
 
     >>> sequence_importance_ratio(torch.tensor(-1.0), torch.tensor(-1.0))
     tensor(1.)
     """
+    _check_axes(learner_mean_log_prob=learner_mean_log_prob, sampler_mean_log_prob=sampler_mean_log_prob)
     return torch.exp(learner_mean_log_prob - sampler_mean_log_prob)
 
 
@@ -51,7 +64,12 @@ def token_importance_ratio(log_probs: Tensor, old_log_probs: Tensor, mask: Tenso
     Args:
         log_probs, old_log_probs: nats, shape (..., T).
         mask: shape (..., T).
+
+    Raises:
+        ValueError: the shapes do not fit each other.
     """
+    _check_mask(log_probs, mask)
+    _check_axes(log_probs=log_probs, old_log_probs=old_log_probs)
     return torch.exp(torch.where(mask, log_probs - old_log_probs, 0))
 
 
@@ -119,17 +137,29 @@ def clip_ratio(ratio: Tensor, low: float, high: float) -> Tensor:
 
 
 def ppo_surrogate(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
-    """PPO's clipped surrogate min(s·A, clip(s, low, high)·A), elementwise over broadcastable shapes."""
+    """PPO's clipped surrogate min(s·A, clip(s, low, high)·A), element by element.
+
+    Args:
+        ratio: s, any shape.
+        advantages: A, of equally many axes, each of the same size or 1; or one number.
+        low, high: the bounds.
+
+    Raises:
+        ValueError: the advantages have other axes.
+    """
+    _check_axes(ratio=ratio, advantages=advantages)
     return torch.minimum(ratio * advantages, clip_ratio(ratio, low, high) * advantages)
 
 
 def ppo_clipped(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
     """Where :func:`ppo_surrogate` is constant, so that the rollout contributes no gradient. Boolean."""
+    _check_axes(ratio=ratio, advantages=advantages)
     return ((ratio > high) & (advantages > 0)) | ((ratio < low) & (advantages < 0))
 
 
 def hard_clip(ratio: Tensor, advantages: Tensor, low: float, high: float) -> Tensor:
     """The ratio that counts if both bounds hold whatever the advantage: clip(s, low, high) (decision 3)."""
+    _check_axes(ratio=ratio, advantages=advantages)
     return clip_ratio(ratio, low, high)
 
 
@@ -151,6 +181,7 @@ def ppo_lower_hard_upper(ratio: Tensor, advantages: Tensor, low: float, high: fl
     >>> ppo_lower_hard_upper(torch.tensor([0.5, 0.5, 2.0]), torch.tensor([1.0, -1.0, -1.0]), 0.8, 1.0)
     tensor([0.5000, 0.8000, 1.0000])
     """
+    _check_axes(ratio=ratio, advantages=advantages)
     return torch.where(advantages > 0, ratio.clamp_max(high), clip_ratio(ratio, low, high))
 
 
@@ -160,4 +191,24 @@ def hard_lower_ppo_upper(ratio: Tensor, advantages: Tensor, low: float, high: fl
     >>> hard_lower_ppo_upper(torch.tensor([2.0, 2.0, 0.5]), torch.tensor([1.0, -1.0, 1.0]), 0.8, 1.0)
     tensor([1.0000, 2.0000, 0.8000])
     """
+    _check_axes(ratio=ratio, advantages=advantages)
     return torch.where(advantages < 0, ratio.clamp_min(low), clip_ratio(ratio, low, high))
+
+
+def _check_axes(**arrays: Tensor) -> None:
+    """Arrays that are combined element by element have equally many axes, each of the same size or 1; or none at all.
+
+    Without this check an array of shape (P, G) would be taken for every sampler's.
+    """
+    (first, first_shape), *others = [(name, tuple(array.shape)) for name, array in arrays.items()]
+    for name, shape in others:
+        fits = len(shape) == len(first_shape) and all(
+            a == b or 1 in (a, b) for a, b in zip(shape, first_shape, strict=True)
+        )
+        if not (fits or shape == ()):
+            raise ValueError(f"{name} must have the axes of {first}, {first_shape}, got {shape}")
+
+
+def _check_mask(values: Tensor, mask: Tensor) -> None:
+    if mask.shape not in (values.shape, values.shape[-1:]):
+        raise ValueError(f"mask must have shape {tuple(values.shape)} as what it masks, got {tuple(mask.shape)}")

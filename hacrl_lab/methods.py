@@ -20,6 +20,7 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_baseline,
 )
 from hacrl_lab.capability import CapabilityTracker, LaggedCapabilityTracker
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import capped_weight, hard_lower_ppo_upper, ppo_clip, ppo_lower_hard_upper
 from hacrl_lab.objectives import (
     Objective,
@@ -225,7 +226,7 @@ def get_method(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        ValueError: an unknown name, the message lists the known ones; or a name of earlier versions, the message says
+        SettingError: an unknown name, the message lists the known ones; or a name of earlier versions, the message says
             what the method is called now.
 
     >>> get_method("hacpo_alpha2").overrides
@@ -237,8 +238,8 @@ def get_method(name: str) -> Method:
         label, summary = f"HACPO, α = {match[1]}", f"(iii) with α = {match[1]} (Table 4)"
         return replace(HACPO, name=name, label=label, summary=summary, overrides={"alpha": float(match[1])})
     if name in _RENAMED:
-        raise ValueError(f"method {name!r} is now called {_RENAMED[name]!r}")
-    raise ValueError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or {ALPHA_FAMILY}")
+        raise SettingError(f"method {name!r} is now called {_RENAMED[name]!r}")
+    raise SettingError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or {ALPHA_FAMILY}")
 
 
 def method_rows() -> list[tuple[str, str, str]]:

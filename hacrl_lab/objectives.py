@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import (
     exponential_weight,
     hard_clip,
@@ -49,9 +50,9 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         for name in ("epsilon_low", "epsilon_high", "alpha", "delta", "delta_step", "kl_weight"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be a number ≥ 0, got {getattr(self, name)}")
+                raise SettingError(f"{name} must be a number ≥ 0, got {getattr(self, name)}")
         if self.delta > 1 or self.epsilon_low > 1:
-            raise ValueError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
+            raise SettingError(f"delta and epsilon_low must be ≤ 1, got {self.delta} and {self.epsilon_low}")
 
 
 @dataclass(frozen=True)
@@ -255,13 +256,18 @@ def kl_to_reference(inputs: ObjectiveInputs) -> Tensor:
         Shape (...).
 
     Raises:
-        ValueError: the inputs have no ``reference_log_probs``.
+        ValueError: the inputs have no ``reference_log_probs``, or of another shape than own log-probabilities.
     """
     if inputs.reference_log_probs is None:
         raise ValueError("the divergence from the policy before training needs reference_log_probs, got None")
     width, k = inputs.reference_log_probs.shape[-1], inputs.learner
-    mask = inputs.mask[..., k, :, :, :width]
-    log_ratio = torch.where(mask, inputs.reference_log_probs - inputs.log_probs[..., k, :, :, :width], 0)
+    mask, log_probs = inputs.mask[..., k, :, :, :width], inputs.log_probs[..., k, :, :, :width]
+    if inputs.reference_log_probs.shape != log_probs.shape:
+        raise ValueError(
+            f"reference_log_probs must have shape {tuple(log_probs.shape)} as own log_probs, "
+            f"got {tuple(inputs.reference_log_probs.shape)}"
+        )
+    log_ratio = torch.where(mask, inputs.reference_log_probs - log_probs, 0)
     return masked_mean(log_ratio.exp() - 1 - log_ratio, mask).mean((-2, -1))
 
 

@@ -36,7 +36,7 @@ def method_style(name: str) -> dict[str, str]:
     dashed lines in the same colours, and so on. The family ``hacpo_alpha<number>`` is dotted in HACPO's colour.
 
     Raises:
-        ValueError: an unknown method.
+        SettingError: an unknown method.
 
     >>> method_style("hacpo")
     {'color': '#D55E00', 'linestyle': '-'}

@@ -8,6 +8,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
+
 
 @dataclass(frozen=True)
 class ResponseSpace:
@@ -39,7 +41,7 @@ class ResponseSpace:
 
     def __post_init__(self) -> None:
         if self.symbols < 1 or self.length < 1:
-            raise ValueError(f"symbols and length must be ≥ 1, got {self.symbols} and {self.length}")
+            raise SettingError(f"symbols and length must be ≥ 1, got {self.symbols} and {self.length}")
 
     @property
     def actions(self) -> int:

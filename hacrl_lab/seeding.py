@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
+
 Seeds = int | Sequence[int]
 """One run's seed, or the seeds of several runs that advance together along a leading axis."""
 
@@ -63,7 +65,7 @@ class RandomStream:
             independent streams.
 
     Raises:
-        ValueError: no seeds, or a negative one.
+        SettingError: no seeds, or a negative one.
 
     >>> both, alone = RandomStream([3, 4], 1), RandomStream(4, 1)
     >>> bool((both.uniform(2)[1] == alone.uniform(2)).all())
@@ -74,7 +76,7 @@ class RandomStream:
         self.batched = not isinstance(seeds, int)
         all_seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         if not all_seeds or min(all_seeds) < 0:
-            raise ValueError(f"seeds must be at least one and ≥ 0, got {seeds}")
+            raise SettingError(f"seeds must be at least one and ≥ 0, got {seeds}")
         # a spawn key, unlike appended entropy, tells (0,) from () and (1, 0) from (1,)
         self._generators = [
             np.random.default_rng(np.random.SeedSequence(s, spawn_key=tuple(map(int, key)))) for s in all_seeds

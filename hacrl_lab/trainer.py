@@ -31,7 +31,7 @@ from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, learner_metrics, pool_metrics
-from hacrl_lab.rollouts import SharedPool, engine_mismatch
+from hacrl_lab.rollouts import RolloutBatch, SharedPool, engine_mismatch
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
 from hacrl_lab.worlds import World
@@ -49,7 +49,8 @@ class Trainer:
         engine: runs the agents' calls; by default in this process, one after the other.
 
     Raises:
-        ValueError: no agents, names that are not unique, an unknown method or an impossible setting.
+        ValueError: no agents, or names that are not unique.
+        SettingError: an unknown method or an impossible setting.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Trainer:
                 for k, agent in enumerate(self.agents)
             ]
         )
-        rewards = torch.stack([self.world.verify(prompts, batch) for batch in batches], dim=-3)
+        rewards = torch.stack([self._verified(prompts, batch) for batch in batches], dim=-3)
         recomputed = self.engine.together(
             [
                 partial(agent.score, prompts, batch, plan, self._samplers(k).index(k))
@@ -140,6 +141,16 @@ class Trainer:
             means.append(mean_log_prob(old[-1], mask))
             mismatch.append(None if engine is None else engine_mismatch(engine, scores, mask))
         return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
+
+    def _verified(self, prompts: Any, batch: RolloutBatch) -> Tensor:
+        """The world's rewards of one agent's answers: (..., P, G)."""
+        rewards = self.world.verify(prompts, batch)
+        if rewards.shape != batch.finished.shape:
+            raise ValueError(
+                f"the world's rewards must have shape {tuple(batch.finished.shape)}, one for each rollout of "
+                f"{batch.sampler!r}, got {tuple(rewards.shape)}"
+            )
+        return rewards
 
     def _learner_batch(self, k: int, pool: SharedPool, all_ratios: Tensor, plan: UpdatePlan) -> LearnerBatch:
         """What learner k learns from."""

@@ -46,7 +46,7 @@ def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
 
     Raises:
         NonFiniteError: an objective or a gradient is inf or nan; that update was not applied.
-        ValueError: an unknown method.
+        SettingError: an unknown method.
     """
     encoded = policy.encode(batch.prompts, batch.pool)
     reference = _reference_log_probs(policy, batch, encoded) if batch.settings.kl_weight > 0 else None

@@ -36,7 +36,7 @@ TOKENS_PER_PASS = 8192
 def ratios_of(agents: Sequence[CausalLMAgent], prompts: TextPrompts, batches: Sequence[RolloutBatch]) -> Tensor:
     """Importance ratios s of every learner for every sampler's rollouts: (learners, samplers, P, G)."""
     means = torch.stack([_mean_log_probs(agent, prompts, batches) for agent in agents])  # (learners, n, P, G)
-    return sequence_importance_ratio(means, means.diagonal(dim1=0, dim2=1).movedim(-1, 0))
+    return sequence_importance_ratio(means, means.diagonal(dim1=0, dim2=1).movedim(-1, 0).unsqueeze(0))
 
 
 def statistics(

@@ -10,6 +10,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from hacrl_lab.errors import SettingError
+
 
 class CausalNetwork(nn.Module):
     """(B, T, F) -> (B, T, A); position t does not see later ones."""
@@ -78,7 +80,7 @@ class Transformer(CausalNetwork):
     def __init__(self, features: int, actions: int, width: int = 32, layers: int = 1, heads: int = 2) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"width must be a multiple of heads, got {width} and {heads}")
+            raise SettingError(f"width must be a multiple of heads, got {width} and {heads}")
         self.heads = heads
         self.embed = nn.Linear(features, width)
         self.attend = nn.ModuleList(nn.Linear(width, 3 * width) for _ in range(layers))

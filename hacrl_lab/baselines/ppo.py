@@ -11,6 +11,7 @@ from torch import Tensor
 from hacrl_lab.agents.neural import Critic
 from hacrl_lab.baselines.base import BaselineTrainer, TrainableAgent
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import masked_mean, ppo_surrogate, token_importance_ratio
 from hacrl_lab.rollouts import EncodedRollouts, take_rows
 from hacrl_lab.seeding import Seeds
@@ -34,13 +35,13 @@ def generalised_advantages(values: Tensor, rewards: Tensor, mask: Tensor, trace:
         (..., T), 0 outside the mask.
 
     Raises:
-        ValueError: a trace outside [0, 1].
+        SettingError: a trace outside [0, 1].
 
     >>> generalised_advantages(torch.tensor([0.5, 0.75]), torch.tensor(1.0), torch.tensor([True, True]), 0.5)
     tensor([0.3750, 0.2500])
     """
     if not 0 <= trace <= 1:
-        raise ValueError(f"trace must be in [0, 1], got {trace}")
+        raise SettingError(f"trace must be in [0, 1], got {trace}")
     advantages = torch.zeros_like(values)
     after = torch.zeros_like(rewards)  # the advantage of the next token
     for t in reversed(range(values.shape[-1])):

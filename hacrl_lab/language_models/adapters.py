@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.errors import ModelLoadError, first_line
 from hacrl_lab.extras import extra
 
 CONFIG = "adapter_config.json"
@@ -42,5 +42,5 @@ def merged(model: Any, location: str) -> Any:
     try:
         return peft.PeftModel.from_pretrained(model, location).merge_and_unload().requires_grad_()
     except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise ModelLoadError(f"could not load the adapter of {location!r}: {reason}") from error

@@ -130,7 +130,7 @@ class CausalLMAgent(LocalAgent):
         if longest > self.context_size:
             raise LabError(
                 f"a prompt with a shared response takes {longest} tokens of agent {self.name!r}, "
-                f"whose context is {self.context_size}; lower --max-new-tokens"
+                f"whose context is {self.context_size}; lower max_new_tokens"
             )
         return EncodedRollouts(contexts, context_mask, tokens.to(contexts.device), mask.to(contexts.device))
 

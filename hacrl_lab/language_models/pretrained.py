@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.errors import ModelLoadError, first_line
 from hacrl_lab.language_models.adapters import base_of
 
 
@@ -101,6 +101,6 @@ def _read(kind: Any, location: str, what: str, **settings: Any) -> Any:
     try:
         return kind.from_pretrained(location, trust_remote_code=False, **settings)
     except Exception as error:  # transformers, safetensors and the hub client raise many kinds
-        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        reason = first_line(error)
         other = "" if Path(location).is_dir() else " (there is no such folder, so it is taken for a hub id)"
         raise ModelLoadError(f"could not load a {what} from {location!r}{other}: {reason}") from error

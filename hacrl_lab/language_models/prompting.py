@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from hacrl_lab.errors import LabError, ModelLoadError
+from hacrl_lab.errors import LabError, ModelLoadError, first_line
 from hacrl_lab.interrupt import time_limit
 from hacrl_lab.rollouts import RolloutBatch
 
@@ -103,7 +103,7 @@ class TextCodec:
             with time_limit(TEMPLATE_SECONDS):
                 asked = self.prompt(PROBE)
         except Exception as error:  # templates are programs, and raise what they like
-            reason = str(error).strip().split("\n")[0] or type(error).__name__
+            reason = first_line(error)
             raise ModelLoadError(f"the chat template of agent {self._name!r} cannot be used: {reason}") from error
         if PROBE not in asked:
             raise ModelLoadError(f"the chat template of agent {self._name!r} leaves the question out")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.agents.state import whole, whole_tensors
-from hacrl_lab.errors import EngineError, LabError, NonFiniteError
+from hacrl_lab.errors import EngineError, LabError, NonFiniteError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.sampler import Generation, SamplingSettings, as_generation
 
@@ -223,7 +223,7 @@ def _start(source: str, settings: EngineSettings) -> Any:
             distributed_executor_backend="external_launcher" if settings.ranks > 1 else None,
         )
     except (ValueError, RuntimeError) as error:
-        raise LabError(f"vLLM cannot run {source!r}: {str(error).splitlines()[0]}") from error
+        raise LabError(f"vLLM cannot run {source!r}: {first_line(error)}") from error
     finally:
         torch.set_num_threads = set_threads  # which vLLM replaces by nothing on a CPU
         torch.set_num_threads(threads)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.advantages import Baseline, group_advantages
+from hacrl_lab.errors import SettingError
 from hacrl_lab.theory.problems import Problem
 
 Rule = Callable[[Tensor, Tensor, int], Tensor]
@@ -52,12 +53,12 @@ def reward_groups(levels: Sequence[float], level_probabilities: Tensor, group_si
         group_size: G.
 
     Raises:
-        ValueError: more than a million groups.
+        SettingError: more than a million groups.
     """
     samplers, count = level_probabilities.shape[-2], len(levels)
     rollouts = samplers * group_size
     if count**rollouts > 1e6:
-        raise ValueError(f"there are {count}^{rollouts} groups, too many to list; use a smaller group_size")
+        raise SettingError(f"there are {count}^{rollouts} groups, too many to list; use a smaller group_size")
     level = torch.arange(count**rollouts).unsqueeze(-1) // count ** torch.arange(rollouts) % count  # (M, nG)
     sampler = torch.arange(rollouts) // group_size
     values = torch.tensor(levels, dtype=torch.float64)

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import stepwise_lower_bound
 
 Number = float | Tensor
@@ -60,7 +61,7 @@ class CrossAnswers:
 
     def __post_init__(self) -> None:
         if not (_f64(self.decisive) >= 0).all() or not (self.style_tokens >= 0).all() or not (self.tokens > 0).all():
-            raise ValueError(f"length must be > 0 and ≥ decisive ≥ 0, got {self.length} and {self.decisive}")
+            raise SettingError(f"length must be > 0 and ≥ decisive ≥ 0, got {self.length} and {self.decisive}")
 
     @property
     def tokens(self) -> Tensor:

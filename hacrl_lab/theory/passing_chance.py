@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.theory.passing import CrossAnswers, Number, StyleDistance, passes
 
 LARGEST_LAW = 10**6
@@ -142,11 +143,11 @@ def style_deficit_law(sampler: Tensor, learner: Tensor, tokens: int) -> tuple[Te
         Values (M,), nats, and their probabilities (M,).
 
     Raises:
-        ValueError: more than a million cases.
+        SettingError: more than a million cases.
     """
     free = len(sampler) - 1
     if (tokens + 1) ** free > LARGEST_LAW:
-        raise ValueError(f"there are up to {tokens + 1}^{free} counts, too many to list; use fewer tokens")
+        raise SettingError(f"there are up to {tokens + 1}^{free} counts, too many to list; use fewer tokens")
     counts = torch.cartesian_prod(*[torch.arange(tokens + 1)] * free).reshape(-1, free)
     rest = tokens - counts.sum(-1, keepdim=True)
     counts = torch.cat([counts, rest], -1)[rest.squeeze(-1) >= 0].double()  # (M, A)

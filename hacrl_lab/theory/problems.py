@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.agents.tabular import response_log_probs, table_rows
+from hacrl_lab.errors import SettingError
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.seeding import RandomStream
 
@@ -140,7 +141,7 @@ def draw_problems(
         A problem with leading axis (B,).
     """
     if not -1 <= correlation <= 1:
-        raise ValueError(f"correlation must be in [-1, 1], got {correlation}")
+        raise SettingError(f"correlation must be in [-1, 1], got {correlation}")
     generator = RandomStream(seed).numpy
     shape = count, prompts, rows or space.prefixes, space.actions
     first, *fresh = (torch.from_numpy(scale * generator.standard_normal(shape)) for _ in range(agents))

@@ -110,4 +110,4 @@ ANSWER_RULES: Mapping[AnswerRuleName, AnswerRule] = {
     "last_number": AnswerRule(last_number, "End with your final answer, a number.", "the last number"),
     "whole": AnswerRule(whole_response, "Write the final answer only.", "all of the response"),
 }
-"""By name, as ``--answer-rule`` takes them."""
+"""By name, as the setting ``answer_rule`` takes them."""

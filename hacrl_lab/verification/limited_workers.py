@@ -22,7 +22,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 
 SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
@@ -55,14 +55,14 @@ class LimitedWorkers:
         module: is imported once, before workers are forked, and its function ``prepare_workers`` called.
 
     Raises:
-        ValueError: with fewer than one worker, or a time limit that is not a positive number of seconds.
+        SettingError: with fewer than one worker, or a time limit that is not a positive number of seconds.
     """
 
     def __init__(self, workers: int, timeout: float, module: str) -> None:
         if workers < 1:
-            raise ValueError(f"workers must be at least 1, not {workers}")
+            raise SettingError(f"workers must be at least 1, not {workers}")
         if not 0 < timeout < float("inf"):
-            raise ValueError(f"timeout must be a positive number of seconds, not {timeout}")
+            raise SettingError(f"timeout must be a positive number of seconds, not {timeout}")
         self._workers = workers
         self._timeout = timeout
         self._module = module

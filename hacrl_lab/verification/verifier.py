@@ -38,7 +38,7 @@ class MathVerifier:
         answer_rule: what of a response is its answer.
 
     Raises:
-        ValueError: with fewer than one worker, or a time limit that is not a positive number of seconds.
+        SettingError: with fewer than one worker, or a time limit that is not a positive number of seconds.
     """
 
     def __init__(

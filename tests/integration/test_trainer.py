@@ -250,6 +250,22 @@ def test_rewards_that_are_not_finite_are_refused() -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, tables(trainer), strict=True))
 
 
+class PromptWorld(BanditWorld):
+    """A verifier that says one thing of all answers to a prompt."""
+
+    def verify(self, prompts: Tensor, rollouts: RolloutBatch) -> Tensor:
+        return super().verify(prompts, rollouts).mean(-1)
+
+
+def test_rewards_of_another_shape_are_refused() -> None:
+    trainer = make_trainer(0)
+    assert isinstance(trainer.world, BanditWorld)
+    trainer.world = PromptWorld(trainer.world.answers, trainer.world.space)
+    message = r"the world's rewards must have shape \(6, 4\), one for each rollout of 'agent0', got \(6,\)"
+    with pytest.raises(ValueError, match=message):
+        trainer.step()
+
+
 def test_agents_need_unique_names() -> None:
     trainer = make_trainer(0)
     with pytest.raises(ValueError, match="unique names"):

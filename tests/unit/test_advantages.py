@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 
 import pytest
@@ -20,6 +21,7 @@ from hacrl_lab.advantages import (
     leave_one_out_capability_mean,
     sampler_capability_aware_baseline,
 )
+from hacrl_lab.errors import LabError
 
 BASELINES: tuple[Baseline, ...] = (
     group_mean_baseline,
@@ -311,7 +313,7 @@ def test_one_rollout_a_prompt_is_refused() -> None:
 
 @pytest.mark.parametrize("baseline", [leave_one_out_capability_mean, leave_one_out_capability_baseline])
 def test_leaving_one_out_of_a_group_of_one_is_refused(baseline: Baseline) -> None:
-    with pytest.raises(ValueError, match="leaving one out needs a group of at least two rollouts, got G = 1"):
+    with pytest.raises(ValueError, match="group_size must be ≥ 2 with a leave-one-out baseline, got 1"):
         baseline(f64([[[1]], [[0]]]), RATIOS, 0)
 
 
@@ -340,3 +342,24 @@ def test_rewards_that_are_not_finite_are_refused(wrong: float) -> None:
     for baseline in BASELINES:
         with pytest.raises(ValueError, match="rewards must be finite, got inf or nan"):
             baseline(f64([[[1, wrong]], [[0, 1]]]), RATIOS, 0)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 4), (3, 1), (3,), (1, 4, 3), (2, 1, 3)])
+def test_a_baseline_that_does_not_say_whose_it_is_is_refused(shape: tuple[int, ...]) -> None:
+    """(P, G) and (P, 1) would be broadcast to all samplers; a transposed one to other axes than were meant."""
+    message = (
+        rf"baseline must be a number or have shape \(\.\.\., 2, 3, 4\) with any of these 1, got {re.escape(str(shape))}"
+    )
+    with pytest.raises(ValueError, match=message) as caught:
+        group_advantages(torch.rand(2, 3, 4), torch.zeros(shape))
+    assert not isinstance(caught.value, LabError)
+
+
+@pytest.mark.parametrize("shape", [(), (1, 3, 1), (2, 3, 4), (2, 1, 1), (1, 1, 1), (5, 1, 3, 1)])
+def test_a_baseline_with_the_three_axes_is_taken(shape: tuple[int, ...]) -> None:
+    assert group_advantages(torch.rand(2, 3, 4), torch.zeros(shape)).shape[-3:] == (2, 3, 4)
+
+
+def test_advantages_of_rewards_without_the_three_axes_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"rewards must have shape \(\.\.\., n, P, G\), got \(3, 4\)"):
+        group_advantages(torch.rand(3, 4), torch.tensor(0.5))

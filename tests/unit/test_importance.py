@@ -1,15 +1,23 @@
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import LabError
 from hacrl_lab.importance import (
     capped_weight,
     clip_ratio,
     exponential_weight,
+    hard_clip,
+    hard_lower_ppo_upper,
+    masked_mean,
     mean_log_prob,
+    ppo_clip,
     ppo_clipped,
+    ppo_lower_hard_upper,
     ppo_surrogate,
     sequence_importance_ratio,
     stepwise_lower_bound,
@@ -147,3 +155,41 @@ def test_impossible_settings_are_refused() -> None:
         stepwise_lower_bound(0.2, 0.1, -1)
     with pytest.raises(ValueError, match=r"low must be ≤ high, got \[2, 1\]"):
         clip_ratio(f64(1), 2, 1)
+
+
+PLANTED = f64([[[-1, -2], [-3, -4]], [[-1, -2], [-3, -4]]])  # (n, P, G) = (2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "function", [ppo_surrogate, ppo_clipped, hard_clip, ppo_clip, ppo_lower_hard_upper, hard_lower_ppo_upper]
+)
+def test_advantages_without_the_samplers_axis_are_refused(function: Callable[..., Tensor]) -> None:
+    """(P, G) would be broadcast to all samplers, and (P, G, 1) to other axes than were meant."""
+    message = r"advantages must have the axes of ratio, \(2, 2, 2\), got \(2, 2\)"
+    with pytest.raises(ValueError, match=message) as caught:
+        function(PLANTED, PLANTED[0], 0.8, 1.2)
+    assert not isinstance(caught.value, LabError)
+    with pytest.raises(ValueError, match="advantages must have the axes of ratio"):
+        function(PLANTED, f64([1, 2, 3]).reshape(3, 1, 1), 0.8, 1.2)
+    function(PLANTED, PLANTED[:, :1], 0.8, 1.2)  # an axis of 1 says what it means
+
+
+def test_ratios_of_other_axes_are_refused() -> None:
+    message = r"sampler_mean_log_prob must have the axes of learner_mean_log_prob, \(2, 2, 2\), got \(2, 2\)"
+    with pytest.raises(ValueError, match=message):
+        sequence_importance_ratio(PLANTED, PLANTED[0])
+    message = r"old_log_probs must have the axes of log_probs, \(2, 2, 2\), got \(2, 2\)"
+    with pytest.raises(ValueError, match=message):
+        token_importance_ratio(PLANTED, PLANTED[0], torch.ones(2, 2, 2) > 0)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 2, 1), (1, 2, 2), (1,), (3,)])
+def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
+    mask = torch.ones(shape, dtype=torch.bool)
+    for function in (masked_mean, mean_log_prob, partial(token_importance_ratio, PLANTED)):
+        with pytest.raises(ValueError, match=r"mask must have shape \(2, 2, 2\)"):
+            function(PLANTED, mask)
+
+
+def test_one_mask_may_hold_for_all_rows() -> None:
+    assert masked_mean(PLANTED, torch.tensor([True, False])).tolist() == [[-1, -3], [-1, -3]]

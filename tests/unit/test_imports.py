@@ -54,7 +54,7 @@ WITHOUT_MODEL_LIBRARIES = tuple(
     for room in ROOMS
     if not room.startswith("hacrl_runs") and room not in ("hacrl_lab.language_models", "hacrl_lab.engines")
 )
-PURE = ("capability", "advantages", "importance", "objectives", "schedules", "rollouts", "responses")
+PURE = ("capability", "advantages", "importance", "objectives", "schedules", "rollouts", "responses", "errors")
 """Modules of the core that import no others of the project."""
 
 

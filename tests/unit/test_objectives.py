@@ -659,6 +659,13 @@ def test_without_a_reference_nothing_is_subtracted_and_its_kl_is_refused() -> No
         kl_to_reference(inputs)
 
 
+def test_a_reference_of_all_samplers_is_refused() -> None:
+    """(n, P, G, T) would be broadcast against the learner's (P, G, T)."""
+    inputs = kl_example()
+    with pytest.raises(ValueError, match=r"reference_log_probs must have shape \(1, 2, 2\) as own log_probs, got"):
+        kl_to_reference(replace(inputs, reference_log_probs=torch.zeros(2, 1, 2, 2, dtype=torch.float64)))
+
+
 # ----- Advantage mass
 
 
