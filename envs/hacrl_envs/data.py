@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import chain, groupby
 
 from hacrl_envs.held_out import TEST_SHARE, is_held_out, normalised
-from hacrl_envs.sources import Columns, is_remote, read_problems
-from hacrl_envs.text import Problem
-from hacrl_lab.errors import LabError
+from hacrl_envs.sources import Columns, is_remote, parse_source, read_problems
+from hacrl_envs.text import Draw, Problem, draw_from
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.verification.verifier import MathVerifier
 
 LEAST_EVALUATION = 2
@@ -26,59 +28,73 @@ class Data:
     notes: Sequence[str]
     """Sentences about what was read and what was left out, for the user."""
     fingerprint: str
-    """Of what was read, see :func:`fingerprint`."""
+    """Of what was read: a run notices by it that its files have changed, see :func:`fingerprint`."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How often training draws from each source, beside the others; empty: every problem is equally likely."""
+
+    @property
+    def draw(self) -> Draw:
+        """Draws problems for training, see :func:`hacrl_envs.text.draw_from`."""
+        return draw_from(self.training, self.weights)
 
 
 def load_data(
-    problems: str, evaluation: str | None = None, columns: Columns | None = None, test_share: float = TEST_SHARE
+    problems: str | Sequence[str],
+    evaluation: str | None = None,
+    columns: Columns | None = None,
+    test_share: float = TEST_SHARE,
 ) -> Data:
     """Read the problems of a run and divide them.
 
     Args:
-        problems: source for training, see :func:`hacrl_envs.sources.read_problems`.
+        problems: sources for training, each SOURCE or SOURCE*WEIGHT; see :func:`hacrl_envs.sources.read_problems`.
+            Without weights every problem is equally likely. With a weight on any of them each source is drawn in
+            proportion to its weight, 1 where none is written, and then one of its problems.
         evaluation: source for evaluations; None: a share of the problems, chosen by their text.
-        columns: of questions and answers, in both sources.
+        columns: of questions and answers, in all sources.
         test_share: of the problems that is held out if there is no source for evaluations, in [0, 1].
 
     Raises:
+        SettingError: a weight that is not a number > 0, no source, or one that is given twice.
         LabError: a source that cannot be read, nothing left to train on, or fewer than LEAST_EVALUATION problems to
             evaluate on.
     """
-    read = read_problems(problems, columns)
+    sources, weights = _mixture([problems] if isinstance(problems, str) else problems)
+    sets = [read_problems(source, columns) for source in sources]
     if evaluation is None:
-        held_out = [is_held_out(normalised(problem.question), test_share) for problem in read]
-        training = [problem for problem, held in zip(read, held_out, strict=True) if not held]
-        asked = [problem for problem, held in zip(read, held_out, strict=True) if held]
-        origin = f"a share of {test_share:g} of {problems}, chosen by the questions' text"
+        asked = [problem for problem in chain(*sets) if _is_asked(problem, test_share)]
+        sets = [[problem for problem in read if not _is_asked(problem, test_share)] for read in sets]
+        origin = f"a share of {test_share:g} of {', '.join(sources)}, chosen by the questions' text"
     else:
-        training, asked = read, read_problems(evaluation, columns, "evaluation")
+        asked = read_problems(evaluation, columns, "evaluation")
         origin = evaluation
-    mark = fingerprint([*training, *asked])
     tests = _each_once(asked)
+    training = _one_source_each(sets)
     learned = _without(training, tests)
     notes = [
-        f"{len(learned)} problems for training, from {problems}.",
+        *_counts(learned, sources, weights),
         f"{len(tests)} problems for evaluation, {origin}.",
         f"{len(training) - len(learned)} training problems are also asked in the evaluation and were left out.",
     ]
     if len(tests) < len(asked):
         notes.append(f"{len(asked) - len(tests)} evaluation problems repeat another and were left out.")
-    return _checked(Data(learned, tests, notes, mark), "give other problems with --eval-problems, or more of them")
+    if repeated := sum(map(len, sets)) - len(training):
+        notes.append(f"{repeated} training problems repeat a question of an earlier source and were left out.")
+    data = Data(learned, tests, notes, _fingerprint(sets, asked, sources, weights), weights)
+    return _checked(data, "give other problems, or more of them, for training or as eval_problems")
 
 
-def with_verifiable_answers(data: Data, problems: str, evaluation: str | None, verifier: MathVerifier) -> Data:
+def with_verifiable_answers(data: Data, verifier: MathVerifier) -> Data:
     """Make sure that all answers are mathematics, see :func:`verifiable`.
 
     Args:
-        data: as read.
-        problems, evaluation: the sources, as :func:`load_data` takes them.
+        data: as :func:`load_data` gives it.
         verifier: will compare answers.
 
     Raises:
         LabError: an answer of the user's own is not, or too few problems are left.
     """
-    training = verifiable(data.training, problems, verifier)
-    tests = verifiable(data.evaluation, evaluation or problems, verifier)
+    training, tests = (_verifiable(problems, verifier) for problems in (data.training, data.evaluation))
     left_out = len(data.training) + len(data.evaluation) - len(training) - len(tests)
     note = f"{left_out} problems were left out: math-verify cannot read their exact answers."
     notes = [*data.notes, *([note] if left_out else [])]
@@ -101,6 +117,12 @@ def verifiable(problems: Sequence[Problem], source: str, verifier: MathVerifier)
         return list(problems)
     reads = {answer: _reads(verifier, answer) for answer in dict.fromkeys(problem.answer for problem in problems)}
     return [problem for problem in problems if reads[problem.answer]]
+
+
+def _verifiable(problems: Sequence[Problem], verifier: MathVerifier) -> list[Problem]:
+    """Those of each source that can be compared, in order."""
+    sets = groupby(problems, key=lambda problem: problem.source)
+    return [problem for source, read in sets for problem in verifiable(list(read), source, verifier)]
 
 
 def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequence[bool]]]) -> Data:
@@ -140,6 +162,49 @@ def fingerprint(problems: Sequence[Problem]) -> str:
     return digest.hexdigest()
 
 
+def _fingerprint(
+    sets: Sequence[Sequence[Problem]], asked: Sequence[Problem], sources: Sequence[str], weights: Mapping[str, float]
+) -> str:
+    """Of one source as :func:`fingerprint`, of several SHA-256 over those of each and their weights, in order."""
+    if len(sources) == 1:
+        return fingerprint([*sets[0], *asked])
+    parts = [[fingerprint(read), weights.get(source)] for source, read in zip(sources, sets, strict=True)]
+    return hashlib.sha256(json.dumps([*parts, fingerprint(asked)]).encode()).hexdigest()
+
+
+def _mixture(problems: Sequence[str]) -> tuple[list[str], dict[str, float]]:
+    """The sources, and the weight of each if there are several and one has a weight."""
+    written = [parse_source(text) for text in problems]
+    sources = [source for source, _ in written]
+    if not sources:
+        raise SettingError("problems must name at least one source")
+    for source in sources:
+        if sources.count(source) > 1:
+            raise SettingError(f"problems name {source!r} twice; write {source}*2 to draw it more often than others")
+    if len(sources) == 1 or all(weight is None for _, weight in written):
+        return sources, {}
+    return sources, {source: 1.0 if weight is None else weight for source, weight in written}
+
+
+def _counts(training: Sequence[Problem], sources: Sequence[str], weights: Mapping[str, float]) -> list[str]:
+    """A sentence for each source: how many problems for training are of it, and its weight beside others."""
+    count = Counter(problem.source for problem in training)
+    drawn = {source: f", drawn with weight {weight:g}" for source, weight in weights.items()}
+    return [f"{count[source]} problems for training, from {source}{drawn.get(source, '')}." for source in sources]
+
+
+def _is_asked(problem: Problem, test_share: float) -> bool:
+    return is_held_out(normalised(problem.question), test_share)
+
+
+def _one_source_each(sets: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """The problems of all sets, each question of the first set that asks it."""
+    kept: list[Problem] = []
+    for problems in sets:
+        kept += _without(problems, kept)
+    return kept
+
+
 def _each_once(problems: Sequence[Problem]) -> list[Problem]:
     """Without those that ask the question of an earlier one."""
     first: dict[str, Problem] = {}
@@ -168,4 +233,7 @@ def _checked(data: Data, remedy: str) -> Data:
             f"{len(data.training)} problems are left for training and {len(data.evaluation)} for evaluation, at least "
             f"1 and {LEAST_EVALUATION} are needed: {remedy}"
         )
+    for source in data.weights:
+        if not any(problem.source == source for problem in data.training):
+            raise LabError(f"no problem of {source!r} is left for training: leave it out, or {remedy}")
     return data

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from hacrl_envs.held_out import is_held_out
-from hacrl_lab.errors import LabError
+from hacrl_envs.weights import shares, split_weight
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.extras import extra
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -43,19 +44,18 @@ def parse_task(text: str) -> Task:
     """A task as it is written on a command line: NAME, NAME:SETTING=VALUE,... and *WEIGHT after either.
 
     Raises:
-        LabError: it is written otherwise.
+        SettingError: it is not written so, or its weight is not a number > 0.
 
     >>> parse_task("chain_sum:min_terms=2,max_terms=3*2")
     Task(name='chain_sum', settings={'min_terms': 2, 'max_terms': 3}, weight=2.0)
     """
-    body, _, weight = text.partition("*")
+    body, weight = split_weight(text)
     name, _, rest = body.partition(":")
-    try:
-        pairs = [pair.split("=", 1) for pair in rest.split(",")] if rest else []
-        settings = {key.strip(): _value(value) for key, value in pairs}
-        return Task(name.strip(), settings, float(weight) if weight else 1.0)
-    except ValueError as error:
-        raise LabError(f"task {text!r} is not NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT") from error
+    pairs = [pair.partition("=") for pair in rest.split(",")] if rest else []
+    if "*" in body or not all(equals for _, equals, _ in pairs):
+        raise SettingError(f"task {text!r} is not NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, with a number as weight")
+    settings = {key.strip(): _value(value) for key, _, value in pairs}
+    return Task(name.strip(), settings, 1.0 if weight is None else weight)
 
 
 class ReasoningWorld:
@@ -67,18 +67,16 @@ class ReasoningWorld:
         part: which questions: those for training or those for evaluations, which are divided by their text.
 
     Raises:
-        LabError: Reasoning Gym is not installed, or a task or a setting that it does not know.
+        SettingError: no task, a weight that is not > 0, or a task or a setting that Reasoning Gym does not know.
+        LabError: Reasoning Gym is not installed.
     """
 
     def __init__(self, tasks: Sequence[Task], answer_rule: AnswerRule, part: Part = "training") -> None:
-        if not tasks or not all(task.weight > 0 for task in tasks):
-            raise LabError(f"tasks must be at least one, with weights > 0, got {list(tasks)}")
+        self._shares = shares([task.weight for task in tasks])
         self._tasks = list(tasks)
         self._rule = answer_rule
         self._part = part
         self._verifiers = [_dataset(task, seed=0) for task in tasks]
-        weights = torch.tensor([task.weight for task in tasks], dtype=torch.float64)
-        self._shares = (weights / weights.sum()).numpy()
         self._drawn: dict[str, tuple[int, dict[str, Any]]] = {}
 
     def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
@@ -149,7 +147,9 @@ def _dataset(task: Task, seed: int) -> Any:
     try:
         return reasoning_gym.create_dataset(task.name, seed=seed, size=1, **task.settings)
     except (ValueError, TypeError, AssertionError) as error:
-        raise LabError(f"Reasoning Gym cannot make task {task.name!r} with {dict(task.settings)}: {error}") from error
+        raise SettingError(
+            f"Reasoning Gym cannot make task {task.name!r} with {dict(task.settings)}: {error}"
+        ) from error
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ import numpy as np
 from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.records import READERS, Number, Record, read_records
 from hacrl_envs.text import Problem
-from hacrl_lab.errors import LabError
+from hacrl_envs.weights import split_weight
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.extras import extra
 from hacrl_lab.verification.answer_rules import boxed_answer, hashed_answer
 
@@ -52,17 +53,31 @@ def read_problems(source: str, columns: Columns | None = None, role: Role = "tra
         LabError: there is no such source, it cannot be read, it holds no problem, or an entry that is not one, or one
             that asks the question of an earlier entry and has another answer.
     """
-    if source in NAMED:
-        source, columns = _named(source, role)
-    records = _records(source)
+    where, columns = _named(source, role) if source in NAMED else (source, columns)
+    records = _records(where)
     if not records:
-        raise LabError(f"problem file {source!r} holds no problem")
+        raise LabError(f"problem file {where!r} holds no problem")
     chosen = columns or Columns()
     question = _column(records[0], chosen.question, QUESTION_COLUMNS, "--question-column")
     answer = _column(records[0], chosen.answer, ANSWER_COLUMNS, "--answer-column")
-    problems = [_problem(record, question, answer) for record in records]
+    problems = [replace(_problem(record, question, answer), source=source) for record in records]
     _check_answers_agree(records, problems)
     return problems
+
+
+def parse_source(text: str) -> tuple[str, float | None]:
+    """The source and the weight of ``SOURCE*WEIGHT``; None without a weight.
+
+    Raises:
+        SettingError: what follows the last ``*`` is not a number > 0, and there is no file or folder of this name.
+
+    >>> parse_source("gsm8k*2"), parse_source("gsm8k")
+    (('gsm8k', 2.0), ('gsm8k', None))
+    """
+    source, weight = split_weight(text)
+    if "*" in source and is_remote(source):
+        raise SettingError(f"problems {text!r}: there is no such file, and a weight is a number > 0 after the last *")
+    return source, weight
 
 
 def is_remote(source: str) -> bool:

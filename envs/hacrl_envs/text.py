@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hacrl_envs.weights import shares
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -27,8 +28,12 @@ class Problem:
     topics: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else is known about it, for reward functions."""
+    source: str = field(default="", compare=False)
+    """Where it was read, as the user wrote it."""
 
 
+Draw = Callable[[np.random.Generator, int], Sequence[Problem]]
+"""(generator, count) -> so many problems, or fewer if there are no more."""
 Grade = Callable[[Sequence[Problem], Sequence[str]], Sequence[float]]
 """(problems, responses) -> the reward of each response to the problem at the same place."""
 
@@ -43,7 +48,7 @@ class TextWorld:
         grade: rewards responses, see :func:`by_answer`.
     """
 
-    def __init__(self, draw: Callable[[np.random.Generator, int], Sequence[Problem]], grade: Grade) -> None:
+    def __init__(self, draw: Draw, grade: Grade) -> None:
         self._draw = draw
         self._grade = grade
         self._asked: dict[str, Problem] = {}
@@ -88,11 +93,29 @@ def as_prompts(problems: Sequence[Problem]) -> TextPrompts:
     return TextPrompts([problem.question for problem in problems], [problem.topics for problem in problems])
 
 
-def draw_from(problems: Sequence[Problem]) -> Callable[[np.random.Generator, int], list[Problem]]:
-    """A source that draws uniformly, with replacement, from a fixed set of problems."""
-    return lambda rng, count: [problems[int(rng.integers(len(problems)))] for _ in range(count)]
+def draw_from(problems: Sequence[Problem], weights: Mapping[str, float] | None = None) -> Draw:
+    """Draw with replacement from a fixed set of problems.
+
+    Args:
+        problems: of one source or of several.
+        weights: of each source, by its text. First a source is drawn with probability proportional to its weight, then
+            one of its problems, each with the same probability. None or empty: every problem has the same probability,
+            whatever its source is.
+
+    Raises:
+        SettingError: a weight that is not > 0.
+    """
+    if not weights:
+        return lambda rng, count: [_any_of(problems, rng) for _ in range(count)]
+    sets = [[problem for problem in problems if problem.source == source] for source in weights]
+    chances = shares(list(weights.values()))
+    return lambda rng, count: [_any_of(sets[int(rng.choice(len(sets), p=chances))], rng) for _ in range(count)]
 
 
-def draw_each_once(problems: Sequence[Problem]) -> Callable[[np.random.Generator, int], list[Problem]]:
-    """A source that draws uniformly, without replacement, from a fixed set of problems; at most all of them."""
-    return lambda rng, count: [problems[int(place)] for place in rng.permutation(len(problems))[:count]]
+def draw_each_once(problems: Sequence[Problem]) -> Draw:
+    """Draw without replacement from a fixed set of problems, each with the same probability; at most all of them."""
+    return lambda rng, count: [problems[int(index)] for index in rng.permutation(len(problems))[:count]]
+
+
+def _any_of(problems: Sequence[Problem], rng: np.random.Generator) -> Problem:
+    return problems[int(rng.integers(len(problems)))]

@@ -10,10 +10,11 @@ from hacrl_envs.data import Data, fingerprint, load_data, verifiable, with_verif
 from hacrl_envs.held_out import is_held_out, normalised
 from hacrl_envs.sources import Columns, is_remote
 from hacrl_envs.text import Problem
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.verifier import MathVerifier
 
-ANSWERS = (["7", "no idea", "7"], ["1", "it depends", "2", "no idea"])
+ANSWERS = {"math": ["7", "no idea", "7"], "minerva": ["1", "it depends", "2", "no idea"]}
 
 
 def write(path: Path, questions: Sequence[str]) -> str:
@@ -82,7 +83,7 @@ def test_named_columns_hold_in_both_sources(tmp_path: Path) -> None:
 
 def test_too_few_problems_are_refused(tmp_path: Path) -> None:
     two, one = write(tmp_path / "two.jsonl", ["a?", "b?"]), write(tmp_path / "one.jsonl", ["c?"])
-    with pytest.raises(LabError, match=r"^2 problems are left for training and 1 for evaluation, .*--eval-problems"):
+    with pytest.raises(LabError, match=r"^2 problems are left for training and 1 for evaluation, .* as eval_problems$"):
         load_data(two, one)
     with pytest.raises(LabError, match=r"^0 problems are left for training and 2 for evaluation, at least 1 and 2 are"):
         load_data(two, two)
@@ -125,17 +126,20 @@ def test_if_no_prompt_fits_the_limit_of_responses_is_named() -> None:
 
 
 def test_answers_of_a_hub_that_cannot_be_read_are_left_out_and_counted() -> None:
-    training, evaluation = ([Problem(f"{place}?", answer) for place, answer in enumerate(some)] for some in ANSWERS)
+    training, evaluation = (
+        [Problem(f"{number}?", answer, source=source) for number, answer in enumerate(answers)]
+        for source, answers in ANSWERS.items()
+    )
     data = Data(training, evaluation, ["read."], "mark")
     with MathVerifier() as verifier:
-        kept = with_verifiable_answers(data, "math", "minerva", verifier)
+        kept = with_verifiable_answers(data, verifier)
         assert ([one.answer for one in kept.training], [one.answer for one in kept.evaluation]) == (
             ["7", "7"],
             ["1", "2"],
         )
         assert kept.notes == ["read.", "3 problems were left out: math-verify cannot read their exact answers."]
         with pytest.raises(LabError, match=r"^0 problems are left for training and 2 for evaluation"):
-            with_verifiable_answers(replace(data, training=training[1:2]), "math", None, verifier)
+            with_verifiable_answers(replace(data, training=training[1:2]), verifier)
 
 
 def test_answers_in_a_file_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
@@ -144,6 +148,123 @@ def test_answers_in_a_file_that_cannot_be_read_are_refused(tmp_path: Path) -> No
         verifiable([Problem("a", "7"), Problem("b", "no idea")], source, verifier)
 
 
+def test_answers_of_a_file_are_all_needed_also_beside_a_hub(tmp_path: Path) -> None:
+    own = write(tmp_path / "own.jsonl", ["?"])
+    tests = [Problem("a", "1", source="math"), Problem("b", "2", source="math")]
+    hub = [Problem("c", "no idea", source="math"), Problem("d", "7", source="math")]
+    with MathVerifier() as verifier:
+        data = Data([Problem("own", "8", source=own), *hub], tests, [], "")
+        assert asked(with_verifiable_answers(data, verifier).training) == ["own", "d"]
+        with pytest.raises(LabError, match="'no idea' is not mathematics"):
+            with_verifiable_answers(replace(data, training=[*hub, Problem("own", "no idea", source=own)]), verifier)
+
+
 @pytest.mark.parametrize(("source", "remote"), [("math", True), ("a/b:c@d", True), ("{}", False), ("{}@train", False)])
 def test_hub_ids_and_names_are_remote(source: str, remote: bool, tmp_path: Path) -> None:
     assert is_remote(source.format(tmp_path)) == remote
+
+
+def mixture(folder: Path) -> tuple[str, str, str]:
+    """Three questions, two of which another file asks too, and an evaluation that asks one of each."""
+    few = write(folder / "few.jsonl", ["a?", "b?", "both?"])
+    many = write(folder / "many.csv.jsonl", ["c?", "d?", "BOTH?", "e?", "f?", "g?"])
+    return few, many, write(folder / "tests.jsonl", ["b?", "c?"])
+
+
+def test_several_sources_are_joined_and_counted(tmp_path: Path) -> None:
+    few, many, tests = mixture(tmp_path)
+    data = load_data([few, many], tests)
+    assert asked(data.training) == ["a?", "both?", "d?", "e?", "f?", "g?"]
+    assert asked(data.evaluation) == ["b?", "c?"]
+    assert data.weights == {}
+    assert data.notes == [
+        f"2 problems for training, from {few}.",
+        f"4 problems for training, from {many}.",
+        f"2 problems for evaluation, {tests}.",
+        "2 training problems are also asked in the evaluation and were left out.",
+        "1 training problems repeat a question of an earlier source and were left out.",
+    ]
+    weighted = load_data([few, f"{many}*0.5"], tests)
+    assert weighted.notes[:2] == [
+        f"2 problems for training, from {few}, drawn with weight 1.",
+        f"4 problems for training, from {many}, drawn with weight 0.5.",
+    ]
+
+
+def test_of_several_sources_a_share_of_each_is_held_out(tmp_path: Path) -> None:
+    names = ("plus", "minus")
+    sources = [write(tmp_path / f"{name}.jsonl", [f"{n} {name} 1?" for n in range(40)]) for name in names]
+    data = load_data(sources)
+    alone = [load_data(source) for source in sources]
+    assert asked(data.training) == asked([*alone[0].training, *alone[1].training])
+    assert asked(data.evaluation) == asked([*alone[0].evaluation, *alone[1].evaluation])
+    assert f"a share of 0.2 of {sources[0]}, {sources[1]}, chosen by the questions' text." in data.notes[2]
+
+
+def test_one_source_stays_what_it_is_without_others(tmp_path: Path) -> None:
+    source = write(tmp_path / "sums.jsonl", [f"{n} + 1?" for n in range(40)])
+    alone = load_data(source)
+    rng = RandomStream(3).numpy
+    drawn = [alone.training[int(rng.integers(len(alone.training)))] for _ in range(20)]
+    for written in ([source], [f"{source}*3"]):
+        data = load_data(written)
+        assert data == alone
+        assert data.draw(RandomStream(3).numpy, 20) == drawn
+
+
+def test_the_fingerprint_of_several_sources_is_of_each_in_order_with_its_weight(tmp_path: Path) -> None:
+    few, many, tests = mixture(tmp_path)
+    written = ([few, many], [many, few], [few, f"{many}*2"], [f"{few}*2", many], [few], [f"{few}*1", f"{many}*2"])
+    marks = [load_data(problems, tests).fingerprint for problems in written]
+    assert len(set(marks)) == 5
+    assert marks[2] == marks[5]
+    before = [fingerprint([Problem(one, str(len(one))) for one in ("a?", "b?", "both?")]), 1.0]
+    after = [fingerprint([Problem(one, str(len(one))) for one in ("c?", "d?", "BOTH?", "e?", "f?", "g?")]), 2.0]
+    last = fingerprint([Problem(one, "2") for one in ("b?", "c?")])
+    assert marks[2] == hashlib.sha256(json.dumps([before, after, last]).encode()).hexdigest()
+    write(tmp_path / "few.jsonl", ["a?", "b?", "other?"])
+    assert load_data([few, many], tests).fingerprint not in marks
+
+
+def test_sources_are_drawn_by_their_weights_and_without_any_all_problems_alike(tmp_path: Path) -> None:
+    few, many, tests = mixture(tmp_path)
+    for weight, share in (("", 2 / 6), ("*1", 1 / 2), ("*3", 3 / 4)):
+        data = load_data([f"{few}{weight}", many], tests)
+        drawn = [problem.question for problem in data.draw(RandomStream(0).numpy, 4000)]
+        for question in ("a?", "both?"):  # half of the draws of their source; six standard deviations: below 1e-8
+            deviation = (4000 * share / 2 * (1 - share / 2)) ** 0.5
+            assert abs(drawn.count(question) - 4000 * share / 2) < 6 * deviation, weight
+
+
+def test_impossible_mixtures_are_refused(tmp_path: Path) -> None:
+    few, many, tests = mixture(tmp_path)
+    for problems, message in [
+        ([], r"^problems must name at least one source$"),
+        ([few, many, f"{few}*2"], r"^problems name '.*few.jsonl' twice; write .*few.jsonl\*2 to draw it more often"),
+        ([f"{few}*0", many], r"^the weight of '.*few.jsonl' must be a number > 0, got 0$"),
+        ([f"{few}*-1", many], r"^the weight of '.*few.jsonl' must be a number > 0, got -1$"),
+        ([f"{few}*nan", many], r"must be a number > 0, got nan$"),
+        ([f"{few}*inf", many], r"must be a number > 0, got inf$"),
+        ([f"{few}*often", many], r"^problems '.*few.jsonl\*often': there is no such file, and a weight is a number"),
+    ]:
+        with pytest.raises(SettingError, match=message):
+            load_data(problems, tests)
+    with pytest.raises(SettingError, match=r"weights must be .* with a finite sum"):
+        _ = load_data([f"{few}*1e308", f"{many}*1e308"], tests).draw
+
+
+def test_a_source_with_a_weight_must_keep_a_problem(tmp_path: Path) -> None:
+    few, many, tests = mixture(tmp_path)
+    assert load_data([tests, many], few, Columns("question")).notes[0] == f"1 problems for training, from {tests}."
+    with pytest.raises(LabError, match=r"^no problem of '.*tests.jsonl' is left for training: leave it out, or give"):
+        load_data([f"{tests}*2", many], write(tmp_path / "all.jsonl", ["b?", "c?"]))
+    data = load_data([f"{few}*2", many], tests)
+    with pytest.raises(LabError, match=r"^no problem of '.*few.jsonl' is left for training: .* prompts are too long"):
+        within_context(data, {"agent": lambda questions: [one not in ("a?", "both?") for one in questions]})
+
+
+def test_a_star_in_a_files_name_is_no_weight(tmp_path: Path) -> None:
+    source = write(tmp_path / "a*b.jsonl", [f"{n}?" for n in range(20)])
+    assert load_data(source) == load_data([source])
+    other = write(tmp_path / "c.jsonl", [f"{n}!" for n in range(20)])
+    assert load_data([f"{source}*2", other]).weights == {source: 2.0, other: 1.0}
