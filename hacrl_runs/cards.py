@@ -13,6 +13,7 @@ from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.settings import Options
+from hacrl_runs.tables import with_half_width
 
 PAPER = "https://arxiv.org/abs/2603.02604"
 
@@ -44,7 +45,7 @@ def write_card(folder: Path, options: Options, method: str, agent: str, source: 
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
             f"responses a step, learning rate {options.learning_rate:g}, seed {options.seed}.",
             f"Sampled accuracy at temperature 1 on {len(after)} problems of the evaluation, 95 % intervals over them: "
-            f"{_with_interval(before)} before, {_with_interval(after)} after.",
+            f"{with_half_width(*mean_interval(before))} before, {with_half_width(*mean_interval(after))} after.",
             f"Problems: {_problems(options)}. Answers: {options.max_new_tokens} tokens at most, found by the rule "
             f"`{options.answer_rule}`.",
         )
@@ -82,10 +83,6 @@ def push(folder: Path, options: Options, agents: list[str]) -> None:
                 reason = str(error).strip().split("\n")[0]
                 raise LabError(f"could not upload {str(trained)!r} to {name!r}: {reason}") from error
             tqdm.write(f"Uploaded {name}.")
-
-
-def _with_interval(values: list[float]) -> str:
-    return "{:.3f} ± {:.3f}".format(*mean_interval(values))
 
 
 def _problems(options: Options) -> str:

@@ -71,3 +71,17 @@ def with_interval(mean: float, interval: tuple[float, float], form: str = ".3f")
     """
     low, high = interval
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def with_half_width(mean: float, half: float, form: str = ".3f") -> str:
+    """A number and the half-width of its interval, as :func:`hacrl_lab.evaluation.mean_interval` gives them.
+
+    Args:
+        mean: the number.
+        half: the half-width.
+        form: format of both; a sign that it asks for is the number's only.
+
+    >>> with_half_width(0.5, 0.25, "+.2f")
+    '+0.50 ± 0.25'
+    """
+    return f"{mean:{form}} ± {half:{form.removeprefix('+')}}"

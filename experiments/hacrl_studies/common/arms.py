@@ -22,7 +22,8 @@ from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.cache import Cell, computed
+from hacrl_runs.cache import Cell, cell_path, computed
+from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.models import sources_of
 from hacrl_runs.settings import Options as PairOptions
@@ -32,7 +33,6 @@ from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 
 REFERENCE = "gspo"
-INITIAL = "initial"
 TIMINGS = "timings.jsonl"
 CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
@@ -94,7 +94,7 @@ def run_cell(
     """
     known = {**chosen(pair), "steps": steps, **settings}
     name = f"{study}-{pair.method if steps else INITIAL}-{pair.seed}"
-    folder = Cell(name, dict, known).path(cache).with_suffix("")
+    folder = cell_path(cache, name, known).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), known)
 
 
