@@ -23,6 +23,7 @@ BEST_RATE = 3.0
 
 def accuracy_of(pair: PairOptions, steps: int) -> dict[str, np.ndarray]:
     """Accuracy of two agents on three problems, largest for the best multiple of 1e-4."""
+    assert pair.learning_rate is not None
     value = 1 - abs(pair.learning_rate / 1e-4 - BEST_RATE) / 100 + pair.seed / 1e6 if steps else 0.0
     return {"accuracy": np.full((2, 3), value), "agents": np.array(["a", "b"])}
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hacrl_lab.config import TrainingConfig, flat
+from hacrl_lab.errors import SettingError
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
@@ -55,10 +56,10 @@ class ArmOptions(ComparisonOptions):
         """Refuse arms before anything is trained.
 
         Raises:
-            ValueError: none, one of them twice, an unknown one, or one that the settings do not allow.
+            SettingError: none, one of them twice, an unknown one, or one that the settings do not allow.
         """
         if not self.arms or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be at least one and different, got {self.arms}")
+            raise SettingError(f"arms must be at least one and different, got {self.arms}")
         for arm in self.arms:
             method, training = arm_parts(arm, self.training)
             training.check(method, agents=agents)

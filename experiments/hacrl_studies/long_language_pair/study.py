@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
 from hacrl_runs.settings import Options as PairOptions
 from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
@@ -57,10 +58,10 @@ class Options(ArmOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if REFERENCE not in self.arms or len(self.arms) < 2 or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
+            raise SettingError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
         self.check_arms(agents=max(2, len(self.agents)))
         if self.gradient_steps == 1 or self.gradient_steps < 0:
-            raise ValueError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
+            raise SettingError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
         self.pair(REFERENCE, 0, 1.0)
 
     def pair(self, arm: str, seed: int, rate: float) -> PairOptions:

@@ -15,6 +15,7 @@ import tyro
 
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.cache import Cell
@@ -66,7 +67,7 @@ class Options(ArmOptions):
         super().__post_init__()
         self.check_arms(agents=2)
         if not self.pairs or len(set(self.pairs)) < len(self.pairs) or not set(self.pairs) <= set(RECIPES):
-            raise ValueError(f"pairs must be at least one of {', '.join(RECIPES)} and different, got {self.pairs}")
+            raise SettingError(f"pairs must be at least one of {', '.join(RECIPES)} and different, got {self.pairs}")
 
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on; the model is known by its weights, not by where it is."""
