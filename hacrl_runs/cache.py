@@ -30,13 +30,37 @@ class Cell:
     """Everything that the arrays depend on, as JSON; None for a cell that is not kept and may hold any objects."""
 
     def path(self, folder: Path) -> Path:
-        """The file in a folder; cells of other settings have other names."""
-        return folder / f"{self.name.replace(' ', '_')}-{hashlib.sha256(self.record.encode()).hexdigest()[:12]}.npz"
+        """The file in a folder."""
+        return cell_path(folder, self.name, self.settings or {})
 
     @property
     def record(self) -> str:
         """The settings and the version of the results, as they are stored with them."""
-        return json.dumps({**(self.settings or {}), "results_version": RESULTS_VERSION}, sort_keys=True)
+        return record_of(self.settings or {})
+
+
+def record_of(settings: Mapping[str, Any]) -> str:
+    """A cell's settings and the version of the results, as JSON.
+
+    Args:
+        settings: everything that the cell's arrays depend on.
+    """
+    return json.dumps({**settings, "results_version": RESULTS_VERSION}, sort_keys=True)
+
+
+def cell_path(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
+    """The file of a cell; cells of other settings have other names.
+
+    Args:
+        folder: of all cells.
+        name: the beginning of the file's name.
+        settings: everything that the cell's arrays depend on.
+
+    >>> cell_path(Path("cells"), "a b", {"seeds": 2}) == cell_path(Path("cells"), "a b", {"seeds": 3})
+    False
+    """
+    key = hashlib.sha256(record_of(settings).encode()).hexdigest()[:12]
+    return folder / f"{name.replace(' ', '_')}-{key}.npz"
 
 
 def computed(cell: Cell, folder: Path) -> Mapping[str, Any]:

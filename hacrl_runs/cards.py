@@ -9,11 +9,12 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 from tqdm.auto import tqdm
 
 from hacrl_lab.errors import LabError, first_line
+from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.resolve import Job
-from hacrl_runs.tables import mean_and_half
+from hacrl_runs.tables import with_half_width
 
 PAPER = "https://arxiv.org/abs/2603.02604"
 
@@ -45,7 +46,7 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
             f"responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
             f"Sampled accuracy at {job.sampling} on {len(after)} problems of the evaluation, 95 % intervals "
-            f"over them: {mean_and_half(before)} before, {mean_and_half(after)} after.",
+            f"over them: {with_half_width(*mean_interval(before))} before, {with_half_width(*mean_interval(after))} after.",
             f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "
             f"`{job.answer_rule}`.",
         )

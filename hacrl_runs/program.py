@@ -33,15 +33,19 @@ def main(
     """Read the options, run, print what the run returns.
 
     Args:
-        options: a dataclass whose fields are the options; a ``ValueError`` of its own is shown beside the usage, with
-            exit status 2.
+        options: a dataclass whose fields are the options; a :class:`hacrl_lab.errors.SettingError` of its own is shown
+            beside the usage, with exit status 2.
         run: what to do.
         description: for ``--help``; by default the dataclass's docstring.
         arguments: the words of the command line, by default ``sys.argv[1:]``.
         prog: how the command is written, for ``--help``.
 
     Returns:
-        The exit status: 0, 1 after an error, 130 after Ctrl-C.
+        The exit status: 0; 1 after an error that the user or the machine's owner can put right, which is said in one
+        sentence; 130 after Ctrl-C.
+
+    Raises:
+        Exception: any other, which is a fault of the program: its traceback names the place.
     """
     given = tyro.cli(options, description=description, args=arguments, prog=prog)
     return with_clear_errors(lambda: print(run(given)))
@@ -64,8 +68,7 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
     except LabError as error:
         return _failed(as_typed(str(error), names))
     except OSError as error:
-        place = f" ({str(error.filename)!r})" if error.filename else ""
-        return _failed(f"{error.strerror or first_line(error)}{place}")
+        return _failed(system_error_sentence(error))
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
@@ -77,6 +80,16 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
         print(f"\nStopped. {kept}", file=sys.stderr)
         return 130
     return 0
+
+
+def system_error_sentence(error: OSError) -> str:
+    """What the operating system refused, and for which file: a full disk, a folder that may not be written.
+
+    >>> system_error_sentence(PermissionError(13, "Permission denied", "runs"))
+    "Permission denied: 'runs'"
+    """
+    reason = error.strerror or first_line(error)
+    return f"{reason}: {str(error.filename)!r}" if error.filename else reason
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:

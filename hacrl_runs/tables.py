@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-
-from hacrl_lab.evaluation import mean_interval
 
 Csv = tuple[Sequence[str], Iterable[Sequence[Any]]]
 """The header and the rows of a CSV file."""
@@ -76,11 +73,15 @@ def with_interval(mean: float, interval: tuple[float, float], form: str = ".3f")
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def mean_and_half(values: npt.ArrayLike, form: str = ".3f") -> str:
-    """The mean of some values and the half-width of its 95 % interval, see :func:`hacrl_lab.evaluation.mean_interval`.
+def with_half_width(mean: float, half: float, form: str = ".3f") -> str:
+    """A number and the half-width of its interval, as :func:`hacrl_lab.evaluation.mean_interval` gives them.
 
-    >>> mean_and_half([0.0, 1.0, 0.0, 1.0])
-    '0.500 ± 0.919'
+    Args:
+        mean: the number.
+        half: the half-width.
+        form: format of both; a sign that it asks for is the number's only.
+
+    >>> with_half_width(0.5, 0.25, "+.2f")
+    '+0.50 ± 0.25'
     """
-    mean, half = mean_interval(values)
-    return f"{mean:{form}} ± {half:{form}}"
+    return f"{mean:{form}} ± {half:{form.removeprefix('+')}}"

@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from hacrl_lab.verification.equality import are_equal, prepare_workers
 from hacrl_lab.verification.verifier import MathVerifier
+from hacrl_runs.tables import markdown_table
 
 MIB = 2**20
 BATCH = 100
@@ -202,7 +203,7 @@ def run(options: Options) -> str:
         f"ordinary answers a second, {options.workers} workers": f"{len(ordinary) / ordinary_seconds:,.0f}",
         "ordinary answers a second of processor time": f"{len(ordinary) / processor_seconds(ordinary):,.0f}",
     }
-    return "\n".join(["| measured | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    return markdown_table(["measured", ""], list(rows.items()))
 
 
 if __name__ == "__main__":

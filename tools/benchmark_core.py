@@ -20,6 +20,7 @@ from tqdm.auto import trange
 
 from hacrl_lab.advantages import group_advantages
 from hacrl_lab.capability import capability_ratio_matrix
+from hacrl_lab.errors import SettingError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.methods import HACPO
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings
@@ -44,7 +45,7 @@ class Options:
     def __post_init__(self) -> None:
         for field in fields(self):
             if getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name} must be ≥ 1, got {getattr(self, field.name)}")
+                raise SettingError(f"{field.name} must be ≥ 1, got {getattr(self, field.name)}")
 
 
 def core_seconds(options: Options) -> float:

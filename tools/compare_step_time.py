@@ -115,6 +115,8 @@ class Worker:
 
 def run(options: Options) -> str:
     """Take turns; returns the table."""
+    from hacrl_runs.tables import markdown_table  # here: workers import this module with the other checkout's code
+
     workers = {"here": Worker(HERE, options.threads), "base": Worker(Path(options.base).resolve(), options.threads)}
     seconds: dict[str, list[Clock]] = {name: [] for name in workers}
     try:
@@ -126,11 +128,12 @@ def run(options: Options) -> str:
     finally:
         for worker in workers.values():
             worker.close()
-    lines = ["| part of a step | base, s | here, s | here / base |", "|---|---|---|---|"]
+    rows = []
     for part in PARTS:
         here, base = (median(clock[part] for clock in seconds[name]) for name in ("here", "base"))
-        lines.append(f"| {part} | {base:.2f} | {here:.2f} | {here / base:.2f} |")
-    return "\n".join([*lines, "", f"Medians of {options.steps} steps."])
+        rows.append([part, *(f"{value:.2f}" for value in (base, here, here / base))])
+    table = markdown_table(["part of a step", "base, s", "here, s", "here / base"], rows)
+    return f"{table}\n\nMedians of {options.steps} steps."
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.language_models.live_bytes import LiveBytes
 from hacrl_lab.learner import LearnerBatch, UpdateResult
+from hacrl_runs.tables import markdown_table
 from tiny_pair import tiny_pair_trainer
 
 MIB = 2**20
@@ -55,13 +56,13 @@ def measure(prompts: int, group_size: int, tokens_per_pass: int) -> int:
 def run(options: Options) -> str:
     """Measure every row; returns the table."""
     prompts, budget = (sizes[len(sizes) // 2] for sizes in (options.prompts, options.tokens_per_pass))
-    rows = [(one, budget) for one in options.prompts]
-    rows += [(prompts, one) for one in options.tokens_per_pass if one != budget]
-    lines = ["| prompts × group | token budget of a pass | peak, MiB |", "|---|---|---|"]
-    for count, tokens in tqdm(rows, desc="Updates", unit="update"):
+    settings = [(count, budget) for count in options.prompts]
+    settings += [(prompts, tokens) for tokens in options.tokens_per_pass if tokens != budget]
+    rows = []
+    for count, tokens in tqdm(settings, desc="Updates", unit="update"):
         peak = measure(count, options.group_size, tokens) / MIB
-        lines.append(f"| {count} × {options.group_size} | {tokens:,} | {peak:.1f} |")
-    return "\n".join(lines)
+        rows.append([f"{count} × {options.group_size}", f"{tokens:,}", f"{peak:.1f}"])
+    return markdown_table(["prompts × group", "token budget of a pass", "peak, MiB"], rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from hacrl_lab.evaluation import mean_interval, pass_at_k
 from hacrl_runs.evaluation.models import Model
 from hacrl_runs.evaluation.records import Record
 from hacrl_runs.paper import reported
-from hacrl_runs.tables import Csv, decimals, markdown_table
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
 
 Estimate = tuple[float, float]
 """A mean over problems and the half-width of its 95 % interval."""
@@ -134,7 +134,7 @@ def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             row.model.name,
             title(row.set_name),
             str(row.problems),
-            *(f"{mean:.3f} ± {half:.3f}" for mean, half in row.estimates.values()),
+            *(with_half_width(*estimate) for estimate in row.estimates.values()),
             f"{row.finished:.2f}",
             *([paper] if shows_paper else []),
         ]

@@ -106,7 +106,7 @@ def refusal(capsys: pytest.CaptureFixture, *arguments: str) -> str:
         ("bandit", ("--steps", "-2"), "steps must be ≥ 1"),
         ("long_answers", ("--parts", "law"), "parts must be lengths and any of law,"),
         ("long_answers", ("--parts", "lengths", "paper"), "parts must hold ablations, schedules beside paper"),
-        ("heterogeneity", ("--publish",), "output_dir must not be given too"),
+        ("heterogeneity", ("--publish",), "output_dir must be left out"),
     ],
 )
 def test_what_cannot_be_run_is_refused_at_once(

@@ -22,7 +22,7 @@ def test_results_go_to_runs_unless_publishing_is_asked_for() -> None:
 
 
 def test_a_folder_and_publishing_exclude_each_other() -> None:
-    with pytest.raises(ValueError, match="output_dir must not be given too"):
+    with pytest.raises(ValueError, match="output_dir must be left out"):
         OutputOptions(publish=True, output_dir="here")
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import hacrl_studies
 from hacrl_lab.config import TrainingConfig
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_runs.cache import Cell
 from hacrl_runs.program import main
 from hacrl_studies.ablations.study import Options as AblationsOptions
 from hacrl_studies.command import main as run_study
@@ -64,7 +69,7 @@ def test_methods_are_checked_before_training(methods: tuple[str, ...], message: 
 
 
 def test_a_study_of_comparisons_needs_two_methods() -> None:
-    with pytest.raises(ValueError, match="at least 2 different ones, got gspo"):
+    with pytest.raises(SettingError, match="at least 2 different ones, got gspo"):
         HeterogeneityOptions(methods=("gspo",))
 
 
@@ -73,13 +78,68 @@ def test_what_a_run_returns_is_printed(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "3 seeds\n"
 
 
-@pytest.mark.parametrize("error", [LabError("no model"), ValueError("no number"), OSError("no folder")])
-def test_errors_are_one_line(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def failing(error: Exception) -> Callable[[Options], str]:
     def fail(options: Options) -> str:
         raise error
 
-    assert main(Options, fail, arguments=[]) == 1
-    assert capsys.readouterr().err == f"error: {error}\n"
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (LabError("no model"), "no model"),
+        (SettingError("seeds must be ≥ 2, got 1"), "seeds must be ≥ 2, got 1"),
+        (OSError(errno.ENOSPC, "No space left on device", "runs/a.npz"), "No space left on device: 'runs/a.npz'"),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError("the hub does not answer\nsee its page"), "the hub does not answer"),
+    ],
+)
+def test_what_can_be_put_right_is_said_in_one_sentence(
+    error: Exception, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(Options, failing(error), arguments=[]) == 1
+    assert capsys.readouterr().err == f"error: {sentence}\n"
+
+
+def zip_of_other_lengths() -> dict[str, np.ndarray]:
+    return {"pairs": np.array(list(zip([1, 2], [3], strict=True)))}
+
+
+def product_of_other_shapes() -> dict[str, np.ndarray]:
+    return {"product": (torch.ones(2, 3) @ torch.ones(2, 3)).numpy()}
+
+
+@pytest.mark.parametrize(
+    ("compute", "kind"), [(zip_of_other_lengths, ValueError), (product_of_other_shapes, RuntimeError)]
+)
+def test_a_fault_of_a_study_keeps_its_traceback_which_names_the_place(
+    compute: Callable[[], dict[str, np.ndarray]],
+    kind: type[Exception],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cells = {"broken": Cell("broken", compute, {})}
+    monkeypatch.setattr("hacrl_studies.bandit.study.cells", lambda options: cells)
+    arguments = ["bandit", "--output-dir", str(tmp_path / "output"), "--cache-dir", str(tmp_path / "cells")]
+    with pytest.raises(kind) as fault:
+        run_study(arguments)
+    assert compute.__name__ in [entry.name for entry in fault.traceback]
+    assert "error:" not in capsys.readouterr().err
+
+
+def test_an_error_of_the_user_in_a_cell_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_model() -> dict[str, np.ndarray]:
+        raise LabError("no model in 'there'")
+
+    cells = {"broken": Cell("broken", no_model, {})}
+    monkeypatch.setattr("hacrl_studies.bandit.study.cells", lambda options: cells)
+    arguments = ["bandit", "--output-dir", str(tmp_path / "output"), "--cache-dir", str(tmp_path / "cells")]
+    assert run_study(arguments) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "error: no model in 'there'"
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hacrl_runs.tables import by_agent, decimals, markdown_table, with_interval, write_csv
+from hacrl_runs.tables import by_agent, decimals, markdown_table, with_half_width, with_interval, write_csv
 
 
 def test_a_table_has_a_line_for_the_header_and_one_a_row() -> None:
@@ -37,3 +37,9 @@ def test_means_are_over_seeds_and_not_over_agents() -> None:
 def test_an_interval_has_the_format_of_its_number() -> None:
     assert with_interval(0.5, (-0.25, 1)) == "0.500 [-0.250, 1.000]"
     assert with_interval(0.5, (-0.25, 1), "+.1f") == "+0.5 [-0.2, +1.0]"
+
+
+def test_only_the_number_has_a_sign_and_not_its_half_width() -> None:
+    assert with_half_width(0.12345, 0.0156) == "0.123 ± 0.016"
+    assert with_half_width(0.5, 0.25, "+.1f") == "+0.5 ± 0.2"
+    assert with_half_width(-0.5, 0.25, "+.2f") == "-0.50 ± 0.25"

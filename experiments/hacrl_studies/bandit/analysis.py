@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_lab.plotting import draw_band, method_style, new_figure, save
-from hacrl_runs.tables import Csv, decimals, markdown_table
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
 from hacrl_studies.bandit.study import AGENTS, Options
 from hacrl_studies.common.figures import label_line_ends
 from hacrl_studies.common.study import Results
@@ -41,8 +39,8 @@ def tables(options: Options, results: Results) -> dict[str, str]:
                 method.label,
                 f"{rollouts * method.rollout_factor:,}",
                 str(options.steps * options.training.updates(name, agents=2)),
-                *(with_half_width(curve[t].mean(0)) for t in (0, -1)),
-                "—" if name == reference else with_half_width(gain, "+.3f"),
+                *(with_half_width(*mean_interval(curve[t].mean(0))) for t in (0, -1)),
+                "—" if name == reference else with_half_width(*mean_interval(gain), "+.3f"),
                 f"{results[name]['clipped'].mean():.0%}" if method.shares else "—",
             ]
         )
@@ -52,12 +50,6 @@ def tables(options: Options, results: Results) -> dict[str, str]:
         options.tuning_seeds,
     )
     return {"table": markdown_table(header, rows), "reference": label, "sweep": tried}
-
-
-def with_half_width(values: np.ndarray, form: str = ".3f") -> str:
-    """Mean and half-width of the 95 % t interval over seeds: (S,)."""
-    mean, half = mean_interval(values)
-    return f"{mean:{form}} ± {half:{form.removeprefix('+')}}"
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
-from hacrl_runs.tables import markdown_table
-from hacrl_studies.common.arms import CURVE, INITIAL, REFERENCE, ArmOptions, arm_parts
+from hacrl_runs.figures import INITIAL
+from hacrl_runs.tables import markdown_table, with_half_width
+from hacrl_studies.common.arms import CURVE, REFERENCE, ArmOptions, arm_parts
 from hacrl_studies.common.comparison import Comparison, compare
 from hacrl_studies.common.study import Results
 from hacrl_studies.common.tuning import sweep_section
@@ -71,6 +72,15 @@ def final_gains(options: ArmOptions, results: Results, reference: str) -> dict[s
     return against(options, reference, lambda arm: final(results, arm).mean(0))
 
 
+def run_ends(options: ArmOptions, results: Results) -> Iterator[tuple[str, str, object, np.ndarray]]:
+    """(arm, learning rate, seed, accuracy (agents, problems)) of every run, before training first."""
+    yield INITIAL, "", "", results[INITIAL]["accuracy"]
+    for arm in options.arms:
+        rate = f"{options.learning_rate * float(results[arm]['rate']):.3g}"
+        for seed, accuracy in enumerate(results[arm]["accuracy"].swapaxes(0, 1)):
+            yield arm, rate, seed, accuracy
+
+
 def arm_score(options: ArmOptions, results: Results) -> dict[str, float]:
     """Every arm's accuracy after training and on the way, and its gain over GSPO."""
     numbers = {f"accuracy/{INITIAL}": float(start(results).mean())}
@@ -95,9 +105,9 @@ def summary_table(options: ArmOptions, results: Results, references: Sequence[st
     for arm in options.arms:
         rate = options.learning_rate * float(results[arm]["rate"])
         cost = [f"{curves(results, arm, f'{key}/{first}')[0, -1]:,.0f}" for key in ("updates", "rollouts")]
-        mean, half = mean_interval(final(results, arm).mean(0))
+        accuracy = with_half_width(*mean_interval(final(results, arm).mean(0)))
         differences = [one.get(arm, "") for one in found]
-        rows.append([label(arm), f"{rate:.2g}", *cost, f"{mean:.3f} ± {half:.3f}", *differences])
+        rows.append([label(arm), f"{rate:.2g}", *cost, accuracy, *differences])
     differences = [f"− {label(one)}" for one in references]
     columns = [*differences, f"on the way − {label(REFERENCE)}"]
     return markdown_table(["method", "learning rate", "updates", "rollouts", "accuracy", *columns], rows)

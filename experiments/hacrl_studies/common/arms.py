@@ -17,12 +17,14 @@ from typing import Any
 import numpy as np
 
 from hacrl_lab.config import TrainingConfig, flat
+from hacrl_lab.errors import SettingError
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.cache import Cell, computed
+from hacrl_runs.cache import Cell, cell_path, computed
+from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.models import sources_of
 from hacrl_runs.settings import Options as PairOptions
@@ -32,7 +34,6 @@ from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 
 REFERENCE = "gspo"
-INITIAL = "initial"
 TIMINGS = "timings.jsonl"
 CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
@@ -55,10 +56,10 @@ class ArmOptions(ComparisonOptions):
         """Refuse arms before anything is trained.
 
         Raises:
-            ValueError: none, one of them twice, an unknown one, or one that the settings do not allow.
+            SettingError: none, one of them twice, an unknown one, or one that the settings do not allow.
         """
         if not self.arms or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be at least one and different, got {self.arms}")
+            raise SettingError(f"arms must be at least one and different, got {self.arms}")
         for arm in self.arms:
             method, training = arm_parts(arm, self.training)
             training.check(method, agents=agents)
@@ -94,7 +95,7 @@ def run_cell(
     """
     known = {**chosen(pair), "steps": steps, **settings}
     name = f"{study}-{pair.method if steps else INITIAL}-{pair.seed}"
-    folder = Cell(name, dict, known).path(cache).with_suffix("")
+    folder = cell_path(cache, name, known).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), known)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_runs.shell import option_words, shell_line
 from hacrl_studies.common.options import OutputOptions
 
@@ -32,9 +33,9 @@ def check_methods(methods: Sequence[str], training: TrainingConfig, least: int =
         least: how many there must be.
 
     Raises:
-        ValueError: too few, one of them twice, an unknown one, or one that the settings do not allow.
+        SettingError: too few, one of them twice, an unknown one, or one that the settings do not allow.
     """
     if len(methods) < least or len(set(methods)) < len(methods):
-        raise ValueError(f"methods must be at least {least} different ones, got {', '.join(methods) or 'none'}")
+        raise SettingError(f"methods must be at least {least} different ones, got {', '.join(methods) or 'none'}")
     for method in methods:
         training.check(method)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from hacrl_lab.config import TrainingConfig, flat
+from hacrl_lab.errors import SettingError
 from hacrl_studies.common.tuning import Sweep
 
 PLACES = ("output_dir", "publish", "cache_dir", "workers")
@@ -30,9 +31,9 @@ class OutputOptions:
 
     def __post_init__(self) -> None:
         if self.publish and self.output_dir is not None:
-            raise ValueError(f"publish writes to results/<study>; output_dir must not be given too ({self.output_dir})")
+            raise SettingError(f"publish writes to results/<study>; output_dir must be left out, got {self.output_dir}")
         if self.workers < 1:
-            raise ValueError(f"workers must be ≥ 1, got {self.workers}")
+            raise SettingError(f"workers must be ≥ 1, got {self.workers}")
 
     @property
     def suffix(self) -> str:
@@ -57,9 +58,9 @@ class StudyOptions(OutputOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seeds < 2:
-            raise ValueError(f"seeds must be ≥ 2, got {self.seeds}")
+            raise SettingError(f"seeds must be ≥ 2, got {self.seeds}")
         if self.steps < 1:
-            raise ValueError(f"steps must be ≥ 1, got {self.steps}")
+            raise SettingError(f"steps must be ≥ 1, got {self.steps}")
 
     def loop_settings(self) -> dict[str, Any]:
         """What every cell of a training study depends on: seeds, steps and the training settings."""

@@ -127,7 +127,8 @@ def compute(cells: Mapping[Hashable, Cell], cache: Path, description: str, worke
     if workers > 1:
         kept = [cell for cell in cells.values() if cell.settings is not None]
         _compute_side_by_side(kept, cache, description, workers)
-    return {key: computed(cell, cache) for key, cell in tqdm(cells.items(), desc=description, unit="cell")}
+    with tqdm(cells.items(), desc=description, unit="cell") as bar:  # which ends before an error is printed
+        return {key: computed(cell, cache) for key, cell in bar}
 
 
 def _compute_side_by_side(cells: Sequence[Cell], cache: Path, description: str, workers: int) -> None:
@@ -136,8 +137,9 @@ def _compute_side_by_side(cells: Sequence[Cell], cache: Path, description: str, 
     with ProcessPoolExecutor(workers, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         futures = [pool.submit(_fill, cell, cache) for cell in cells]
         try:
-            for future in tqdm(as_completed(futures), total=len(futures), desc=description, unit="cell"):
-                future.result()
+            with tqdm(as_completed(futures), total=len(futures), desc=description, unit="cell") as bar:
+                for future in bar:
+                    future.result()
         finally:
             pool.shutdown(cancel_futures=True)
             del os.environ["TQDM_DISABLE"]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 from hacrl_lab.agents.networks import GRU, MLP, CausalNetwork, Linear, Transformer
+from hacrl_lab.errors import SettingError
 
 Observation = Literal["parts", "number"]
 
@@ -100,7 +101,7 @@ def check_pairs(pairs: tuple[int, ...], option: str) -> None:
         option: the name of the option.
 
     Raises:
-        ValueError: none, one that does not exist, or one of them twice.
+        SettingError: none, one that does not exist, or one of them twice.
     """
     if not pairs or len(set(pairs)) < len(pairs) or not set(pairs) <= set(range(len(PAIRS))):
-        raise ValueError(f"{option} must be different ones of 0 ... {len(PAIRS) - 1}, got {pairs}")
+        raise SettingError(f"{option} must be different ones of 0 ... {len(PAIRS) - 1}, got {pairs}")

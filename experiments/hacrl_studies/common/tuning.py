@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.errors import NonFiniteError, SettingError
 from hacrl_runs.cache import Cell
 from hacrl_runs.tables import markdown_table
 
@@ -44,7 +44,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if not self.tuning_share > 0:
-            raise ValueError(f"tuning_share must be > 0, got {self.tuning_share}")
+            raise SettingError(f"tuning_share must be > 0, got {self.tuning_share}")
 
     def seeds(self, reported: int) -> range:
         """The seeds on which learning rates are chosen.

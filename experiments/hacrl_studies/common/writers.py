@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld
 from hacrl_lab.agents.actions import ActionPolicy, MakeOptimizer, Parameters, gathered_log_probs, sample
+from hacrl_lab.errors import SettingError
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, take_rows
 from hacrl_lab.seeding import RandomStream, Seeds, Stream
 
@@ -161,13 +162,13 @@ class Beginning:
 
     def __post_init__(self) -> None:
         if self.agents < 1:
-            raise ValueError(f"agents must be ≥ 1, got {self.agents}")
+            raise SettingError(f"agents must be ≥ 1, got {self.agents}")
         for name in ("overlap", "gap"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
+                raise SettingError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("style_distance", "style_cost"):
             if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be ≥ 0, got {getattr(self, name)}")
+                raise SettingError(f"{name} must be ≥ 0, got {getattr(self, name)}")
 
     def sharpness(self, task: LongAnswerTask) -> Tensor:
         """How sharply each agent knows each skill: (agents, skills).

@@ -13,6 +13,7 @@ import tyro
 from tqdm.auto import tqdm
 
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.cache import Cell
@@ -48,13 +49,13 @@ class Options(OutputOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seeds < 2:
-            raise ValueError(f"seeds must be ≥ 2, got {self.seeds}")
+            raise SettingError(f"seeds must be ≥ 2, got {self.seeds}")
         if not self.environments or set(self.environments) - set(ENVIRONMENTS):
             chosen = ", ".join(self.environments) or "none"
-            raise ValueError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}, got {chosen}")
+            raise SettingError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}, got {chosen}")
         check_methods(self.methods, self.training, least=2)
         if self.eval_episodes < 1:
-            raise ValueError(f"eval_episodes must be ≥ 1, got {self.eval_episodes}")
+            raise SettingError(f"eval_episodes must be ≥ 1, got {self.eval_episodes}")
 
 
 PUBLISHED = (Options(),)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
 from hacrl_studies.common.cli import check_methods
 from hacrl_studies.common.options import ComparisonOptions
@@ -40,7 +41,7 @@ class Options(ComparisonOptions):
         super().__post_init__()
         check_methods(self.methods, self.training, least=2)
         if REFERENCE not in self.methods:
-            raise ValueError(f"methods must contain {REFERENCE}, the reference, got {', '.join(self.methods)}")
+            raise SettingError(f"methods must contain {REFERENCE}, the reference, got {', '.join(self.methods)}")
 
     @property
     def suffix(self) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from hacrl_lab.config import MethodName, TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.methods import get_method
 from hacrl_lab.schedules import mixed
 from hacrl_runs.cache import Cell
@@ -37,9 +38,9 @@ class Options(StudyOptions):
         self.training.check(self.method)
         method = get_method(self.method)
         if not method.shares or method.schedule is not mixed:
-            raise ValueError(f"method must be one that shares rollouts and mixes them in updates, got {self.method}")
+            raise SettingError(f"method must be one that shares rollouts and mixes them in updates, got {self.method}")
         if self.training.minibatches < 2 or self.language_steps < 2:
-            raise ValueError(
+            raise SettingError(
                 f"minibatches and language_steps must be ≥ 2, got {self.training.minibatches} and {self.language_steps}"
             )
 

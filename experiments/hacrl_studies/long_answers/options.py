@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 
 import tyro
 
+from hacrl_lab.errors import SettingError
 from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.common.tuning import Sweep
 
@@ -30,9 +31,9 @@ class Options(ComparisonOptions):
         super().__post_init__()
         self.training.check("gspo_x2")
         if "lengths" not in self.parts or not set(self.parts) <= set(get_args(Part)):
-            raise ValueError(f"parts must be lengths and any of {', '.join(get_args(Part)[1:])}, got {self.parts}")
+            raise SettingError(f"parts must be lengths and any of {', '.join(get_args(Part)[1:])}, got {self.parts}")
         if "paper" in self.parts and (missing := set(BESIDE_THE_PAPER) - set(self.parts)):
-            raise ValueError(f"parts must hold {', '.join(sorted(missing))} beside paper, got {self.parts}")
+            raise SettingError(f"parts must hold {', '.join(sorted(missing))} beside paper, got {self.parts}")
 
 
 PUBLISHED = (Options(),)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from hacrl_lab.evaluation import mean_interval
+from hacrl_runs.figures import INITIAL
 from hacrl_runs.own_pair.recipes import recipes
-from hacrl_runs.tables import Csv, decimals, markdown_table
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
 from hacrl_studies.common.arm_figures import gains_figure
 from hacrl_studies.common.arm_tables import (
     agents,
@@ -20,10 +21,11 @@ from hacrl_studies.common.arm_tables import (
     minutes,
     rates,
     ratios_table,
+    run_ends,
     start,
     summary_table,
 )
-from hacrl_studies.common.arms import INITIAL, REFERENCE
+from hacrl_studies.common.arms import REFERENCE
 from hacrl_studies.common.comparison import compare
 from hacrl_studies.common.study import Results
 from hacrl_studies.long_language_pair.study import GRADIENT_METHODS, GRADIENTS, Options
@@ -95,19 +97,14 @@ def gradients_table(options: Options, results: Results) -> str:
     """By method and agent, the cosine of a step's gradient with the direction in which own accuracy grows."""
     if options.gradient_steps == 0:
         return ""
-    found = results[GRADIENTS]
-    rows = [
-        [label(method), *(_with_interval(values) for values in found[method])]
-        + [_with_interval(values - own, "+") for values, own in zip(found[method], found[REFERENCE], strict=True)]
-        for method in GRADIENT_METHODS
-    ]
-    names = [str(name) for name in found["agents"]]
+    cosines = results[GRADIENTS]
+    rows = []
+    for method in GRADIENT_METHODS:
+        of_agents = [with_half_width(*mean_interval(values)) for values in cosines[method]]
+        differences = [with_half_width(*mean_interval(each), "+.3f") for each in cosines[method] - cosines[REFERENCE]]
+        rows.append([label(method), *of_agents, *differences])
+    names = [str(name) for name in cosines["agents"]]
     return markdown_table(["method", *names, *(f"{name}, − GSPO" for name in names)], rows)
-
-
-def _with_interval(values: np.ndarray, sign: str = "") -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:{sign}.3f} ± {half:.3f}"
 
 
 def lengths(options: Options, results: Results) -> str:
@@ -121,11 +118,11 @@ def lengths(options: Options, results: Results) -> str:
 def csvs(options: Options, results: Results) -> dict[str, Csv]:
     """One line for each run and agent: its end."""
     names = agents(results)
-    rows = [[INITIAL, "", "", name, *decimals([end])] for name, end in zip(names, start(results), strict=True)]
-    for arm in options.arms:
-        rate = f"{options.learning_rate * float(results[arm]['rate']):.3g}"
-        for seed, ends in enumerate(final(results, arm).T):
-            rows += [[arm, rate, seed, name, *decimals([end])] for name, end in zip(names, ends, strict=True)]
+    rows = [
+        [arm, rate, seed, name, *decimals([end])]
+        for arm, rate, seed, accuracy in run_ends(options, results)
+        for name, end in zip(names, accuracy.mean(-1), strict=True)
+    ]
     return {"long_language_pair.csv": (["arm", "learning_rate", "seed", "agent", "accuracy"], rows)}
 
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import tyro
 
+from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
-from hacrl_runs.own_pair.recipes import recipes
 from hacrl_runs.settings import Options as PairOptions
-from hacrl_studies.common.arms import INITIAL, REFERENCE, ArmOptions, arm_parts, chosen, run_cell, train, tuned_runs
+from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, chosen, run_cell, train
 from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.long_language_pair.gradients import cosines
 
+STUDY = "long_pair"
+"""The beginning of its cells' names."""
 GRADIENTS = "gradients"
 GRADIENT_METHODS = (REFERENCE, "naive", "hacpo", "hacpo_ppo_clip_alpha0")
 """Those that make one update of all rollouts of a step."""
@@ -56,48 +58,31 @@ class Options(ArmOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if REFERENCE not in self.arms or len(self.arms) < 2 or len(set(self.arms)) < len(self.arms):
-            raise ValueError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
+            raise SettingError(f"arms must be at least two different ones, {REFERENCE} among them, got {self.arms}")
         self.check_arms(agents=max(2, len(self.agents)))
         if self.gradient_steps == 1 or self.gradient_steps < 0:
-            raise ValueError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
+            raise SettingError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
         self.pair(REFERENCE, 0, 1.0)
 
     def pair(self, arm: str, seed: int, rate: float) -> PairOptions:
-        """One run of an arm, as options of the language pair; ``rate`` is a multiple of the learning rate."""
-        method, training = arm_parts(arm, self.training)
-        return PairOptions(
-            method=method,
-            compare="none",
+        """One run, see :func:`hacrl_studies.common.arm_cells.arm_run`."""
+        pair = PairOptions(
             answers="short" if self.agents else "long",
             agents=self.agents,
             problems=self.problems,
             prompt_template=self.prompt_template,
-            steps=self.steps,
-            training=training,
-            learning_rate=self.learning_rate * rate,
             max_new_tokens=self.max_new_tokens,
-            eval_prompts=self.eval_prompts,
-            eval_samples=self.eval_samples,
-            seed=seed,
-            device="cpu",
         )
+        return arm_run(self, pair, arm, seed, rate)
 
 
 PUBLISHED = (Options(),)
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """INITIAL -> the agents before training; arm -> its training with the learning rate that is best for it.
-
-    A run of one seed with one learning rate is what is kept, so that an interrupted study goes on within an arm.
-    """
-    initial = run_of(options, options.pair(REFERENCE, 0, 1.0), steps=0)
-    shared = {**options.settings(), "built": _built(options.agents)}
-    trained = {
-        arm: Cell(f"long_pair-{arm.replace('/', '-')}", partial(_tuned, options, arm), {**shared, "arms": arm})
-        for arm in options.arms
-    }
-    return {INITIAL: initial, **trained, **_gradients(options)}
+    """INITIAL and every arm -> see :func:`hacrl_studies.common.arm_cells.arm_cells`; GRADIENTS."""
+    settings = {**options.settings(), "built": own_pair_fingerprints(options.agents, "long")}
+    return {**arm_cells(options, STUDY, options.pair, partial(run_of, options), settings), **_gradients(options)}
 
 
 def _gradients(options: Options) -> dict[Hashable, Cell]:
@@ -105,25 +90,16 @@ def _gradients(options: Options) -> dict[Hashable, Cell]:
     if options.gradient_steps == 0:
         return {}
     pair = options.pair(REFERENCE, 0, 1.0)
-    settings = {**chosen(pair), "gradient_steps": options.gradient_steps, "built": _built(pair.agents)}
+    settings = {
+        **chosen(pair),
+        "gradient_steps": options.gradient_steps,
+        "built": own_pair_fingerprints(pair.agents, "long"),
+    }
     compute = partial(cosines, pair, GRADIENT_METHODS, options.gradient_steps)
-    return {GRADIENTS: Cell("long_pair-gradients", compute, settings)}
-
-
-def _tuned(options: Options, arm: str) -> dict[str, np.ndarray]:
-    """See :func:`hacrl_studies.common.arms.tuned_runs`."""
-
-    def run(seed: int, rate: float) -> Cell:
-        return run_of(options, options.pair(arm, seed, rate), options.steps)
-
-    return tuned_runs(run, options.seeds, options.sweep, Path(options.cache_dir))
+    return {GRADIENTS: Cell(f"{STUDY}-gradients", compute, settings)}
 
 
 def run_of(options: Options, pair: PairOptions, steps: int) -> Cell:
     """The cell of one run, 0 steps for none."""
-    return run_cell("long_pair", pair, steps, {"built": _built(pair.agents)}, train, Path(options.cache_dir))
-
-
-def _built(agents: Sequence[str]) -> dict[str, str]:
-    """What the lab's own pair was made from, by name; nothing of other agents."""
-    return {} if agents else {name: one.fingerprint() for name, one in recipes("tiny", "long").items()}
+    built = own_pair_fingerprints(pair.agents, "long")
+    return run_cell(STUDY, pair, steps, {"built": built}, train, Path(options.cache_dir))

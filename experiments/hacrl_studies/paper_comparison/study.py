@@ -13,7 +13,7 @@ import numpy as np
 
 import hacrl_studies.ablations.study as ablations
 import hacrl_studies.heterogeneity.study as heterogeneity
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_runs.cache import Cell
 from hacrl_studies.common.options import OutputOptions
 from hacrl_studies.common.teams import PAIRS
@@ -40,7 +40,7 @@ class Options(OutputOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.worlds or len(set(self.worlds)) < len(self.worlds):
-            raise ValueError(f"worlds must be at least one and different, got {', '.join(self.worlds) or 'none'}")
+            raise SettingError(f"worlds must be at least one and different, got {', '.join(self.worlds) or 'none'}")
 
 
 PUBLISHED = (Options(),)

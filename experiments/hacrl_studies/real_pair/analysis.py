@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.importance import stepwise_lower_bound
 from hacrl_lab.theory.passing import token_budget
-from hacrl_runs.tables import Csv, decimals, markdown_table
+from hacrl_runs.figures import INITIAL
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
 from hacrl_studies.common.arm_figures import gains_figure
 from hacrl_studies.common.arm_tables import (
     agents,
@@ -21,10 +20,11 @@ from hacrl_studies.common.arm_tables import (
     mass_table,
     rates,
     ratios_table,
+    run_ends,
     start,
     summary_table,
 )
-from hacrl_studies.common.arms import INITIAL, REFERENCE
+from hacrl_studies.common.arms import REFERENCE
 from hacrl_studies.common.comparison import compare
 from hacrl_studies.common.study import Results
 from hacrl_studies.real_pair.pairs import RECIPES
@@ -85,20 +85,21 @@ def _finding(options: Options, results: Results, name: str) -> str:
 def tasks_table(options: Options, results: Results) -> str:
     """Each agent's accuracy on each task, before and after, and the difference to GSPO paired by seed."""
     names, topics = agents(results), results[INITIAL]["topics"]
-    places = [(k, str(task)) for k in range(len(names)) for task in sorted(set(topics))]
+    asked = [(k, str(task)) for k in range(len(names)) for task in sorted(set(topics))]
     ends = {
         (arm, k, task): results[arm]["accuracy"][k][:, topics == task].mean(-1)
         for arm in options.arms
-        for k, task in places
+        for k, task in asked
     }
     others = [arm for arm in options.arms if arm != REFERENCE and REFERENCE in options.arms]
-    gains = compare({(arm, *place): (ends[arm, *place], ends[REFERENCE, *place]) for arm in others for place in places})
+    gains = compare({(arm, *key): (ends[arm, *key], ends[REFERENCE, *key]) for arm in others for key in asked})
     rows: list[list[object]] = []
-    for k, task in places:
+    for k, task in asked:
         before = results[INITIAL]["accuracy"][k][topics == task]
-        rows.append([names[k], task, "before training", _with_half(before), ""])
+        rows.append([names[k], task, "before training", with_half_width(*mean_interval(before)), ""])
         rows += [
-            ["", "", label(arm), _with_half(ends[arm, k, task]), gains.get((arm, k, task), "")] for arm in options.arms
+            ["", "", label(arm), with_half_width(*mean_interval(ends[arm, k, task])), gains.get((arm, k, task), "")]
+            for arm in options.arms
         ]
     return markdown_table(["agent", "task", "method", "accuracy", "− GSPO"], rows)
 
@@ -198,7 +199,7 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
     for name in options.pairs:
         view = of_pair(options, results, name)
         topics = view[INITIAL]["topics"]
-        for arm, rate, seed, accuracy in _ends(options, view):
+        for arm, rate, seed, accuracy in run_ends(options, view):
             for k, agent in enumerate(agents(view)):
                 for task in sorted(set(topics)):
                     rows.append([name, arm, rate, seed, agent, task, *decimals([accuracy[k][topics == task].mean()])])
@@ -213,20 +214,6 @@ def figures(options: Options, results: Results, folder: Path) -> None:
 
 def _runs(options: Options) -> Iterator[tuple[str, str]]:
     yield from ((name, arm) for name in options.pairs for arm in options.arms)
-
-
-def _ends(options: Options, results: Results) -> Iterator[tuple[str, str, object, np.ndarray]]:
-    """(arm, learning rate, seed, accuracy (agents, problems)), before training first."""
-    yield INITIAL, "", "", results[INITIAL]["accuracy"]
-    for arm in options.arms:
-        rate = f"{options.learning_rate * float(results[arm]['rate']):.3g}"
-        for seed, accuracy in enumerate(results[arm]["accuracy"].swapaxes(0, 1)):
-            yield arm, rate, seed, accuracy
-
-
-def _with_half(values: np.ndarray) -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:.3f} ± {half:.3f}"
 
 
 def _answer(text: str, reward: float) -> str:

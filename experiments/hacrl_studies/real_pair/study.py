@@ -15,6 +15,7 @@ import tyro
 
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.cache import Cell
@@ -22,7 +23,8 @@ from hacrl_runs.describe import statistics
 from hacrl_runs.models import load_agents, sources_of
 from hacrl_runs.settings import Options as PairOptions
 from hacrl_runs.train import resolve
-from hacrl_studies.common.arms import INITIAL, REFERENCE, ArmOptions, arm_parts, run_cell, trained, tuned_runs
+from hacrl_studies.common.arm_cells import arm_cells, arm_run
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, run_cell, trained
 from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.real_pair.build import TEMPLATE, build
 from hacrl_studies.real_pair.pairs import MODEL, RECIPES, TASKS, pair_of
@@ -65,7 +67,7 @@ class Options(ArmOptions):
         super().__post_init__()
         self.check_arms(agents=2)
         if not self.pairs or len(set(self.pairs)) < len(self.pairs) or not set(self.pairs) <= set(RECIPES):
-            raise ValueError(f"pairs must be at least one of {', '.join(RECIPES)} and different, got {self.pairs}")
+            raise SettingError(f"pairs must be at least one of {', '.join(RECIPES)} and different, got {self.pairs}")
 
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on; the model is known by its weights, not by where it is."""
@@ -80,51 +82,33 @@ class Options(ArmOptions):
             seed: of training.
             rate: multiple of the learning rate.
         """
-        method, training = arm_parts(arm, self.training)
-        return PairOptions(
-            method=method,
-            compare="none",
+        pair = PairOptions(
             tasks=TASKS,
             answer_rule="last_number",
             prompt_template=TEMPLATE,
-            steps=self.steps,
-            training=training,
-            learning_rate=self.learning_rate * rate,
             rate_factors=RECIPES[name].rate_factors,
             max_new_tokens=self.max_new_tokens,
-            eval_prompts=self.eval_prompts,
-            eval_samples=self.eval_samples,
-            seed=seed,
-            device="cpu",
             dtype="bfloat16",
         )
+        return arm_run(self, pair, arm, seed, rate)
 
 
 PUBLISHED = (Options(),)
 
 
 def cells(options: Options) -> dict[Hashable, Cell]:
-    """(pair, INITIAL) -> its agents before training; (pair, arm) -> its training with the rate that is best for it."""
-    found: dict[Hashable, Cell] = {}
+    """(pair, INITIAL) and (pair, arm) -> see :func:`hacrl_studies.common.arm_cells.arm_cells`."""
+    by_pair: dict[Hashable, Cell] = {}
     for name in options.pairs:
-        found[name, INITIAL] = _cell(options, name, options.pair(name, REFERENCE, 0, 1.0), steps=0)
-        for arm in options.arms:
-            settings = {**options.settings(), "pairs": name, "arms": arm, **_built(options, name)}
-            tuning = partial(_tuned, options, name, arm)
-            found[name, arm] = Cell(f"real_{name}-{arm.replace('/', '-')}", tuning, settings)
-    return found
+        settings = {**options.settings(), "pairs": name, **_built(options, name)}
+        of_pair = arm_cells(
+            options, f"real_{name}", partial(options.pair, name), partial(_run_cell, options, name), settings
+        )
+        by_pair |= {(name, key): cell for key, cell in of_pair.items()}
+    return by_pair
 
 
-def _tuned(options: Options, name: str, arm: str) -> dict[str, np.ndarray]:
-    """See :func:`hacrl_studies.common.arms.tuned_runs`."""
-
-    def run(seed: int, rate: float) -> Cell:
-        return _cell(options, name, options.pair(name, arm, seed, rate), options.steps)
-
-    return tuned_runs(run, options.seeds, options.sweep, Path(options.cache_dir))
-
-
-def _cell(options: Options, name: str, pair: PairOptions, steps: int) -> Cell:
+def _run_cell(options: Options, name: str, pair: PairOptions, steps: int) -> Cell:
     make = partial(train, name, options.model)
     return run_cell(f"real_{name}", pair, steps, _built(options, name), make, Path(options.cache_dir))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
 from hacrl_studies.common.cli import check_methods
 from hacrl_studies.common.options import ComparisonOptions
@@ -27,7 +28,7 @@ class Options(ComparisonOptions):
         super().__post_init__()
         check_methods(self.methods, self.training, least=2)
         if missing := {REFERENCE, DOUBLE} - set(self.methods):
-            raise ValueError(f"methods must contain {', '.join(sorted(missing))}, got {', '.join(self.methods)}")
+            raise SettingError(f"methods must contain {', '.join(sorted(missing))}, got {', '.join(self.methods)}")
 
 
 PUBLISHED = (Options(),)

@@ -11,6 +11,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.methods import get_method
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.cache import Cell
@@ -53,7 +54,7 @@ class Options(ComparisonOptions):
         super().__post_init__()
         check_methods((REFERENCE, *self.methods), self.training, least=2)
         if unshared := [method for method in self.methods if not get_method(method).shares]:
-            raise ValueError(f"methods must be ones that share rollouts, got {', '.join(unshared)}")
+            raise SettingError(f"methods must be ones that share rollouts, got {', '.join(unshared)}")
 
 
 PUBLISHED = (Options(),)

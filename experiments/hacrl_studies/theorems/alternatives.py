@@ -9,10 +9,10 @@ from statistics import median
 
 import numpy as np
 
+from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
 from hacrl_runs.cache import Cell
-from hacrl_runs.tables import markdown_table
-from hacrl_studies.bandit.analysis import with_half_width
+from hacrl_runs.tables import markdown_table, with_half_width
 from hacrl_studies.bandit.study import Options as BanditOptions
 from hacrl_studies.bandit.study import cell, train
 from hacrl_studies.common.options import ComparisonOptions
@@ -94,8 +94,8 @@ def alternatives_table(results: Results, options: ComparisonOptions) -> str:
         for world in WORLDS:
             run = (world, method)
             clipped = f"{results[run]['clipped'].mean():.0%}" if parts.shares else "—"
-            paired = "—" if method == REFERENCE else with_half_width(gain(results, run), "+.4f")
-            row += [with_half_width(final(results, run)), paired, clipped]
+            paired = "—" if method == REFERENCE else with_half_width(*mean_interval(gain(results, run)), "+.4f")
+            row += [with_half_width(*mean_interval(final(results, run))), paired, clipped]
         rows.append(row)
     return markdown_table(header, rows)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from hacrl_runs.tables import markdown_table
+
 NOTICEABLE = 1e-9
 """A violation smaller than this is rounding."""
 
@@ -54,19 +56,19 @@ def violation(without: str, measure: str, sizes: Tensor) -> Violation:
 
 def findings_table(findings: Sequence[Finding]) -> str:
     """Markdown: result × holds under its assumptions × without each of them."""
-    lines = [
-        "| result | given | largest error (problems) | without | measured | affected | mean | worst |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for finding in findings:
-        head = (
-            f"| **{finding.name}**: {finding.statement} | {finding.needs} | {finding.max_error:.0e} ({finding.cases}) "
-        )
-        for one in finding.violations:
-            sizes = f"{one.fraction:.0%} | {_short(one.mean)} | {_short(one.worst)}"
-            lines.append(f"{head}| {one.without} | {one.measure} | {sizes} |")
-            head = "| | | "
-    return "\n".join(lines)
+        holds = [
+            f"**{finding.name}**: {finding.statement}",
+            finding.needs,
+            f"{finding.max_error:.0e} ({finding.cases})",
+        ]
+        for broken in finding.violations:
+            sizes = [f"{broken.fraction:.0%}", _short(broken.mean), _short(broken.worst)]
+            rows.append([*holds, broken.without, broken.measure, *sizes])
+            holds = ["", "", ""]
+    header = ["result", "given", "largest error (problems)", "without", "measured", "affected", "mean", "worst"]
+    return markdown_table(header, rows)
 
 
 def _short(number: float) -> str:

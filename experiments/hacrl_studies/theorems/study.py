@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
 from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.theorems import alignment_map, baselines, cost, gradients, ratios
@@ -50,7 +51,7 @@ class Options(ComparisonOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.problems < 2:
-            raise ValueError(f"problems must be ≥ 2, got {self.problems}")
+            raise SettingError(f"problems must be ≥ 2, got {self.problems}")
 
 
 PUBLISHED = (Options(),)

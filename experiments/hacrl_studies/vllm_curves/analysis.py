@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.plotting import new_figure, save
-from hacrl_runs.tables import Csv, decimals, markdown_table
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
 from hacrl_studies.common.arms import CURVE
 from hacrl_studies.common.study import Results
 from hacrl_studies.vllm_curves.study import SAMPLERS, Options, Sampler
@@ -96,5 +96,4 @@ def figures(options: Options, results: Results, folder: Path) -> None:
 
 
 def _mean(values: np.ndarray, sign: str = "") -> str:
-    mean, half = mean_interval(values)
-    return f"{mean:{sign}.3f} ± {half:.3f}"
+    return with_half_width(*mean_interval(values), f"{sign}.3f")

@@ -12,8 +12,8 @@ import tyro
 
 from hacrl_lab.config import MethodName, TrainingConfig
 from hacrl_runs.cache import Cell
-from hacrl_runs.own_pair.recipes import recipes
 from hacrl_runs.settings import Options as PairOptions
+from hacrl_studies.common.arm_cells import own_pair_fingerprints
 from hacrl_studies.common.arms import run_cell, train
 from hacrl_studies.common.options import StudyOptions
 
@@ -70,7 +70,7 @@ PUBLISHED = (Options(),)
 
 def cells(options: Options) -> Mapping[tuple[Sampler, int], Cell]:
     """(sampler, seed) -> the arrays of :func:`hacrl_studies.common.arms.trained`; the run is kept."""
-    built = {} if options.agents else {name: one.fingerprint() for name, one in recipes("tiny", "short").items()}
+    built = own_pair_fingerprints(options.agents, "short")
     cache = Path(options.cache_dir)
     return {
         (sampler, seed): run_cell(
