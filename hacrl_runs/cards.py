@@ -45,8 +45,8 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
             f"`{origin}` after {steps} steps of {get_method(method).label} together with others "
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
             f"responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
-            f"Sampled accuracy at {job.sampling} on {len(after)} problems of the evaluation, 95 % intervals "
-            f"over them: {with_half_width(*mean_interval(before))} before, {with_half_width(*mean_interval(after))} after.",
+            f"Sampled accuracy at {job.sampling} on {len(after)} problems of the evaluation, 95 % intervals over them: "
+            f"{with_half_width(*mean_interval(before))} before, {with_half_width(*mean_interval(after))} after.",
             f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "
             f"`{job.answer_rule}`.",
         )

@@ -20,25 +20,29 @@ hacrl-lab: language models learn from each other's verified answers.
 runs the lab's own small pair, on a CPU, in minutes.
 """
 TRAIN = """\
-Two different language models learn from each other: HACPO against GSPO from the same start.
+Two different language models learn from each other: HACPO against GSPO from the
+same start.
 
-    hacrl-lab train                                      the lab's own small pair, on a CPU, in minutes
-    hacrl-lab train --size base --device cuda            a larger pair, on a GPU
-    hacrl-lab train --agents PATH_OR_HUB_ID PATH_OR_HUB_ID --problems FILE.jsonl
-    hacrl-lab train --agents ... --plan                  memory and hours of the run, before its weights
-    hacrl-lab train --config runs/llm_pair/.../config.yaml --seed 1     the same run with another seed
-    hacrl-lab train --resume runs/llm_pair/...           continue after Ctrl-C or a crash
+    hacrl-lab train                        the lab's own small pair, on a CPU
+    hacrl-lab train --size base --device cuda           a larger pair on a GPU
+    hacrl-lab train --agents MODEL MODEL --problems FILE.jsonl    your own
+    hacrl-lab train --agents ... --plan          memory and hours of the run
+    hacrl-lab train --config RUN/config.yaml --seed 1     a run, changed
+    hacrl-lab train --resume RUN           continue after Ctrl-C or a crash
 
-Every run leaves a folder with its settings, metrics, TensorBoard events, figures, checkpoints and a summary."""
+A MODEL is a transformers folder or a hub id. Every run leaves a folder RUN with
+its settings, metrics, TensorBoard events, figures, checkpoints and a summary."""
 EVALUATE = """\
-Accuracy of any language models on any problems: greedy accuracy, avg@k, best@k and pass@k, with intervals.
+Accuracy of any language models on any problems: greedy accuracy, avg@k, best@k
+and pass@k, with intervals.
 
-    hacrl-lab evaluate --models FOLDER_OR_HUB_ID ... --problems math500 aime2025 --samples 8
-    hacrl-lab evaluate --models runs/llm_pair/RUN --problems my_problems.jsonl
-    hacrl-lab evaluate --models FOLDER --tasks chain_sum:max_terms=3 gcd
+    hacrl-lab evaluate --models MODEL ... --problems math500 aime2025 --samples 8
+    hacrl-lab evaluate --models RUN --problems my_problems.jsonl
+    hacrl-lab evaluate --models MODEL --tasks chain_sum:max_terms=3 gcd
 
-Writes a page with a table, the same in LaTeX, and a record of every response. Ctrl-C and the same command again
-continues."""
+A MODEL is a transformers folder or a hub id, a RUN the folder of a training run.
+Writes a page with a table, the same in LaTeX, and a record of every response.
+After Ctrl-C the same command continues."""
 LAST_CHECKPOINT = "What the last checkpoint holds is kept."
 
 

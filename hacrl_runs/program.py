@@ -69,13 +69,13 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
         return _failed(as_typed(str(error), names))
     except OSError as error:
         return _failed(system_error_sentence(error))
+    except Interrupted as stop:
+        print(f"{stop}.", file=sys.stderr)
+        return 130
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
         return _failed(f"not enough memory: {first_line(error)}; hacrl-lab plan tells the memory that a run needs")
-    except Interrupted as stop:
-        print(f"{stop}.", file=sys.stderr)
-        return 130
     except KeyboardInterrupt:
         print(f"\nStopped. {kept}", file=sys.stderr)
         return 130

@@ -43,11 +43,20 @@ def section(title: str, command: Any) -> str:
     for name, group in groups(command):
         docs = docstrings(type(group))
         rows = [
-            [f"`--{option.name.replace('_', '-')}`", values(type(group), option.name), default(group, option), docs[option.name]]
+            [
+                f"`--{option.name.replace('_', '-')}`",
+                values(type(group), option.name),
+                default(group, option),
+                docs[option.name],
+            ]
             for option in fields(group)
             if not is_dataclass(getattr(group, option.name))
         ]
-        parts += [f"### {name}\n", f"{inspect.getdoc(type(group))}\n", markdown_table(["option", "values", "default", "meaning"], rows) + "\n"]
+        parts += [
+            f"### {name}\n",
+            f"{inspect.getdoc(type(group))}\n",
+            markdown_table(["option", "values", "default", "meaning"], rows) + "\n",
+        ]
     return "\n".join(parts)
 
 
@@ -65,13 +74,21 @@ def docstrings(kind: type) -> dict[str, str]:
     """The text after each field of a dataclass, or the help that its type has, as one line."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__[:-1]):
-        [body] = [node.body for node in ast.parse(textwrap.dedent(inspect.getsource(base))).body if isinstance(node, ast.ClassDef)]
+        [body] = [
+            node.body
+            for node in ast.parse(textwrap.dedent(inspect.getsource(base))).body
+            if isinstance(node, ast.ClassDef)
+        ]
         for field, text in zip(body, body[1:], strict=False):
             is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
                 texts[field.target.id] = str(text.value.value)  # type: ignore[attr-defined]
     for name, hint in get_type_hints(kind, include_extras=True).items():
-        texts |= {name: part.help for part in getattr(hint, "__metadata__", ()) if isinstance(part, type(tyro.conf.arg(help="")))}
+        texts |= {
+            name: part.help
+            for part in getattr(hint, "__metadata__", ())
+            if isinstance(part, type(tyro.conf.arg(help="")))
+        }
     return {name: " ".join(text.split()).replace("|", "\\|") for name, text in texts.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any
 
 import tyro
@@ -72,7 +73,9 @@ class EvaluateSettings:
 
     evaluated: Annotated[EvaluatedSettings, Group]
     prompt: Annotated[PromptSettings, Group] = field(default_factory=PromptSettings)
-    generation: Annotated[GenerationSettings, Group] = GenerationSettings(max_new_tokens=1024)
+    generation: Annotated[GenerationSettings, Group] = field(
+        default_factory=partial(GenerationSettings, max_new_tokens=1024)
+    )
     sampling: Annotated[SamplingSettings, Group] = field(default_factory=SamplingSettings)
     devices: Annotated[DeviceSettings, Group] = field(default_factory=DeviceSettings)
 

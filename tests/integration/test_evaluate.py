@@ -5,29 +5,27 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import AutoConfig
 
-import evaluate
-import llm_pair
 from hacrl_envs.held_out import is_held_out
+from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.verification.answer_rules import boxed_answer
 from hacrl_lab.worlds import TextPrompts
-from hacrl_runs.evaluation.models import asked_otherwise, models_of, settings_for
-from hacrl_runs.evaluation.settings import EvaluationGeneration, Options
-from hacrl_runs.program import main
-from hacrl_runs.settings import PromptOptions
+from hacrl_runs.evaluation.models import asked_differently, models_of, settings_for
+from hacrl_runs.evaluation.settings import EvaluatedSettings, EvaluateSettings
+from hacrl_runs.main import evaluate, train
+from hacrl_runs.settings import PromptSettings, changed
 
 ARGUMENTS = ["--prompt-template", "{question}\n", "--max-new-tokens", "12", "--samples", "4", "--batch", "4"]
 
 
 def call(*arguments: str) -> int:
-    return main(Options, evaluate.run, arguments=[*arguments, *ARGUMENTS])
+    return evaluate([*arguments, *ARGUMENTS])
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -55,13 +53,8 @@ def folder(adders: list[str], problems: Path, tmp_path_factory: pytest.TempPathF
 def test_records_hold_every_response_with_its_verdict(folder: Path, adders: list[str], problems: Path) -> None:
     paths = sorted((folder / "out" / "records").iterdir())
     assert [path.name.partition("--")[0] for path in paths] == ["llama", "qwen3"]
-    settings = Options(
-        models=("m",),
-        problems=("p",),
-        prompt=PromptOptions(prompt_template="{question}\n"),
-        generation=EvaluationGeneration(max_new_tokens=12),
-        device="cpu",
-    )
+    settings = EvaluateSettings(EvaluatedSettings(models=("m",), problems=("p",)))
+    settings = changed(settings, {"prompt_template": ("{question}\n",), "max_new_tokens": 12, "device": "cpu"})
     for path, source in zip(paths, (adders[1], adders[0]), strict=True):
         records = read(path)
         assert [(one["question"], one["answer"]) for one in records] == [
@@ -164,36 +157,33 @@ def test_what_cannot_be_evaluated_is_one_sentence(
 
 
 def test_models_of_the_same_name_are_refused(adders: list[str]) -> None:
-    with pytest.raises(Exception, match="two models of the name 'qwen3'"):
-        models_of(Options(models=(adders[0], adders[0]), problems=("a",)))
+    with pytest.raises(SettingError, match="models must have different names, got 'qwen3' twice"):
+        models_of((adders[0], adders[0]))
 
 
-def train(monkeypatch: pytest.MonkeyPatch, adders: list[str], sums: str, folder: Path, *more: str) -> None:
+def train_pair(adders: list[str], sums: str, folder: Path, *more: str) -> None:
     """One step of HACPO on two models."""
     sizes = ["--steps", "1", "--prompts-per-step", "4", "--group-size", "4", "--max-new-tokens", "12"]
     evaluation = ["--eval-prompts", "2", "--eval-samples", "1", "--compare", "none"]
     places = ["--device", "cpu", "--output-dir", str(folder), "--prompt-template", "{question}\n"]
     words = ["--agents", *adders[:2], "--problems", sums, *sizes, *evaluation, *places, *more]
-    monkeypatch.setattr("sys.argv", ["llm_pair.py", *words])
-    assert llm_pair.main() == 0
+    assert train(words) == 0
 
 
-def test_agents_that_are_asked_otherwise_than_in_their_run_are_named(
+def test_agents_that_are_asked_differently_than_in_their_run_are_named(
     adders: list[str],
     sums: str,
     problems: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
     run = tmp_path / "run"
-    train(monkeypatch, adders, sums, run)
-    options = Options(models=(str(run), adders[0]), problems=("p",))
+    train_pair(adders, sums, run)
+    models = models_of((str(run), adders[0]))
     names = "llama, HACPO (run); qwen3, HACPO (run)"
-    remark = f"Asked otherwise than in training (`%s`), which can make answers worse: {names}."
-    assert asked_otherwise(options, models_of(options)) == [remark % r"--prompt-template $'{question}\n'"]
-    options = replace(options, prompt=PromptOptions(prompt_template="{question}\n"))
-    assert asked_otherwise(options, models_of(options)) == []
+    remark = f"In training these were asked with other settings (`%s`), which can make answers worse here: {names}."
+    assert asked_differently(PromptSettings(), models) == [remark % r"--prompt-template $'{question}\n'"]
+    assert asked_differently(PromptSettings(prompt_template=("{question}\n",)), models) == []
 
     places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
     capsys.readouterr()
@@ -205,11 +195,11 @@ def test_agents_that_are_asked_otherwise_than_in_their_run_are_named(
 
 @pytest.mark.extras
 def test_a_run_folder_stands_for_its_trained_agents(
-    adders: list[str], sums: str, problems: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adders: list[str], sums: str, problems: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("peft")
     run = tmp_path / "run"
-    train(monkeypatch, adders, sums, run, "--lora-rank", "2", "--learning-rate", "0.05")
+    train_pair(adders, sums, run, "--lora-rank", "2", "--learning-rate", "0.05")
     assert (run / "hacpo" / "agents" / "qwen3" / "adapter_config.json").exists()
     places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
     assert call("--models", str(run), adders[0], "--problems", str(problems), *places) == 0

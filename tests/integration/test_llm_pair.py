@@ -19,10 +19,10 @@ import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import hacrl_runs.train
-import llm_pair
+import hacrl_runs.resolve
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
+from hacrl_runs.main import train
 from hacrl_runs.own_pair.recipes import PAIRS
 
 ROOT = Path(__file__).parents[2]
@@ -49,8 +49,7 @@ def start(*arguments: str) -> subprocess.Popen:
 
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str]:
     """The main job in this process: exit status and what it printed as an error."""
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments])
-    status = llm_pair.main()
+    status = train(arguments)
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
     return status, "\n".join(errors)
 
@@ -75,9 +74,7 @@ def one_thread() -> Iterator[None]:
 def uninterrupted(adders: list[str], sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of two models that nothing disturbs."""
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["llm_pair.py", *command(adders[:2], sums, folder)])
-        assert llm_pair.main() == 0
+    assert train(command(adders[:2], sums, folder)) == 0
     return folder
 
 
@@ -100,7 +97,7 @@ def test_models_that_earlier_versions_built_are_still_found() -> None:
 
 
 def test_a_run_leaves_everything_that_the_readme_promises(uninterrupted: Path) -> None:
-    for part in ("config.json", "versions.json", "summary.md", "accuracy.png", "curves.png"):
+    for part in ("config.yaml", "versions.json", "summary.md", "accuracy.png", "curves.png"):
         assert (uninterrupted / part).stat().st_size > 0
     for method in ("gspo", "hacpo"):
         curves = read_metrics(uninterrupted / method)
@@ -257,6 +254,9 @@ def test_a_finished_run_can_be_made_longer(
 
 
 ERRORS = [
+    (["--metod", "hacpo"], "there is no option '--metod'; did you mean --method?"),
+    (["--lr", "1e-5"], "there is no option '--lr'; here it is --learning-rate"),
+    (["--num-generations=4"], "there is no option '--num-generations'; here it is --group-size"),
     (["--method", "hacpp"], "unknown method 'hacpp'"),
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
@@ -264,9 +264,9 @@ ERRORS = [
     (["--reward", "none.py:reward"], "reward function 'none.py:reward': file 'none.py' does not exist"),
     (["--question-column", "title"], "sums.jsonl, line 1 has no column 'title'"),
     (["--minibatches", "9", "--prompts-per-step", "8"], "minibatches must leave a prompt for each"),
-    (["--device", "cpu,cpu,cpu"], "one for each of the 2 agents"),
-    (["--device", "cpu,nowhere"], "--device 'nowhere' is not usable here"),
-    (["--device", "meta"], "--device 'meta' is not usable here"),
+    (["--device", "cpu,cpu,cpu"], "one for each of the 2 models"),
+    (["--device", "cpu,nowhere"], "--device must be usable here, got 'nowhere'"),
+    (["--device", "meta"], "--device must be usable here, got 'meta'"),
     (["--group-size", "1"], "--group-size must be ≥ 2 with GSPO"),
     (["--push-to-hub", "somebody"], "--push-to-hub needs the hub and a login"),
     (["--reward", "json:nothing"], "has no function 'nothing'"),
@@ -306,10 +306,9 @@ def test_impossible_settings_end_in_one_clear_sentence(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metod", "hacpo"], "--metod"),
-        (["--delta", "1.5"], "delta and epsilon_low must be"),
+        (["--delta", "1.5"], "--delta and --epsilon-low must be"),
         (["--steps", "0"], "--steps must be"),
-        (["--alpha", "inf"], "alpha must be"),
+        (["--alpha", "inf"], "--alpha must be"),
         (["--learning-rate", "nan"], "--learning-rate must be a number > 0"),
         (["--max-grad-norm", "0"], "--max-grad-norm must be a number > 0"),
         (["--max-grad-norm", "nan"], "--max-grad-norm must be a number > 0"),
@@ -327,25 +326,10 @@ def test_impossible_settings_end_in_one_clear_sentence(
 def test_what_cannot_be_an_option_is_shown_beside_the_usage(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments])
     with pytest.raises(SystemExit) as stopped:
-        llm_pair.main()
+        train(arguments)
     assert stopped.value.code != 0
     assert message in capsys.readouterr().err
-
-
-def test_a_run_of_the_format_before_is_refused_in_one_sentence(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    folder = tmp_path / "run"
-    (folder / "gspo").mkdir(parents=True)
-    (folder / "config.json").write_text('{"method": "hacpo", "prompts_per_step": 32, "microbatch_prompts": 0}')
-    (folder / "versions.json").write_text("{}")
-    for arguments in (["--resume", str(folder)], command(adders[:2], sums, folder)):
-        status, error = call(monkeypatch, capsys, *arguments)
-        assert status == 1
-        assert f"{str(folder)!r} is a run of an earlier version" in error
-        assert error.count("\n") == 0
 
 
 def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
@@ -403,8 +387,7 @@ def test_data_and_a_reward_of_ones_own(
     arguments = command(adders[:2], str(tmp_path / "training.csv"), tmp_path / "run")
     own = ["--eval-problems", str(tmp_path / "evaluation.csv"), "--question-column", "q", "--answer-column", "a"]
     reward = ["--reward", f"{tmp_path / 'own.py'}:reward", "--compare", "none", "--steps", "1"]
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments, *own, *reward])
-    assert llm_pair.main() == 0
+    assert train([*arguments, *own, *reward]) == 0
     output = capsys.readouterr().out
     assert "25 problems for training, from" in output
     assert "1 training problems are also asked in the evaluation and were left out." in output
@@ -463,24 +446,24 @@ def test_another_run_is_not_written_over(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
 ) -> None:
-    before = (uninterrupted / "config.json").read_bytes()
+    before = (uninterrupted / "config.yaml").read_bytes()
     status, error = call(monkeypatch, capsys, *command(adders[:2], sums, uninterrupted), "--seed", "1")
     assert status == 1
     assert "holds another run" in error
-    assert (uninterrupted / "config.json").read_bytes() == before
+    assert (uninterrupted / "config.yaml").read_bytes() == before
 
 
 def test_nothing_of_a_finished_arm_is_left_when_the_next_begins(
     adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    load, alive_before = hacrl_runs.train.running_agents, []
+    load, alive_before = hacrl_runs.resolve.running_agents, []
 
     def counting(*arguments: Any) -> Any:
         gc.collect()
         alive_before.append(sum(isinstance(one, CausalLMAgent) for one in gc.get_objects()))
         return load(*arguments)
 
-    monkeypatch.setattr(hacrl_runs.train, "running_agents", counting)
+    monkeypatch.setattr(hacrl_runs.resolve, "running_agents", counting)
     assert call(monkeypatch, capsys, *command(adders[:2], sums, tmp_path / "run"), "--steps", "1") == (0, "")
     first, *later = alive_before  # before training, GSPO, HACPO
     assert later == [first, first]

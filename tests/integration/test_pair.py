@@ -17,26 +17,21 @@ from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.models import load_agents, sources_of
 from hacrl_runs.own_pair.recipes import PAIRS
-from hacrl_runs.settings import Options
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def options() -> Options:
-    return resolve(Options(device="cpu"))
-
-
-@pytest.fixture(scope="module")
-def agents(options: Options, tmp_path_factory: pytest.TempPathFactory) -> list[CausalLMAgent]:
+def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[CausalLMAgent]]:
     """Pre-trained here and now, or where HACRL_LAB_CACHE is set by whoever needed them first there."""
     cache = os.environ.get("HACRL_LAB_CACHE") or str(tmp_path_factory.mktemp("cache"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HACRL_LAB_CACHE", cache)
-        return load_agents(options, sources_of(options))
+        with prepared(train_settings(device="cpu")) as job:
+            yield job.load_agents()
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +63,8 @@ def test_each_starts_a_third_right_and_knows_what_the_other_does_not(
         assert values[asks_foreign & ~asks_own].mean() > values[asks_own & ~asks_foreign].mean() + 0.3
 
 
-def test_cross_importance_ratios_lie_below_self_ratios(
-    agents: list[CausalLMAgent], world: ArithmeticWorld, options: Options
-) -> None:
-    metrics = Trainer(agents, world, "hacpo", options.training, 0).step()
+def test_cross_importance_ratios_lie_below_self_ratios(agents: list[CausalLMAgent], world: ArithmeticWorld) -> None:
+    metrics = Trainer(agents, world, "hacpo", train_settings().training, 0).step()
     first, second = (agent.name for agent in agents)
     for learner, sampler in ((first, second), (second, first)):
         own = float(metrics[f"importance_ratio/{learner}/{learner}"])

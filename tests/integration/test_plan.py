@@ -5,25 +5,21 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from test_llm_pair import command
 
-import llm_pair
 from hacrl_lab.metrics import read_metrics
 from hacrl_runs.devices import GIB, AgentParts, Device
+from hacrl_runs.main import plan, train
 
 AGENT = AgentParts({"weights": 3 * GIB, "AdamW's moments": 6 * GIB}, {"gradients": 3 * GIB, "logits": GIB}, 2 * GIB)
 
 
-def planned(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> tuple[int, str, str]:
+def planned(arguments: list[str], capsys: pytest.CaptureFixture) -> tuple[int, str, str]:
     """Exit status, output and errors of a plan."""
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments, "--plan"])
-    status = llm_pair.main()
+    status = plan(arguments)
     return status, *capsys.readouterr()
 
 
@@ -40,10 +36,10 @@ def numbers(table: str, agent: str, part: str) -> tuple[int, int]:
 
 
 def test_a_plan_has_memory_and_work_and_leaves_nothing(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     folders = [without_weights(folder, tmp_path / Path(folder).name) for folder in adders[:2]]
-    status, output, errors = planned(command(folders, sums, tmp_path / "run"), monkeypatch, capsys)
+    status, output, errors = planned(command(folders, sums, tmp_path / "run"), capsys)
     assert (status, [line for line in errors.splitlines() if line.startswith("error:")]) == (0, [])
     assert "| cpu | qwen3 | llama |" in output
     assert re.search(r"Peak \d+\.\d\d GiB of \d+\.\d\d GiB", output)
@@ -52,12 +48,11 @@ def test_a_plan_has_memory_and_work_and_leaves_nothing(
 
 
 def test_rollouts_and_tokens_are_those_of_the_run(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     arguments = [*command(adders[:2], sums, tmp_path / "run"), "--steps", "2", "--compare", "gspo_x2"]
-    _, output, _ = planned(arguments, monkeypatch, capsys)
-    monkeypatch.setattr(sys, "argv", ["llm_pair.py", *arguments])
-    assert llm_pair.main() == 0
+    _, output, _ = planned(arguments, capsys)
+    assert train(arguments) == 0
     for method in ("gspo_x2", "hacpo"):
         curves = read_metrics(tmp_path / "run" / method)
         rollouts, tokens = numbers(output, "qwen3", method)
@@ -67,14 +62,14 @@ def test_rollouts_and_tokens_are_those_of_the_run(
 
 
 def test_what_cannot_fit_is_refused_before_weights_are_looked_for(
-    adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     huge = Path(without_weights(adders[0], tmp_path / "huge"))
     config = json.loads((huge / "config.json").read_text())
     config |= {"hidden_size": 2**17, "intermediate_size": 2**19}  # 2 layers of 3·2³⁶ numbers: 1.5 TiB of weights
     (huge / "config.json").write_text(json.dumps(config))
     arguments = command([adders[1], str(huge)], sums, tmp_path / "run")
-    status, output, errors = planned(arguments, monkeypatch, capsys)
+    status, output, errors = planned(arguments, capsys)
     assert status == 1
     [sentence] = [line for line in errors.splitlines() if line.startswith("error:")]
     assert "error: the run needs about" in sentence

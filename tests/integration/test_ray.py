@@ -19,10 +19,10 @@ import psutil
 import pytest
 from test_llm_pair import STEPS, call, command, start, wait_until
 
-import llm_pair
 from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
+from hacrl_runs.main import train
 
 ray = pytest.importorskip("ray")
 
@@ -38,9 +38,7 @@ LIMIT = 60.0
 
 
 def trained(arguments: list[str], folder: Path) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["llm_pair.py", *arguments])
-        assert llm_pair.main() == 0
+    assert train(arguments) == 0
     return folder
 
 

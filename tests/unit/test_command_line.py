@@ -1,64 +1,66 @@
-"""The command line of the pair: groups, presets, and options beside ``--resume``."""
+"""The words of ``hacrl-lab train``: where settings start from, and options beside that."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hacrl_lab.config import TrainingConfig, flat, save_config
-from hacrl_lab.errors import LabError
-from hacrl_runs.command_line import load_options, read_options
-from hacrl_runs.presets import PAIRS, preset_settings
-from hacrl_runs.settings import Options
+from hacrl_lab.config import flat
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_runs.command_line import NAMES, StartSettings, read_command
+from hacrl_runs.config_file import write_config
+from hacrl_runs.evaluation.settings import NAMES as EVALUATION_NAMES
+from hacrl_runs.other_names import OTHER_NAMES, refuse_other_names
+from hacrl_runs.settings import RunSettings, TrainSettings, changed, train_settings
 
 
-def read(*words: str) -> Options:
-    return read_options(words, None)
+def read(*words: str) -> TrainSettings:
+    return read_command(words, "hacrl-lab train").settings
 
 
 @pytest.fixture
-def earlier(tmp_path: Path) -> tuple[str, Options]:
-    """The folder of a run, and its options."""
-    options = Options(
-        steps=30, learning_rate=3e-4, training=TrainingConfig(prompts_per_step=8), output_dir=str(tmp_path)
-    )
-    save_config(options, tmp_path / "config.json")
-    return str(tmp_path), options
+def earlier(tmp_path: Path) -> tuple[str, TrainSettings]:
+    """The folder of a run, and its settings."""
+    settings = train_settings(steps=30, learning_rate=3e-4, prompts_per_step=8)
+    write_config(settings, tmp_path / "config.yaml")
+    return str(tmp_path), changed(settings, {"output_dir": str(tmp_path)})
 
 
 def test_no_words_give_the_defaults() -> None:
-    assert read() == Options()
+    assert read() == TrainSettings()
 
 
 def test_an_option_of_every_group_arrives() -> None:
     words = ["--steps", "3", "--size", "small", "--eval-samples", "2", "--answer-rule", "whole", "--delta", "0.1"]
     words += ["--max-grad-norm", "2", "--rows-at-once", "5", "--dtype", "bfloat16", "--group-size", "4"]
-    mine = flat(read(*words))
-    usual = flat(Options())
-    assert {name: value for name, value in mine.items() if value != usual[name]} == {
-        "steps": 3,
-        "size": "small",
-        "eval_samples": 2,
-        "answer_rule": "whole",
-        "delta": 0.1,
-        "max_grad_norm": 2.0,
-        "rows_at_once": 5,
-        "dtype": "bfloat16",
-        "group_size": 4,
-    }
+    words += ["--validation-every", "5", "--top-k", "20", "--checkpointing", "--weight-decay", "0.1"]
+    assert read(*words) == train_settings(
+        steps=3,
+        size="small",
+        eval_samples=2,
+        answer_rule="whole",
+        delta=0.1,
+        max_grad_norm=2.0,
+        rows_at_once=5,
+        dtype="bfloat16",
+        group_size=4,
+        validation_every=5,
+        top_k=20,
+        checkpointing=True,
+        weight_decay=0.1,
+    )
 
 
-def test_resume_takes_the_settings_of_the_run(earlier: tuple[str, Options]) -> None:
-    folder, options = earlier
-    assert read("--resume", folder) == options
-    assert read("--resume", folder, "--steps", "40") == replace(options, steps=40)
+def test_resume_takes_the_settings_of_the_run(earlier: tuple[str, TrainSettings]) -> None:
+    folder, settings = earlier
+    assert read("--resume", folder) == settings
+    assert read("--resume", folder, "--steps", "40") == changed(settings, {"steps": 40})
 
 
-def test_steps_equal_to_the_default_are_heeded_beside_resume(earlier: tuple[str, Options]) -> None:
+def test_steps_equal_to_the_default_are_heeded_beside_resume(earlier: tuple[str, TrainSettings]) -> None:
     folder, _ = earlier
-    assert read("--resume", folder, "--steps", str(Options.steps)).steps == Options.steps
+    assert read("--resume", folder, "--steps", str(RunSettings.steps)).run.steps == RunSettings.steps
 
 
 @pytest.mark.parametrize(
@@ -67,62 +69,63 @@ def test_steps_equal_to_the_default_are_heeded_beside_resume(earlier: tuple[str,
         (["--learning-rate", "1e-5"], r"its --learning-rate is 0\.0003, not 1e-05"),
         (["--prompts-per-step", "32"], "its --prompts-per-step is 8, not 32"),  # the command's default
         (["--output-dir", "elsewhere"], "leave --output-dir out"),
+        (["--preset", "paper"], "--config, --preset and --resume exclude each other"),
     ],
 )
-def test_another_setting_beside_resume_is_refused(earlier: tuple[str, Options], words: list[str], message: str) -> None:
+def test_another_setting_beside_resume_is_refused(
+    earlier: tuple[str, TrainSettings], words: list[str], message: str
+) -> None:
     with pytest.raises(LabError, match=message):
         read("--resume", earlier[0], *words)
 
 
-def test_the_same_setting_beside_resume_is_not(earlier: tuple[str, Options]) -> None:
-    folder, options = earlier
-    assert read("--resume", folder, "--learning-rate", "3e-4") == options
+def test_the_same_setting_beside_resume_is_not(earlier: tuple[str, TrainSettings]) -> None:
+    folder, settings = earlier
+    assert read("--resume", folder, "--learning-rate", "3e-4") == settings
 
 
-def test_where_processes_are_may_change_beside_resume(earlier: tuple[str, Options]) -> None:
-    folder, options = earlier
-    assert read("--resume", folder, "--engine", "ray", "--patience", "0") == replace(options, engine="ray", patience=0)
+def test_where_processes_are_may_change_beside_resume(earlier: tuple[str, TrainSettings]) -> None:
+    folder, settings = earlier
+    mine = read("--resume", folder, "--engine", "ray", "--patience", "0", "--keep-checkpoints", "1")
+    assert mine == changed(settings, {"engine": "ray", "patience": 0, "keep_checkpoints": 1})
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(LabError, match=r"holds no run \(no config\.yaml in it\)"):
+        read("--resume", str(tmp_path))
 
 
 def test_what_a_preset_sets_is_said_and_an_option_beside_it_wins(capsys: pytest.CaptureFixture) -> None:
-    options = read("--preset", "qwen3-4b-8b-base", "--alpha", "2", "--steps", "5")
-    assert options.agents == ("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-8B-Base")
-    assert (options.training.objective.alpha, options.steps) == (2.0, 5)
-    assert options.training.objective.epsilon_low == 3e-4
+    settings = read("--preset", "qwen3-4b-8b-base", "--alpha", "2", "--steps", "5")
+    assert settings.models.agents == ("Qwen/Qwen3-4B-Base", "Qwen/Qwen3-8B-Base")
+    assert (settings.training.objective.alpha, settings.run.steps) == (2.0, 5)
+    assert settings.training.objective.epsilon_low == 3e-4
     said = capsys.readouterr().out
     assert "--alpha 3.0" in said
     assert "--schedule self_first" in said
     assert "--steps 59" in said
 
 
-def test_presets_have_the_numbers_of_table_5() -> None:
-    # pair: alpha, the lower bound as the table prints it, the step
-    table_5 = {
-        "qwen3-4b-instruct": (3, 0.8, 0.01),
-        "qwen3-1.7b-4b-base": (1, 0.8, 0.025),
-        "qwen3-4b-8b-base": (3, 0.8, 0.025),
-        "llama3.2-1b-3b-instruct": (1, 0.9, 0.01),
-        "qwen3-1.7b-base-llama3.2-1b": (1, 0.8, 0.025),
-        "qwen3-4b-base-llama3.2-3b": (1, 0.8, 0.025),
-    }
-    assert set(table_5) == set(PAIRS)
-    for name, (alpha, bound, step) in table_5.items():
-        for preset in (name, f"{name}-lora"):
-            training = preset_settings(preset)["training"]  # type: ignore[arg-type]
-            objective = training.objective
-            assert (objective.alpha, 1 - objective.delta, objective.delta_step) == (alpha, pytest.approx(bound), step)
-            assert training.updates("hacpo", agents=2) == 4  # two own, two of the other's
-            assert training.prompts_per_step * training.group_size == 1024
+@pytest.mark.parametrize("gib", ["-1", "nan"])
+def test_a_gpu_of_impossible_size_is_refused(gib: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        read("--plan", "--plan-gpu-gib", gib)
+    assert "plan_gpu_gib must be a number ≥ 0" in capsys.readouterr().err
 
 
-def test_every_preset_makes_options() -> None:
-    for name in ("paper", *PAIRS, *(f"{name}-lora" for name in PAIRS)):
-        options = replace(Options(), **preset_settings(name))  # type: ignore[arg-type]
-        assert (options.lora_rank > 0) == name.endswith("-lora")
-        options.training.check("hacpo", agents=2)
+def test_options_of_other_libraries_are_answered_with_those_that_there_are() -> None:
+    options = {f"--{name.replace('_', '-')}" for name in (*NAMES, *EVALUATION_NAMES)}
+    for name, answer in OTHER_NAMES.items():
+        assert f"--{name}" not in {f"--{own.replace('_', '-')}" for own in NAMES}, name
+        assert {word.rstrip(",:;") for word in answer.split() if word.startswith("--")} <= options, name
+        with pytest.raises(SettingError, match=f"no option '--{name}'; here it is"):
+            refuse_other_names([f"--{name}", "1"], NAMES)
 
 
-def test_a_config_that_is_no_runs_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(LabError, match="unknown keys: model_type"):
-        load_options(tmp_path)
+def test_words_that_are_options_or_values_are_let_through() -> None:
+    refuse_other_names(["--learning_rate", "1e-5", "--no-checkpointing", "--steps=3", "-h", "lr"], NAMES)
+
+
+def test_all_settings_are_options() -> None:
+    assert set(flat(TrainSettings())) | set(flat(StartSettings())) == set(NAMES)

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from hacrl_lab.errors import SettingError
 from hacrl_runs.evaluation.models import Model
 from hacrl_runs.evaluation.report import latex, notes, row_of, scores_csv, table
-from hacrl_runs.evaluation.settings import EvaluationGeneration, Options
-from hacrl_runs.settings import PromptOptions
+from hacrl_runs.evaluation.settings import DEFAULTS
+from hacrl_runs.settings import changed
 
-OPTIONS = Options(models=("m",), problems=("p",), samples=4)
+KS = (2, 4)
 MODEL = Model("a_model", "folder", base="Qwen/Qwen3-1.7B-Base")
 
 
@@ -25,7 +26,7 @@ RECORDS = [record(1, 1, 0, 0.5, 0), record(0, 0, 0, 0, 0, tokens=0), record(0, 1
 
 
 def test_measures_are_means_over_problems() -> None:
-    row = row_of(OPTIONS, MODEL, "set", RECORDS)
+    row = row_of(MODEL, "set", RECORDS, KS)
     means = {name: mean for name, (mean, _) in row.estimates.items()}
     assert means == pytest.approx(
         {
@@ -41,25 +42,25 @@ def test_measures_are_means_over_problems() -> None:
 
 
 def test_other_k_can_be_chosen() -> None:
-    row = row_of(replace(OPTIONS, pass_at=(1, 3)), MODEL, "set", RECORDS)
+    row = row_of(MODEL, "set", RECORDS, (1, 3))
     assert list(row.estimates) == ["greedy", "avg@4", "best@4", "pass@1", "pass@3"]
     assert row.estimates["pass@3"][0] == pytest.approx((3 / 4 + 0 + 1) / 3)
 
 
 def test_the_papers_number_stands_beside_a_model_of_the_paper() -> None:
-    rows = [row_of(OPTIONS, MODEL, name, RECORDS) for name in ("math500", "mine")]
+    rows = [row_of(MODEL, name, RECORDS, KS) for name in ("math500", "mine")]
     head, _, first, second = table(rows).splitlines()
     assert head.endswith("| finished | paper |")
     assert first.startswith("| a_model | MATH-500 | 3 | 0.333 ± 1.434 |")
     assert first.endswith("| 0.33 | 0.5 |")
     assert second.endswith("| 0.33 |  |")
     trained = replace(MODEL, method="hacpo", partners=("Qwen/Qwen3-4B-Base",))
-    assert table([row_of(OPTIONS, trained, "math500", RECORDS)]).endswith("| 0.69 |")
+    assert table([row_of(trained, "math500", RECORDS, KS)]).endswith("| 0.69 |")
     assert "paper" not in table(rows[1:])
 
 
 def test_latex_escapes_names() -> None:
-    lines = latex([row_of(OPTIONS, MODEL, "gcd:a_b=1", RECORDS)]).splitlines()
+    lines = latex([row_of(MODEL, "gcd:a_b=1", RECORDS, KS)]).splitlines()
     assert lines[0] == r"\begin{tabular}{llrrrrrrr}"
     assert lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished \\"
     assert lines[4].startswith(r"a\_model & gcd:a\_b=1 & 3 & 0.333 $\pm$ 1.434 & ")
@@ -67,7 +68,7 @@ def test_latex_escapes_names() -> None:
 
 
 def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> None:
-    row = row_of(OPTIONS, MODEL, "set", RECORDS)
+    row = row_of(MODEL, "set", RECORDS, KS)
     assert notes([row], {"set": 0}, []).startswith("\n- a_model on set: 1 of 3 problems count as not solved")
     assert notes([replace(row, unread=0)], {}, []) == ""
     assert notes([replace(row, unread=0, set_name="amc23")], {}, []).startswith(
@@ -82,21 +83,23 @@ def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> N
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("values", "message"),
     [
         ({"models": ()}, "models must be at least one"),
         ({"problems": ()}, "problems or tasks must be at least one"),
         ({"samples": 0}, "samples must be ≥ 1, got 0"),
         ({"pass_at": (2, 5)}, r"pass_at must be in \[1, 4\], the number of samples, got 5"),
-        ({"problems": (), "tasks": ("gcd",), "reward": "a:b"}, "reward needs problems"),
-        ({"generation": EvaluationGeneration(max_new_tokens=None)}, "max_new_tokens must be ≥ 1, got None"),
-        ({"prompt": PromptOptions(prompt_template="?")}, r"prompt_template must hold \{question\}, got '\?'"),
+        ({"problems": (), "tasks": ("gcd",), "reward": ("a:b",)}, "reward needs problems"),
+        ({"max_new_tokens": None}, "max_new_tokens must be a number"),
+        ({"prompt_template": ("?",)}, r"prompt_template must hold \{question\}, got '\?'"),
+        ({"system_prompt": ("a", "b")}, "system_prompt must be one for all"),
     ],
 )
-def test_impossible_options_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=rf"^{message}"):
-        replace(OPTIONS, **changes)
+def test_impossible_settings_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=rf"^{message}"):
+        changed(DEFAULTS, values)
 
 
 def test_powers_of_two_up_to_the_number_of_samples() -> None:
-    assert [replace(OPTIONS, samples=samples).ks for samples in (1, 2, 7, 8)] == [(), (2,), (2, 4), (2, 4, 8)]
+    found = [changed(DEFAULTS, {"samples": samples}).ks for samples in (1, 2, 7, 8)]
+    assert found == [(), (2,), (2, 4), (2, 4, 8)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from hacrl_envs.stories import draw_story, write_long_solution
 from hacrl_runs.own_pair.recipes import PAIRS, Recipe, recipes
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
-from hacrl_runs.settings import Options
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import resolved
+from hacrl_runs.settings import TrainSettings, train_settings
 
 
 def written(recipe: Recipe, count: int) -> list[str]:
@@ -47,18 +48,22 @@ def test_a_recipe_is_another_one_with_every_wording() -> None:
     assert replace(short, first_wording=0.0).answers == "long"
 
 
+def filled_in(**values: Any) -> TrainSettings:
+    return resolved(train_settings(**values))
+
+
 def test_the_length_limit_follows_from_the_answers() -> None:
-    limits = {answers: resolve(Options(answers=answers)).max_new_tokens for answers in ("short", "long")}
+    limits = {answers: filled_in(answers=answers).generation.max_new_tokens for answers in ("short", "long")}
     assert limits == {"short": 64, "long": 256}
-    assert resolve(Options(answers="long", max_new_tokens=100)).max_new_tokens == 100
+    assert filled_in(answers="long", max_new_tokens=100).generation.max_new_tokens == 100
 
 
 @pytest.mark.parametrize("others", [{"size": "small"}, {"agents": ("a", "b")}])
 def test_long_answers_are_of_the_tiny_pair_only(others: dict) -> None:
     with pytest.raises(ValueError, match="answers must be 'short': only the lab's own pair of size 'tiny'"):
-        Options(answers="long", **others)
+        train_settings(answers="long", **others)
 
 
 def test_the_learning_rate_follows_from_the_answers() -> None:
-    rates = {answers: resolve(Options(answers=answers)).learning_rate for answers in ("short", "long")}
+    rates = {answers: filled_in(answers=answers).optimisation.learning_rate for answers in ("short", "long")}
     assert rates == {"short": 2e-4, "long": 3e-4}

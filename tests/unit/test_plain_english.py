@@ -125,7 +125,9 @@ def test_strings_docstrings_and_cells_are_read() -> None:
     source = '"""It is looked for."""\nmessage = f"{1} fell apart"  # a comment\n'
     assert sum((violations(text) for text in texts_of(source)), []) != []
     assert len([text for text in texts_of(source) if violations(text)]) == 2
-    notebook = {"cells": [{"cell_type": "markdown", "source": ["in the\n", "mean"]}, {"cell_type": "code", "source": []}]}
+    notebook = {
+        "cells": [{"cell_type": "markdown", "source": ["in the\n", "mean"]}, {"cell_type": "code", "source": []}]
+    }
     assert list(markdown_of(json.dumps(notebook))) == ["in the\nmean"]
 
 
