@@ -12,6 +12,9 @@ from hacrl_lab.verification.verifier import MathVerifier
 class ArithmeticWorld(TextWorld):
     r"""Stories in which a quantity changes a few times; the answer is a whole number or a half.
 
+    There are so many stories that two streams practically never tell the same one: training, validation and the test
+    draw from the same world, each from a stream of its own.
+
     Args:
         verifier: decides equality; ``8.5`` and ``\frac{17}{2}`` are the same answer.
         least_events, most_events: changes in a story, which make it harder.

@@ -9,28 +9,31 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 
-from hacrl_envs.held_out import TEST_SHARE, is_held_out, normalised
+from hacrl_envs.held_out import TEST_SHARE, check_validation_share, is_for_validation, is_held_out, normalised
 from hacrl_envs.sources import Columns, is_remote, parse_source, read_problems
 from hacrl_envs.text import Draw, Problem, draw_from
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.verification.verifier import MathVerifier
 
 LEAST_EVALUATION = 2
-"""Problems of an evaluation: fewer have no interval."""
+"""Problems of an evaluation or validation: fewer have no interval."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Problems for training and for evaluation; no question is in both."""
+    """Problems for training, evaluation and validation; no question is in two of these."""
 
     training: Sequence[Problem]
     evaluation: Sequence[Problem]
+    """The test: never used to choose anything."""
     notes: Sequence[str]
     """Sentences about what was read and what was left out, for the user."""
     fingerprint: str
     """Of what was read: a run notices by it that its files have changed, see :func:`fingerprint`."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """How often training draws from each source, beside the others; empty: every problem is equally likely."""
+    validation: Sequence[Problem] = ()
+    """For choosing when to stop; each question once."""
 
     @property
     def draw(self) -> Draw:
@@ -43,6 +46,7 @@ def load_data(
     evaluation: str | None = None,
     columns: Columns | None = None,
     test_share: float = TEST_SHARE,
+    validation: float = 0.0,
 ) -> Data:
     """Read the problems of a run and divide them.
 
@@ -53,12 +57,16 @@ def load_data(
         evaluation: source for evaluations; None: a share of the problems, chosen by their text.
         columns: of questions and answers, in all sources.
         test_share: of the problems that is held out if there is no source for evaluations, in [0, 1].
+        validation: share of the other problems that is kept apart for validation, chosen by their text too, in [0, 1).
 
     Raises:
-        SettingError: a weight that is not a number > 0, no source, or one that is given twice.
+        SettingError: a weight that is not a number > 0, no source, one that is given twice, or an impossible share.
         LabError: a source that cannot be read, nothing left to train on, or fewer than LEAST_EVALUATION problems to
-            evaluate on.
+            evaluate on or, with a share > 0, to validate on.
     """
+    if not 0 <= test_share <= 1:
+        raise SettingError(f"test_share must be in [0, 1], got {test_share}")
+    check_validation_share(validation)
     sources, weights = _mixture([problems] if isinstance(problems, str) else problems)
     sets = [read_problems(source, columns) for source in sources]
     if evaluation is None:
@@ -70,18 +78,26 @@ def load_data(
         origin = evaluation
     tests = _each_once(asked)
     training = _one_source_each(sets)
-    learned = _without(training, tests)
+    unasked = _without(training, tests)
+    kept_apart = [problem for problem in unasked if is_for_validation(normalised(problem.question), validation)]
+    learned, validating = _without(unasked, kept_apart), _each_once(kept_apart)
     notes = [
         *_counts(learned, sources, weights),
         f"{len(tests)} problems for evaluation, {origin}.",
-        f"{len(training) - len(learned)} training problems are also asked in the evaluation and were left out.",
+        f"{len(training) - len(unasked)} training problems are also asked in the evaluation and were left out.",
     ]
     if len(tests) < len(asked):
         notes.append(f"{len(asked) - len(tests)} evaluation problems repeat another and were left out.")
     if repeated := sum(map(len, sets)) - len(training):
         notes.append(f"{repeated} training problems repeat a question of an earlier source and were left out.")
-    data = Data(learned, tests, notes, _fingerprint(sets, asked, sources, weights), weights)
-    return _checked(data, "give other problems, or more of them, for training or as eval_problems")
+    if validation:
+        notes.append(
+            f"{len(validating)} problems for validation, a share of {validation:g} of those that the evaluation does "
+            "not ask, chosen by the questions' text."
+        )
+    data = Data(learned, tests, notes, _fingerprint(sets, asked, sources, weights), weights, validating)
+    remedy = "give other problems, or more of them, for training or as eval_problems"
+    return _checked(data, remedy, validated=validation > 0)
 
 
 def with_verifiable_answers(data: Data, verifier: MathVerifier) -> Data:
@@ -94,11 +110,11 @@ def with_verifiable_answers(data: Data, verifier: MathVerifier) -> Data:
     Raises:
         LabError: an answer of the user's own is not, or too few problems are left.
     """
-    training, tests = (_verifiable(problems, verifier) for problems in (data.training, data.evaluation))
-    left_out = len(data.training) + len(data.evaluation) - len(training) - len(tests)
+    kept = _each_part(data, lambda problems: _verifiable(problems, verifier))
+    left_out = len(_all_of(data)) - len(_all_of(kept))
     note = f"{left_out} problems were left out: math-verify cannot read their exact answers."
-    notes = [*data.notes, *([note] if left_out else [])]
-    return _checked(replace(data, training=training, evaluation=tests, notes=notes), "give problems with such answers")
+    kept = replace(kept, notes=[*data.notes, *([note] if left_out else [])])
+    return _checked(kept, "give problems with such answers", bool(data.validation))
 
 
 def verifiable(problems: Sequence[Problem], source: str, verifier: MathVerifier) -> list[Problem]:
@@ -135,7 +151,7 @@ def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequ
     Raises:
         LabError: nothing left to train on, or fewer than LEAST_EVALUATION problems to evaluate on.
     """
-    questions = list(dict.fromkeys(problem.question for problem in [*data.training, *data.evaluation]))
+    questions = list(dict.fromkeys(problem.question for problem in _all_of(data)))
     too_long: set[str] = set()
     notes = list(data.notes)
     for name, fit in fits.items():
@@ -146,12 +162,9 @@ def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequ
                 "for a response."
             )
         too_long |= its
-    training, evaluation = (
-        [problem for problem in problems if problem.question not in too_long]
-        for problems in (data.training, data.evaluation)
-    )
-    remedy = "prompts are too long for the agents' contexts: lower --max-new-tokens, or give shorter problems"
-    return _checked(replace(data, training=training, evaluation=evaluation, notes=notes), remedy)
+    kept = _each_part(data, lambda problems: [problem for problem in problems if problem.question not in too_long])
+    remedy = "prompts are too long for the agents' contexts: lower max_new_tokens, or give shorter problems"
+    return _checked(replace(kept, notes=notes), remedy, bool(data.validation))
 
 
 def fingerprint(problems: Sequence[Problem]) -> str:
@@ -227,11 +240,30 @@ def _reads(verifier: MathVerifier, answer: str) -> bool:
     return True
 
 
-def _checked(data: Data, remedy: str) -> Data:
+def _all_of(data: Data) -> list[Problem]:
+    return [*data.training, *data.evaluation, *data.validation]
+
+
+def _each_part(data: Data, keep: Callable[[Sequence[Problem]], Sequence[Problem]]) -> Data:
+    """With some problems of each part left out."""
+    parts = {"training": data.training, "evaluation": data.evaluation, "validation": data.validation}
+    return replace(data, **{name: keep(problems) for name, problems in parts.items()})
+
+
+def _checked(data: Data, remedy: str, validated: bool) -> Data:
+    """The data, if enough problems are left.
+
+    Raises:
+        LabError: they are too few; the message ends with the remedy.
+    """
     if not data.training or len(data.evaluation) < LEAST_EVALUATION:
         raise LabError(
             f"{len(data.training)} problems are left for training and {len(data.evaluation)} for evaluation, at least "
             f"1 and {LEAST_EVALUATION} are needed: {remedy}"
+        )
+    if validated and len(data.validation) < LEAST_EVALUATION:
+        raise LabError(
+            f"{len(data.validation)} problems are left for validation, at least {LEAST_EVALUATION} are needed: {remedy}"
         )
     for source in data.weights:
         if not any(problem.source == source for problem in data.training):

@@ -1,9 +1,14 @@
-"""Which questions are asked in evaluations only, decided by their text alone."""
+"""Which questions training, validation and evaluations ask, decided by their text alone."""
 
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
+from hacrl_lab.errors import SettingError
+
+Part = Literal["training", "validation", "test"]
+"""Validation chooses when to stop; the test, which evaluations ask, is never used for that."""
 TEST_SHARE = 0.2
 """Of all questions: those are asked in evaluations only, and never in training."""
 
@@ -18,8 +23,47 @@ def is_held_out(question: str, share: float = TEST_SHARE) -> bool:
     >>> is_held_out("What is 1 + 1?", share=0), is_held_out("What is 1 + 1?", share=1)
     (False, True)
     """
-    digest = hashlib.sha256(question.encode()).digest()
-    return int.from_bytes(digest[:8]) < share * 2**64
+    return _hash_of(question, first_byte=0) < share * 2**64
+
+
+def is_for_validation(question: str, share: float) -> bool:
+    """Whether a question that is not held out is kept apart for validation; the same in every run and on every machine.
+
+    It does not depend on :func:`is_held_out`: the share is of the questions that are left for training.
+
+    Args:
+        question: its text.
+        share: of the questions that are not held out, in [0, 1].
+
+    >>> is_for_validation("What is 1 + 1?", share=0), is_for_validation("What is 1 + 1?", share=1)
+    (False, True)
+    """
+    return _hash_of(question, first_byte=8) < share * 2**64
+
+
+def check_validation_share(validation: float) -> None:
+    """Make sure that a share leaves something to train on.
+
+    Raises:
+        SettingError: it is not in [0, 1).
+    """
+    if not 0 <= validation < 1:
+        raise SettingError(f"validation must be in [0, 1), got {validation}")
+
+
+def part_of(question: str, validation: float) -> Part:
+    """The only part that asks a question.
+
+    Args:
+        question: its text.
+        validation: share of the questions that are not held out, in [0, 1].
+
+    >>> part_of("What is 1 + 1?", validation=0), part_of("What is 1 + 1?", validation=1)
+    ('training', 'validation')
+    """
+    if is_held_out(question):
+        return "test"
+    return "validation" if is_for_validation(question, validation) else "training"
 
 
 def normalised(question: str) -> str:
@@ -29,3 +73,8 @@ def normalised(question: str) -> str:
     'what is 1 + 1?'
     """
     return " ".join(question.casefold().split())
+
+
+def _hash_of(question: str, first_byte: int) -> int:
+    """A number in [0, 2^64) that looks random: eight bytes of SHA-256 of the text."""
+    return int.from_bytes(hashlib.sha256(question.encode()).digest()[first_byte : first_byte + 8])

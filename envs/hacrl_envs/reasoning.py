@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from hacrl_envs.held_out import is_held_out
+from hacrl_envs.held_out import Part, check_validation_share, part_of
 from hacrl_envs.weights import shares, split_weight
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.extras import extra
@@ -23,7 +23,6 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import AnswerRule
 from hacrl_lab.worlds import TextPrompts
 
-Part = Literal["training", "test"]
 ATTEMPTS = 1000
 """Draws for one question before a task counts as one that has none in a part."""
 
@@ -64,18 +63,27 @@ class ReasoningWorld:
     Args:
         tasks: one or more, drawn in proportion to their weights.
         answer_rule: what of a response is its answer.
-        part: which questions: those for training or those for evaluations, which are divided by their text.
+        part: which questions: those for training, for validation or for the test, which are divided by their text.
+        validation: share of the questions outside the test that is for validation, in [0, 1]; the same number for all
+            worlds of a run.
 
     Raises:
-        SettingError: no task, a weight that is not > 0, or a task or a setting that Reasoning Gym does not know.
+        SettingError: no task, a weight that is not > 0, an impossible share, or a task or a setting that Reasoning Gym
+            does not know.
         LabError: Reasoning Gym is not installed.
     """
 
-    def __init__(self, tasks: Sequence[Task], answer_rule: AnswerRule, part: Part = "training") -> None:
+    def __init__(
+        self, tasks: Sequence[Task], answer_rule: AnswerRule, part: Part = "training", validation: float = 0.0
+    ) -> None:
+        check_validation_share(validation)
+        if part == "validation" and validation == 0:
+            raise SettingError("validation must be > 0 for a world that asks the questions for validation")
         self._shares = shares([task.weight for task in tasks])
         self._tasks = list(tasks)
         self._rule = answer_rule
         self._part = part
+        self._validation = validation
         self._verifiers = [_dataset(task, seed=0) for task in tasks]
         self._drawn: dict[str, tuple[int, dict[str, Any]]] = {}
 
@@ -126,7 +134,7 @@ class ReasoningWorld:
     def _draw(self, place: int, rng: Any) -> tuple[int, dict[str, Any]]:
         for _ in range(ATTEMPTS):
             entry = _dataset(self._tasks[place], seed=int(rng.integers(2**31)))[0]
-            if is_held_out(entry["question"]) == (self._part == "test"):
+            if part_of(entry["question"], self._validation) == self._part:
                 return place, entry
         raise LabError(f"task {self._tasks[place].name!r} has no question for {self._part}: its settings allow too few")
 

@@ -1,6 +1,21 @@
-"""Reward functions of the user's own, by import path, with the signature of TRL's.
+"""Rewards of responses: comparing answers, functions of the user's own, or a weighted sum of several.
 
-A reward function is called with keywords, one entry of each list for each response, and returns a number for each::
+A reward is written ``answer`` (1 for the exact answer, 0 for any other), ``FILE.py:FUNCTION`` or
+``PACKAGE.MODULE:FUNCTION``, each with ``*WEIGHT`` behind it or without, which is a weight of 1. A response o to a
+question q has the reward
+
+    R(q, o) = Σ_i w_i · R_i(q, o).
+
+What that means for training:
+
+- Advantages compare the responses to a prompt by R and are divided by the standard deviation of R. A common factor of
+  all weights therefore changes nothing but the effect of the 1e-6 that is added to it; only their proportions count.
+- An agent's capability is its mean R. So R must have a mean of at least 0 for each agent, as a single reward must.
+- The first reward says how good a response is, the others shape it: evaluations and validation use the first one alone,
+  without its weight (:meth:`Rewards.first`), so that their accuracies mean the same with other weights.
+
+A function has the signature of TRL's. It is called with keywords, one entry of each list for each response, and returns
+a number for each::
 
     def reward(prompts, completions, answer, **columns):
         return [float(right in text) for right, text in zip(answer, completions)]
@@ -17,15 +32,105 @@ import importlib.util
 import math
 import os
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import add
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from hacrl_envs.text import Problem
-from hacrl_lab.errors import LabError
+from hacrl_envs.text import Grade, Problem, by_answer
+from hacrl_envs.weights import split_weight
+from hacrl_lab.errors import LabError, SettingError, first_line
+from hacrl_lab.verification.verifier import MathVerifier
+
+ANSWER = "answer"
+"""The reward that compares a response's answer with the exact one."""
+
+
+class Rewards:
+    """The rewards of a run.
+
+    Args:
+        rewards: as they are written, see above; none: ``answer``.
+
+    Raises:
+        SettingError: a reward that is not written so or is given twice, or a weight that is not a number > 0.
+        LabError: a function that does not exist, or whose module cannot be imported.
+    """
+
+    def __init__(self, rewards: Sequence[str] = ()) -> None:
+        written = [_parse_reward(text) for text in rewards or [ANSWER]]
+        self.weights: Mapping[str, float] = dict(written)
+        """By the reward, as it is written before its weight; the first one comes first."""
+        for name, _ in written:
+            if [other for other, _ in written].count(name) > 1:
+                raise SettingError(f"rewards name {name!r} twice; write {name}*2 for a reward of twice the weight")
+        self._own = {name: OwnReward(name) for name in self.weights if name != ANSWER}
+
+    @property
+    def compare_answers(self) -> bool:
+        """Whether ``answer`` is one of them, so that exact answers must be mathematics."""
+        return ANSWER in self.weights
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights and files, by which results of other rewards are noticed; empty for ``answer`` alone.
+
+        Of one reward with weight 1: that of its function, see :attr:`OwnReward.fingerprint`.
+        """
+        marks = {name: self._own[name].fingerprint if name in self._own else "" for name in self.weights}
+        if list(self.weights.values()) == [1.0]:
+            return "".join(marks.values())
+        return " ".join(f"{_function(name)}*{weight} {marks[name]}".strip() for name, weight in self.weights.items())
+
+    def total(self, verifier: MathVerifier) -> WeightedSum:
+        """The weighted sum, for training.
+
+        Args:
+            verifier: decides equality for ``answer``.
+        """
+        return WeightedSum({name: (self._grade(name, verifier), weight) for name, weight in self.weights.items()})
+
+    def first(self, verifier: MathVerifier) -> Grade:
+        """The first reward without its weight, for evaluations and validation.
+
+        Args:
+            verifier: decides equality for ``answer``.
+        """
+        return self._grade(next(iter(self.weights)), verifier)
+
+    def _grade(self, name: str, verifier: MathVerifier) -> Grade:
+        return _by_known_answer(verifier) if name == ANSWER else self._own[name]
+
+
+class WeightedSum:
+    """A weighted sum of rewards as a :data:`hacrl_envs.text.Grade`.
+
+    Args:
+        grades: each reward and its weight, by name.
+    """
+
+    def __init__(self, grades: Mapping[str, tuple[Grade, float]]) -> None:
+        self._grades = dict(grades)
+        self.last_parts: Mapping[str, Sequence[float]] = {}
+        """Each reward of every response of the last call, without its weight, by name."""
+
+    def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float]:
+        """The reward of each response to the problem at the same place.
+
+        Raises:
+            LabError: a reward cannot be had, or a sum is not finite.
+        """
+        self.last_parts = {name: grade(problems, responses) for name, (grade, _) in self._grades.items()}
+        terms = [[weight * reward for reward in self.last_parts[name]] for name, (_, weight) in self._grades.items()]
+        totals = [reduce(add, parts) for parts in zip(*terms, strict=True)]
+        for total in totals:
+            if not _is_reward(total):
+                raise LabError(f"the weighted sum of {', '.join(self._grades)} must be a finite number, got {total}")
+        return totals
 
 
 class OwnReward:
@@ -35,13 +140,14 @@ class OwnReward:
         path: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION. The module is imported, which runs it.
 
     Raises:
+        SettingError: it is not written so.
         LabError: there is no such function, or its module cannot be imported.
     """
 
     def __init__(self, path: str) -> None:
         where, _, name = path.rpartition(":")
         if not where or not name:
-            raise LabError(f"reward function {path!r} is not PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION")
+            raise SettingError(f"reward function {path!r} is not {ANSWER}, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION")
         module = _module(where, path)
         function = getattr(module, name, None)
         if not callable(function):
@@ -81,9 +187,43 @@ class OwnReward:
             number = math.nan if isinstance(reward, str) else float(reward)
         except (TypeError, ValueError, OverflowError):
             number = math.nan
-        if abs(number) <= torch.finfo(torch.float32).max:  # worlds' rewards are in float32
+        if _is_reward(number):
             return number
         raise LabError(f"reward function {self._path!r} must return finite numbers, got {reward!r:.60}")
+
+
+def _is_reward(number: float) -> bool:
+    """Whether it is finite in float32, in which worlds keep rewards."""
+    return abs(number) <= torch.finfo(torch.float32).max
+
+
+def _parse_reward(text: str) -> tuple[str, float]:
+    name, weight = split_weight(text)
+    if "*" in _function(name):
+        before, _, after = name.rpartition("*")
+        raise SettingError(f"the weight of {before!r} must be a number > 0, got {after!r}")
+    return name, 1.0 if weight is None else weight
+
+
+def _function(name: str) -> str:
+    """What a reward is called, without its file or module."""
+    return name.rpartition(":")[2]
+
+
+def _by_known_answer(verifier: MathVerifier) -> Grade:
+    """Compares answers, and refuses problems that have none."""
+    compare = by_answer(verifier)
+
+    def grade(problems: Sequence[Problem], responses: Sequence[str]) -> Sequence[float]:
+        for problem in problems:
+            if not problem.answer.strip():
+                raise SettingError(
+                    f"the reward {ANSWER!r} compares with exact answers, and the problem {problem.question[:60]!r} has "
+                    "none; leave it out, or give answers"
+                )
+        return compare(problems, responses)
+
+    return grade
 
 
 def _module(where: str, path: str) -> ModuleType:
@@ -107,6 +247,5 @@ def _module(where: str, path: str) -> ModuleType:
 
 def _described(error: BaseException) -> str:
     """An error's kind, message and the line that raised it, in one sentence."""
-    message = str(error).strip().splitlines() or ["no message"]
     *_, last = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {message[0]}"
+    return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {first_line(error)}"

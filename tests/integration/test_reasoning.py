@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from hacrl_envs.held_out import is_held_out
+from hacrl_envs.held_out import Part, is_held_out
 from hacrl_envs.reasoning import ReasoningWorld, Task, parse_task
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
@@ -20,6 +20,7 @@ pytestmark = pytest.mark.extras
 
 SUMS = Task("chain_sum", {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 2})
 GCD = Task("gcd")
+PARTS: tuple[Part, ...] = ("training", "validation", "test")
 SLOW = {  # seconds for a question, or no question without settings
     *("arc_agi", "codeio", "composite", "figlet_font", "futoshiki", "group_anagrams", "intermediate_integration"),
     *("knight_swap", "puzzle24", "rush_hour", "spell_backward", "word_ladder", "zebra_puzzles"),
@@ -78,6 +79,11 @@ def test_no_question_is_asked_both_in_training_and_in_a_test() -> None:
     assert test
     assert not training & test
     assert all(is_held_out(question) for question in test)
+    parts = [ReasoningWorld([few], ANSWER_RULES["last_number"], part, validation=0.5) for part in PARTS]
+    asked = [set(part.sample_prompts(300, RandomStream(0)).questions) for part in parts]
+    assert all(asked)
+    assert sum(map(len, asked)) == len(set.union(*asked))
+    assert asked[2] == test  # validation takes from training only
 
 
 def test_every_registered_task_can_be_drawn_and_gives_its_own_answer_all_of_the_reward() -> None:
@@ -114,6 +120,13 @@ def test_a_question_that_was_not_drawn_here_is_refused() -> None:
 def test_impossible_tasks_are_refused(task: Task, message: str) -> None:
     with pytest.raises(LabError, match=message):
         world(task)
+
+
+def test_impossible_shares_for_validation_are_refused() -> None:
+    with pytest.raises(SettingError, match=r"^validation must be in \[0, 1\), got 1\.0$"):
+        ReasoningWorld([GCD], ANSWER_RULES["whole"], validation=1.0)
+    with pytest.raises(SettingError, match=r"^validation must be > 0 for a world that asks"):
+        ReasoningWorld([GCD], ANSWER_RULES["whole"], "validation")
 
 
 @pytest.mark.parametrize("text", ["chain_sum:min_terms", "gcd*often", "gcd:a=1,b"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hacrl_envs.data import Data, fingerprint, load_data, verifiable, with_verifiable_answers, within_context
-from hacrl_envs.held_out import is_held_out, normalised
+from hacrl_envs.held_out import is_for_validation, is_held_out, normalised, part_of
 from hacrl_envs.sources import Columns, is_remote
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError, SettingError
@@ -121,7 +121,7 @@ def test_prompts_that_are_too_long_for_an_agent_are_left_out_and_counted() -> No
 
 def test_if_no_prompt_fits_the_limit_of_responses_is_named() -> None:
     data = Data([Problem("a", "1")], [Problem("b", "1"), Problem("c", "1")], [], "")
-    with pytest.raises(LabError, match=r"^0 problems are left for training and 0 for .* lower --max-new-tokens"):
+    with pytest.raises(LabError, match=r"^0 problems are left for training and 0 for .* lower max_new_tokens, or"):
         within_context(data, {"agent": lambda questions: [False] * len(questions)})
 
 
@@ -268,3 +268,69 @@ def test_a_star_in_a_files_name_is_no_weight(tmp_path: Path) -> None:
     assert load_data(source) == load_data([source])
     other = write(tmp_path / "c.jsonl", [f"{n}!" for n in range(20)])
     assert load_data([f"{source}*2", other]).weights == {source: 2.0, other: 1.0}
+
+
+def test_a_share_is_for_validation_by_other_bytes_of_the_hash_than_the_tests() -> None:
+    # sha256("abc") = ba7816bf 8f01cfea 414140de ...: 0x414140de / 2^32 = 0.25490...
+    assert (is_for_validation("abc", 0.2549), is_for_validation("abc", 0.255)) == (False, True)
+    assert (part_of("abc", 0.2549), part_of("abc", 0.255)) == ("training", "validation")
+    parts = [part_of(f"question {number}", 0.25) for number in range(10_000)]
+    # 2000, 2000 and 6000 of 10,000, each ± 40 or ± 49; six standard deviations are passed with less than 1e-6
+    for part, count, deviation in (("test", 2000, 40), ("validation", 2000, 40), ("training", 6000, 49)):
+        assert abs(parts.count(part) - count) < 6 * deviation
+    assert all((part == "test") == is_held_out(f"question {number}") for number, part in enumerate(parts))
+
+
+def test_a_share_of_the_training_problems_is_kept_apart_for_validation(tmp_path: Path) -> None:
+    questions = [f"{a} + {b}?" for a in range(10) for b in range(10)]
+    source = write(tmp_path / "sums.jsonl", questions)
+    whole, data = load_data(source), load_data(source, validation=0.3)
+    assert whole.validation == []
+    assert data.evaluation == whole.evaluation
+    assert data.fingerprint == whole.fingerprint
+    chosen = [question for question in asked(whole.training) if is_for_validation(question, 0.3)]
+    assert 10 < len(chosen) < 40
+    assert asked(data.validation) == chosen
+    assert asked(data.training) == [question for question in asked(whole.training) if question not in chosen]
+    assert data.notes == [
+        f"{len(data.training)} problems for training, from {source}.",
+        *whole.notes[1:],
+        f"{len(chosen)} problems for validation, a share of 0.3 of those that the evaluation does not ask, chosen by "
+        "the questions' text.",
+    ]
+
+
+def test_validation_asks_nothing_of_training_or_evaluation_in_any_letters(tmp_path: Path) -> None:
+    questions = [f"What is {number}?" for number in range(60)]
+    training = write(tmp_path / "training.jsonl", [*questions, *(one.upper() for one in questions)])
+    evaluation = write(tmp_path / "evaluation.jsonl", [one.upper() for one in questions[:20]])
+    data = load_data(training, evaluation, validation=0.5)
+    parts = [{normalised(one) for one in asked(part)} for part in (data.training, data.evaluation, data.validation)]
+    assert set.union(*parts) == {normalised(one) for one in questions}
+    assert sum(map(len, parts)) == 60
+    assert len(data.validation) == len(parts[2])  # each once
+    assert len(data.training) == 2 * len(parts[0])
+
+
+def test_problems_for_validation_are_checked_like_those_for_training() -> None:
+    tests = [Problem("y", "1"), Problem("z", "1")]
+    some = [Problem("v", "1"), Problem("vv", "7"), Problem("vvv", "no idea", source="math")]
+    data = Data([Problem("x", "1")], tests, ["read."], "", validation=some)
+    kept = within_context(data, {"agent": lambda questions: [len(one) < 3 for one in questions]})
+    assert asked(kept.validation) == ["v", "vv"]
+    assert kept.notes[1].startswith("1 of 6 questions were left out")
+    with MathVerifier() as verifier:
+        assert asked(with_verifiable_answers(data, verifier).validation) == ["v", "vv"]
+    with pytest.raises(LabError, match=r"^1 problems are left for validation, at least 2 are needed: prompts are too"):
+        within_context(data, {"agent": lambda questions: [len(one) < 2 for one in questions]})
+
+
+def test_impossible_shares_are_refused(tmp_path: Path) -> None:
+    source = write(tmp_path / "a.jsonl", [f"{number}?" for number in range(20)])
+    for share in (-0.1, 1.0, float("nan")):
+        with pytest.raises(SettingError, match=rf"^validation must be in \[0, 1\), got {share}$"):
+            load_data(source, validation=share)
+    with pytest.raises(SettingError, match=r"^test_share must be in \[0, 1\], got 1\.5$"):
+        load_data(source, test_share=1.5)
+    with pytest.raises(LabError, match=r"^0 problems are left for validation, at least 2 are needed: give other"):
+        load_data(source, validation=1e-6)

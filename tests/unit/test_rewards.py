@@ -1,15 +1,18 @@
 import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
 
-from hacrl_envs.rewards import OwnReward
+from hacrl_envs.rewards import OwnReward, Rewards
 from hacrl_envs.text import Problem, TextWorld, draw_each_once
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.verifier import MathVerifier
 
 PROBLEMS = [Problem("name a colour", "red", columns={"answer": "#### red", "most": 4}), Problem("say hello", "hello")]
 
@@ -59,8 +62,8 @@ def test_a_function_of_a_package_is_found(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("reward", "is not PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
-        ("json:", "is not PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
+        ("reward", "is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
+        ("json:", "is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
         ("missing/own.py:reward", "file 'missing/own.py' does not exist"),
         ("no_such_module_x:reward", "importing 'no_such_module_x' raised ModuleNotFoundError"),
         ("json:no_such", "'json' has no function 'no_such'"),
@@ -136,3 +139,115 @@ def test_tensors_and_arrays_are_numbers_too(tmp_path: Path) -> None:
     path.write_text("def reward(**rest):\n    return None\n")
     with pytest.raises(LabError, match="raised TypeError"):
         OwnReward(f"{path}:reward")(PROBLEMS, ["a", "b"])
+
+
+class SameText:
+    """Stands in for the verifier: a response is right when it is the answer to the letter."""
+
+    def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
+        return [float(response == answer) for response, answer in zip(responses, answers, strict=True)]
+
+
+VERIFIER = cast(MathVerifier, SameText())
+
+
+def two_rewards(folder: Path) -> str:
+    """A file with a reward for the length and one that is negative."""
+    path = folder / "own.py"
+    path.write_text(
+        "def length(completions, **columns):\n    return [len(text) for text in completions]\n\n\n"
+        "def minus(completions, **columns):\n    return [-0.0 if text == 'red' else -1e30 for text in completions]\n"
+    )
+    return str(path)
+
+
+def test_the_reward_is_the_weighted_sum_and_every_part_can_be_seen(tmp_path: Path) -> None:
+    own = two_rewards(tmp_path)
+    rewards = Rewards(["answer", f"{own}:length*0.25", f"{own}:minus*2"])
+    assert rewards.weights == {"answer": 1.0, f"{own}:length": 0.25, f"{own}:minus": 2.0}
+    assert rewards.compare_answers
+    total = rewards.total(VERIFIER)
+    # red: 1 + 0.25 * 3 - 2 * 0, hi: 0 + 0.25 * 2 - 2e30
+    assert total(PROBLEMS, ["red", "hi"]) == [1.75, 0.5 - 2e30]
+    assert total.last_parts == {"answer": [1.0, 0.0], f"{own}:length": [3.0, 2.0], f"{own}:minus": [-0.0, -1e30]}
+    assert total(PROBLEMS, ["hi", "hello"])[0] == 0.5 - 2e30
+    assert total.last_parts["answer"] == [0.0, 1.0]
+
+
+def test_the_first_reward_alone_is_had_without_its_weight(tmp_path: Path) -> None:
+    own = two_rewards(tmp_path)
+    assert Rewards([f"{own}:length*3", "answer"]).first(VERIFIER)(PROBLEMS, ["red", "hi"]) == [3.0, 2.0]
+    assert Rewards(["answer*3", f"{own}:length"]).first(VERIFIER)(PROBLEMS, ["red", "hi"]) == [1.0, 0.0]
+
+
+def test_one_reward_of_weight_one_is_what_it_is_alone(tmp_path: Path) -> None:
+    path = f"{two_rewards(tmp_path)}:minus"
+    for written in (path, f"{path}*1"):
+        rewards = Rewards([written])
+        alone, total = OwnReward(path)(PROBLEMS, ["red", "hi"]), rewards.total(VERIFIER)(PROBLEMS, ["red", "hi"])
+        assert list(map(repr, total)) == list(map(repr, alone)) == ["-0.0", "-1e+30"]
+        assert rewards.fingerprint == OwnReward(path).fingerprint
+        assert not rewards.compare_answers
+    for rewards in (Rewards(), Rewards(["answer"])):
+        assert rewards.total(VERIFIER)(PROBLEMS, ["red", "hi"]) == [1.0, 0.0]
+        assert rewards.fingerprint == ""
+
+
+def test_the_fingerprint_of_several_rewards_is_of_files_functions_weights_and_order(tmp_path: Path) -> None:
+    own = two_rewards(tmp_path)
+    mark = hashlib.sha256(Path(own).read_bytes()).hexdigest()
+    assert Rewards(["answer*2", f"{own}:length"]).fingerprint == f"answer*2.0 length*1.0 {mark}"
+    written = (
+        ["answer", f"{own}:length"],
+        [f"{own}:length", "answer"],
+        ["answer", f"{own}:minus"],
+        ["answer", f"{own}:length*2"],
+        ["answer*2"],
+        [f"{own}:length*2"],
+        [f"{own}:length"],
+    )
+    assert len({Rewards(texts).fingerprint for texts in written}) == len(written)
+
+
+def test_impossible_rewards_are_refused(tmp_path: Path) -> None:
+    own = two_rewards(tmp_path)
+    for texts, message in [
+        (["answer*0"], r"^the weight of 'answer' must be a number > 0, got 0$"),
+        ([f"{own}:length*-1"], r"^the weight of '.*own.py:length' must be a number > 0, got -1$"),
+        ([f"{own}:length*nan"], r"^the weight of '.*own.py:length' must be a number > 0, got nan$"),
+        ([f"{own}:length*often"], r"^the weight of '.*own.py:length' must be a number > 0, got 'often'$"),
+        (["answer*"], r"^the weight of 'answer' must be a number > 0, got ''$"),
+        (
+            ["answer", f"{own}:length", "answer*2"],
+            r"^rewards name 'answer' twice; write answer\*2 for a reward of",
+        ),
+        (["answers"], r"^reward function 'answers' is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION$"),
+    ]:
+        with pytest.raises(SettingError, match=message):
+            Rewards(texts)
+    with pytest.raises(LabError, match=r"own.py' has no function 'width'$"):
+        Rewards([f"{own}:width*2"])
+
+
+def test_answers_are_not_compared_where_there_are_none(tmp_path: Path) -> None:
+    problems = [Problem("1+1?", "2"), Problem("say something", "")]
+    with pytest.raises(SettingError, match=r"^the reward 'answer' compares .* problem 'say something' has none;"):
+        Rewards(["answer"]).total(VERIFIER)(problems, ["2", "ho"])
+    length = f"{two_rewards(tmp_path)}:length"
+    assert Rewards([length]).total(VERIFIER)(problems, ["2", "ho"]) == [1.0, 2.0]
+
+
+def test_a_sum_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    minus = f"{two_rewards(tmp_path)}:minus"
+    with pytest.raises(
+        LabError, match=r"^the weighted sum of answer, .*own.py:minus must be a finite number, got -1\.0"
+    ):
+        Rewards(["answer", f"{minus}*1e9"]).total(VERIFIER)(PROBLEMS, ["red", "hi"])
+
+
+def test_a_world_rewards_by_the_sum(tmp_path: Path) -> None:
+    rewards = Rewards(["answer", f"{two_rewards(tmp_path)}:length*0.5"])
+    world = TextWorld(draw_each_once(PROBLEMS[:1]), rewards.total(VERIFIER))
+    prompts = world.sample_prompts(1, RandomStream(0))
+    batch = RolloutBatch("a", [["red", "blue"]], torch.ones(1, 2, dtype=torch.bool))
+    assert world.verify(prompts, batch).tolist() == [[2.5, 2.0]]

@@ -94,6 +94,12 @@ def test_problems_of_an_evaluation_are_drawn_once_each() -> None:
     assert all(abs(first.count(problem.answer) - 1000) < 6 * 25.8 for problem in PROBLEMS)
 
 
+def test_two_streams_tell_no_story_twice() -> None:
+    world = ArithmeticWorld(VERIFIER)
+    asked = [set(world.sample_prompts(500, RandomStream(seed)).questions) for seed in (0, 1)]
+    assert not asked[0] & asked[1]
+
+
 def test_arithmetic_world_tells_stories_and_names_their_skills() -> None:
     world = ArithmeticWorld(VERIFIER, least_events=3, most_events=4)
     prompts = world.sample_prompts(20, RandomStream(0, 1))
