@@ -16,8 +16,8 @@ class SettingError(LabError, ValueError):
     spell: ClassVar[Callable[[str], str]] = str
     """Applied to every message; a command line sets it, so that settings are named as they are typed."""
 
-    def __str__(self) -> str:
-        return SettingError.spell(super().__str__())
+    def __init__(self, message: str) -> None:
+        super().__init__(SettingError.spell(message))
 
 
 class ModelLoadError(LabError):

@@ -11,27 +11,28 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hacrl_lab.errors import LabError, first_line
+from hacrl_lab.errors import LabError, SettingError, first_line
 
 
-def load_own(path: str, kind: str) -> Callable[..., Any]:
-    """A function or class of the user's own. Its module is imported, which runs it.
+def load_own(path: str, kind: str) -> tuple[Callable[..., Any], str | None]:
+    """A function or class of the user's own, and the file of its module. The module is imported, which runs it.
 
     Args:
         path: PACKAGE.MODULE:NAME or FILE.py:NAME.
         kind: what it is, for messages.
 
     Raises:
+        SettingError: the path is not written so.
         LabError: there is no such function, or its module cannot be imported.
     """
     place, _, name = path.rpartition(":")
     if not place or not name:
-        raise LabError(f"{kind} {path!r} is not PACKAGE.MODULE:NAME or FILE.py:NAME")
+        raise SettingError(f"{kind} {path!r} is not PACKAGE.MODULE:NAME or FILE.py:NAME")
     module = _module(place, f"{kind} {path!r}")
     own = getattr(module, name, None)
     if not callable(own):
         raise LabError(f"{kind} {path!r}: {place!r} has no function {name!r}")
-    return own
+    return own, getattr(module, "__file__", None)
 
 
 def described(error: BaseException) -> str:

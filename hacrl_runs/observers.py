@@ -28,7 +28,7 @@ def observing(job: Job, name: str, methods: Sequence[str]) -> Iterator[list[Obse
         name: of the run, for services that track it.
         methods: those that are not done yet.
     """
-    own = [load_own(path, "observer")() for path in job.run.observers]
+    own = [load_own(path, "observer")[0]() for path in job.run.observers]
     progress = RunProgress(job.run.steps * len(methods))
     observers: list[Observer] = [SampleAnswers(), progress, Watch(job.run.patience), *own]
     if job.worlds.validation is not None:

@@ -137,8 +137,6 @@ def _spelled(names: Sequence[str]) -> Iterator[None]:
     try:
         SettingError.spell = partial(as_typed, names=names, everywhere=True)  # type: ignore[assignment]
         yield
-    except SettingError as error:
-        raise SettingError(str(error)) from error
     finally:
         SettingError.spell = str
 

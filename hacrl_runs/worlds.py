@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.data import Data, load_data, with_verifiable_answers, within_context
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
-from hacrl_envs.rewards import compares_answers, grade_of, rewards_fingerprint
+from hacrl_envs.rewards import Rewards
 from hacrl_envs.sources import Columns
 from hacrl_envs.text import TextWorld, draw_each_once
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
@@ -51,7 +51,7 @@ def fingerprint_of(problems: ProblemSettings, data: Data | None) -> str | None:
     """Of the user's problems and reward functions, by which a run notices that they have changed; None without any."""
     if data is None:
         return None
-    return data.fingerprint if not problems.reward else f"{data.fingerprint} {rewards_fingerprint(problems.reward)}"
+    return f"{data.fingerprint} {Rewards(problems.reward).fingerprint}".strip()
 
 
 def make_worlds(
@@ -87,16 +87,17 @@ def make_worlds(
     if data is None:
         stories = ArithmeticWorld(verifier)
         return Worlds(stories, stories if share else None, stories)
-    if compares_answers(problems.reward):
+    rewards = Rewards(problems.reward)
+    if rewards.compare_answers:
         data = with_verifiable_answers(data, verifier)
-    grade = grade_of(problems.reward, verifier)
+    first = rewards.first(verifier)
     codecs = {name: load_codec(sources[name], name, settings[name]) for name in sources}
     data = within_context(data, {name: codec.fits for name, codec in codecs.items()})
     asked = min(evaluation.eval_prompts, len(data.evaluation))
     return Worlds(
-        TextWorld(data.draw, grade),
-        TextWorld(draw_each_once(data.validation), grade) if share else None,
-        TextWorld(draw_each_once(data.evaluation), grade),
+        TextWorld(data.draw, rewards.total(verifier)),
+        TextWorld(draw_each_once(data.validation), first) if share else None,
+        TextWorld(draw_each_once(data.evaluation), first),
         [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."],
         ", ".join(problems.problems),
     )

@@ -27,23 +27,19 @@ data comes under its own name, with None where an entry does not have it.
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import math
-import os
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
 from hacrl_envs.text import Grade, Problem, by_answer
 from hacrl_envs.weights import split_weight
-from hacrl_lab.errors import LabError, SettingError, first_line
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_lab.own_code import described, load_own
 from hacrl_lab.verification.verifier import MathVerifier
 
 ANSWER = "answer"
@@ -145,16 +141,8 @@ class OwnReward:
     """
 
     def __init__(self, path: str) -> None:
-        where, _, name = path.rpartition(":")
-        if not where or not name:
-            raise SettingError(f"reward function {path!r} is not {ANSWER}, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION")
-        module = _module(where, path)
-        function = getattr(module, name, None)
-        if not callable(function):
-            raise LabError(f"reward function {path!r}: {where!r} has no function {name!r}")
         self._path = path
-        self._file = getattr(module, "__file__", None)
-        self._function: Callable[..., Any] = function
+        self._function, self._file = load_own(path, "reward function")
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float]:
         """The reward of each response to the problem at the same place.
@@ -169,7 +157,7 @@ class OwnReward:
         try:
             rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))
         except (Exception, SystemExit) as error:
-            raise LabError(f"reward function {self._path!r} raised {_described(error)}") from error
+            raise LabError(f"reward function {self._path!r} raised {described(error)}") from error
         if len(rewards) != len(responses):
             raise LabError(
                 f"reward function {self._path!r} must return one number for each of {len(responses)} completions, "
@@ -224,28 +212,3 @@ def _by_known_answer(verifier: MathVerifier) -> Grade:
         return compare(problems, responses)
 
     return grade
-
-
-def _module(where: str, path: str) -> ModuleType:
-    """The module of a reward function, imported by its name or from its file."""
-    try:
-        if not where.endswith(".py"):
-            return importlib.import_module(where)
-        if not os.path.isfile(where):
-            raise LabError(f"reward function {path!r}: file {where!r} does not exist")
-        spec = importlib.util.spec_from_file_location(Path(where).stem, where)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
-    except LabError:
-        raise
-    except (Exception, SystemExit) as error:  # importing a module runs it
-        raise LabError(f"reward function {path!r}: importing {where!r} raised {_described(error)}") from error
-
-
-def _described(error: BaseException) -> str:
-    """An error's kind, message and the line that raised it, in one sentence."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {first_line(error)}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from hacrl_envs.data import LEAST_EVALUATION, verifiable
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
-from hacrl_envs.rewards import OwnReward
+from hacrl_envs.rewards import Rewards
 from hacrl_envs.sources import Columns, read_problems
-from hacrl_envs.text import Grade, Problem, TextWorld, by_answer
+from hacrl_envs.text import Grade, Problem, TextWorld
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
@@ -77,12 +77,10 @@ def sets_of(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, verifier:
 def _problems(evaluated: EvaluatedSettings, source: str, verifier: MathVerifier) -> ProblemSet:
     columns = Columns(evaluated.question_column, evaluated.answer_column)
     problems = read_problems(source, columns, "evaluation")[: evaluated.most_problems or None]
-    if evaluated.reward is not None:
-        own = OwnReward(evaluated.reward)
-        return ProblemSet(source, problems, _asked(problems, own), reward_version=own.fingerprint)
-    readable = verifiable(problems, source, verifier)
-    world = _asked(readable, by_answer(verifier))
-    return ProblemSet(source, readable, world, left_out=len(problems) - len(readable))
+    rewards = Rewards([] if evaluated.reward is None else [evaluated.reward])
+    readable = verifiable(problems, source, verifier) if rewards.compare_answers else problems
+    world = _asked(readable, rewards.first(verifier))
+    return ProblemSet(source, readable, world, rewards.fingerprint, left_out=len(problems) - len(readable))
 
 
 def _asked(problems: Sequence[Problem], grade: Grade) -> TextWorld:

@@ -32,9 +32,8 @@ class EvaluatedSettings:
     """Column of the questions, of sets without a name. Left out: question, problem, prompt or input."""
     answer_column: str | None = None
     """Column of the exact answers, of sets without a name. Left out: answer, solution, gold or target."""
-    reward: tuple[str, ...] = ()
-    """Functions of your own that reward responses to the problems, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION, each
-    with its *WEIGHT; the word answer stands for comparing answers."""
+    reward: str | None = None
+    """A function of your own that rewards responses to the problems: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION."""
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym, each evaluated by itself: NAME:SETTING=VALUE,SETTING=VALUE. Questions are those that
     hacrl-lab train never asks in training."""

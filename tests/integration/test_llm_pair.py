@@ -257,7 +257,7 @@ ERRORS = [
     (["--metod", "hacpo"], "there is no option '--metod'; did you mean --method?"),
     (["--lr", "1e-5"], "there is no option '--lr'; here it is --learning-rate"),
     (["--num-generations=4"], "there is no option '--num-generations'; here it is --group-size"),
-    (["--method", "hacpp"], "unknown method 'hacpp'"),
+    (["--method", "hacpp"], "unknown --method 'hacpp'"),
     (["--agents", "no/such/folder", "./none"], "model folder 'no/such/folder' does not exist"),
     (["--problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),
     (["--eval-problems", "none.jsonl"], "problem file 'none.jsonl' does not exist"),

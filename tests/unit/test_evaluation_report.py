@@ -89,7 +89,7 @@ def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> N
         ({"problems": ()}, "problems or tasks must be at least one"),
         ({"samples": 0}, "samples must be ≥ 1, got 0"),
         ({"pass_at": (2, 5)}, r"pass_at must be in \[1, 4\], the number of samples, got 5"),
-        ({"problems": (), "tasks": ("gcd",), "reward": ("a:b",)}, "reward needs problems"),
+        ({"problems": (), "tasks": ("gcd",), "reward": "a:b"}, "reward needs problems"),
         ({"max_new_tokens": None}, "max_new_tokens must be a number"),
         ({"prompt_template": ("?",)}, r"prompt_template must hold \{question\}, got '\?'"),
         ({"system_prompt": ("a", "b")}, "system_prompt must be one for all"),

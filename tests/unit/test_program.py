@@ -28,7 +28,6 @@ def raising(error: BaseException):
         (LabError("lower max_new_tokens"), "lower --max-new-tokens"),
         (LabError("after 3 steps of problems"), "after 3 steps of problems"),
         (LabError("steps must be ≥ 3"), "--steps must be ≥ 3"),
-        (SettingError("tasks and problems exclude each other"), "--tasks and --problems exclude each other"),
         (OSError(errno.ENOSPC, "No space left on device", "runs/a"), "No space left on device: 'runs/a'"),
         (PermissionError(errno.EACCES, "Permission denied", "runs"), "Permission denied: 'runs'"),
         (MemoryError(), "not enough memory: MemoryError; hacrl-lab plan tells the memory that a run needs"),
@@ -78,8 +77,12 @@ def test_ctrl_c_ends_with_130(error: BaseException, capsys: pytest.CaptureFixtur
     assert "topped" in capsys.readouterr().err
 
 
-def test_names_are_spelled_only_while_a_program_runs() -> None:
-    assert with_clear_errors(raising(SettingError("steps must be ≥ 1")), NAMES) == 1
+def test_names_are_spelled_only_while_a_program_runs(capsys: pytest.CaptureFixture) -> None:
+    def run() -> None:
+        raise SettingError("tasks and problems exclude each other")
+
+    assert with_clear_errors(run, NAMES) == 1
+    assert capsys.readouterr().err == "error: --tasks and --problems exclude each other\n"
     assert str(SettingError("steps must be ≥ 1")) == "steps must be ≥ 1"
 
 

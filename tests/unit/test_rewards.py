@@ -62,8 +62,8 @@ def test_a_function_of_a_package_is_found(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("reward", "is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
-        ("json:", "is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION"),
+        ("reward", "is not PACKAGE.MODULE:NAME or FILE.py:NAME"),
+        ("json:", "is not PACKAGE.MODULE:NAME or FILE.py:NAME"),
         ("missing/own.py:reward", "file 'missing/own.py' does not exist"),
         ("no_such_module_x:reward", "importing 'no_such_module_x' raised ModuleNotFoundError"),
         ("json:no_such", "'json' has no function 'no_such'"),
@@ -221,7 +221,7 @@ def test_impossible_rewards_are_refused(tmp_path: Path) -> None:
             ["answer", f"{own}:length", "answer*2"],
             r"^rewards name 'answer' twice; write answer\*2 for a reward of",
         ),
-        (["answers"], r"^reward function 'answers' is not answer, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION$"),
+        (["answers"], r"^reward function 'answers' is not PACKAGE.MODULE:NAME or FILE.py:NAME$"),
     ]:
         with pytest.raises(SettingError, match=message):
             Rewards(texts)
