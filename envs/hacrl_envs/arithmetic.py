@@ -24,7 +24,8 @@ class ArithmeticWorld(TextWorld):
         def draw(rng: np.random.Generator, count: int) -> list[Problem]:
             stories = [draw_story(rng, least_events, most_events) for _ in range(count)]
             return [
-                Problem(one.question, one.answer, tuple(dict.fromkeys(e.skill for e in one.events))) for one in stories
+                Problem(story.question, story.answer, tuple(dict.fromkeys(event.skill for event in story.events)))
+                for story in stories
             ]
 
         super().__init__(draw, by_answer(verifier))

@@ -10,6 +10,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.responses import ResponseSpace, one_hot
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
@@ -28,12 +29,12 @@ def draw_answers(contexts: int, space: ResponseSpace, right_share: float, stream
         Booleans (..., contexts, Y), one table per seed of the stream.
 
     Raises:
-        ValueError: an impossible size or share.
+        SettingError: an impossible size or share.
     """
     if contexts < 1:
-        raise ValueError(f"contexts must be ≥ 1, got {contexts}")
+        raise SettingError(f"contexts must be ≥ 1, got {contexts}")
     if not 0 < right_share <= 1:
-        raise ValueError(f"right_share must be in (0, 1], got {right_share}")
+        raise SettingError(f"right_share must be in (0, 1], got {right_share}")
     right = max(1, round(right_share * space.size))
     return stream.uniform(contexts, space.size).argsort(-1) < right  # each row a random order of the responses
 

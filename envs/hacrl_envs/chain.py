@@ -16,6 +16,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.responses import ResponseSpace, one_hot
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
@@ -39,9 +40,9 @@ class ChainTask:
 
     def __post_init__(self) -> None:
         if self.skills < 1 or self.symbols < 2:
-            raise ValueError(f"skills must be ≥ 1 and symbols ≥ 2, got {self.skills} and {self.symbols}")
+            raise SettingError(f"skills must be ≥ 1 and symbols ≥ 2, got {self.skills} and {self.symbols}")
         if not 1 <= self.shortest <= self.longest:
-            raise ValueError(f"lengths must be 1 ≤ shortest ≤ longest, got {self.shortest} and {self.longest}")
+            raise SettingError(f"lengths must be 1 ≤ shortest ≤ longest, got {self.shortest} and {self.longest}")
 
     @property
     def lengths(self) -> int:

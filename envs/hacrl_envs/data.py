@@ -155,13 +155,13 @@ def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequ
     too_long: set[str] = set()
     notes = list(data.notes)
     for name, fit in fits.items():
-        its = {question for question, fitting in zip(questions, fit(questions), strict=True) if not fitting}
-        if its:
+        without_room = {question for question, fitting in zip(questions, fit(questions), strict=True) if not fitting}
+        if without_room:
             notes.append(
-                f"{len(its)} of {len(questions)} questions were left out: their prompts leave agent {name!r} no room "
-                "for a response."
+                f"{len(without_room)} of {len(questions)} questions were left out: their prompts leave agent "
+                f"{name!r} no room for a response."
             )
-        too_long |= its
+        too_long |= without_room
     kept = _each_part(data, lambda problems: [problem for problem in problems if problem.question not in too_long])
     remedy = "prompts are too long for the agents' contexts: lower max_new_tokens, or give shorter problems"
     return _checked(replace(kept, notes=notes), remedy, bool(data.validation))

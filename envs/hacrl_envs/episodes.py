@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hacrl_envs.simulators import Simulator, simulator
+from hacrl_lab.errors import SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import Act, Episodes
@@ -45,7 +46,8 @@ class EpisodeWorld:
             start is the same for a whole group; what the environment draws afterwards is not.
 
     Raises:
-        ValueError: an action space that is not discrete, no starts, or no moves.
+        ValueError: an action space that is not discrete.
+        SettingError: no starts, or no moves.
     """
 
     def __init__(
@@ -59,12 +61,12 @@ class EpisodeWorld:
         if not isinstance(self.env.action_space, gymnasium.spaces.Discrete):
             raise ValueError(f"the action space must be Discrete, got {self.env.action_space}")
         if max_steps < 1:
-            raise ValueError(f"max_steps must be ≥ 1, got {max_steps}")
+            raise SettingError(f"max_steps must be ≥ 1, got {max_steps}")
         self._success = success
         self.max_steps = max_steps
         self.starts = torch.arange(starts) if isinstance(starts, int) else torch.tensor(starts)
         if len(self.starts) == 0:
-            raise ValueError("starts must name at least one initial state")
+            raise SettingError("starts must name at least one initial state")
         self.moves = int(self.env.action_space.n)
         self.observation_size = gymnasium.spaces.flatdim(self.env.observation_space)
         """D of the flattened observations: one-hot for discrete parts, as they are for boxes."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hacrl_envs.episodes import EnvironmentStarts
 from hacrl_lab.demonstrations import DEMONSTRATIONS
+from hacrl_lab.errors import SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
@@ -64,7 +65,7 @@ def demonstrate(
         stream: source of randomness.
     """
     if not 0 <= mistakes <= 1:
-        raise ValueError(f"mistakes must be in [0, 1], got {mistakes}")
+        raise SettingError(f"mistakes must be in [0, 1], got {mistakes}")
 
     def act(observations: Tensor, live: Tensor) -> Tensor:
         errs = stream.uniform(*live.shape[-2:]) < mistakes

@@ -21,6 +21,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
 from hacrl_lab.responses import ResponseSpace, one_hot
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, Seeds
@@ -53,9 +54,9 @@ class LongAnswerTask:
     def __post_init__(self) -> None:
         for name, least in (("decisive", 1), ("symbols", 2), ("skills", 1), ("attributes", 6), ("period", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
+                raise SettingError(f"{name} must be ≥ {least}, got {getattr(self, name)}")
         if self.length <= self.decisive:
-            raise ValueError(f"length must exceed decisive = {self.decisive}, got {self.length}")
+            raise SettingError(f"length must exceed decisive = {self.decisive}, got {self.length}")
 
     @property
     def style_tokens(self) -> int:
@@ -108,11 +109,11 @@ class LongAnswerTask:
         """Held-out questions, evenly over all of them: (count,).
 
         Raises:
-            ValueError: there are not so many.
+            SettingError: there are not so many.
         """
         kept = _all_held_out(self)
         if not 1 <= count <= len(kept):
-            raise ValueError(f"count must be 1 ... {len(kept)}, got {count}")
+            raise SettingError(f"count must be 1 ... {len(kept)}, got {count}")
         return kept[torch.arange(count) * len(kept) // count]
 
 

@@ -95,9 +95,9 @@ class ReasoningWorld:
         """
         rng = stream.numpy
         drawn = [self._draw(int(rng.choice(len(self._tasks), p=self._shares)), rng) for _ in range(count)]
-        self._drawn |= {entry["question"]: (place, entry) for place, entry in drawn}
+        self._drawn |= {entry["question"]: (number, entry) for number, entry in drawn}
         return TextPrompts(
-            [entry["question"] for _, entry in drawn], [(self._tasks[place].name,) for place, _ in drawn]
+            [entry["question"] for _, entry in drawn], [(self._tasks[number].name,) for number, _ in drawn]
         )
 
     def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
@@ -126,25 +126,27 @@ class ReasoningWorld:
         Raises:
             LabError: a task that has no answers to tell, only a verifier.
         """
-        told = [answer for answer in self.known_answers(prompts) if answer is not None]
-        if len(told) < len(prompts.questions):
+        known = [answer for answer in self.known_answers(prompts) if answer is not None]
+        if len(known) < len(prompts.questions):
             raise LabError(f"of the tasks {[task.name for task in self._tasks]} not all have answers to demonstrate")
-        return told
+        return known
 
-    def _draw(self, place: int, rng: Any) -> tuple[int, dict[str, Any]]:
+    def _draw(self, number: int, rng: Any) -> tuple[int, dict[str, Any]]:
         for _ in range(ATTEMPTS):
-            entry = _dataset(self._tasks[place], seed=int(rng.integers(2**31)))[0]
+            entry = _dataset(self._tasks[number], seed=int(rng.integers(2**31)))[0]
             if part_of(entry["question"], self._validation) == self._part:
-                return place, entry
-        raise LabError(f"task {self._tasks[place].name!r} has no question for {self._part}: its settings allow too few")
+                return number, entry
+        raise LabError(
+            f"task {self._tasks[number].name!r} has no question for {self._part}: its settings allow too few"
+        )
 
     def _reward(self, question: str, response: str) -> float:
-        place, entry = self._drawn[question]
+        number, entry = self._drawn[question]
         answer = self._rule.answer(response)
         if answer is None:
             return 0.0
         try:
-            return float(self._verifiers[place].score_answer(answer, entry))
+            return float(self._verifiers[number].score_answer(answer, entry))
         except Exception:  # verifiers expect answers in their form, and raise whatever another one leads to
             return 0.0
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, first_line
 from hacrl_lab.extras import extra
 
 LONGEST_LINE = 16 * 2**20
@@ -31,8 +31,8 @@ _LIST = f"a JSON list of objects like {_EXAMPLE}; a file with an object in each 
 class Record:
     """One entry of a file."""
 
-    place: str
-    """Where it stands, for messages."""
+    location: str
+    """File and line, for messages."""
     values: Mapping[str, Any]
     """By column."""
 
@@ -64,12 +64,12 @@ def read_records(path: Path) -> list[Record]:
 def _json_lines(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
-            place = f"{path}, line {number}"
+            location = f"{path}, line {number}"
             if len(line) > LONGEST_LINE:
-                raise LabError(f"{place} is longer than {LONGEST_LINE // 2**20} MiB")
-            text = _utf8(line, place)
+                raise LabError(f"{location} is longer than {LONGEST_LINE // 2**20} MiB")
+            text = _utf8(line, location)
             if text.strip():
-                yield Record(place, _decoded(text, place, dict, _OBJECT))
+                yield Record(location, _decoded(text, location, dict, _OBJECT))
 
 
 def _json(path: Path) -> Iterator[Record]:
@@ -95,10 +95,10 @@ def _rows(reader: Any, path: Path) -> Iterator[Record]:
     if twice := _repeated(header):
         raise LabError(f"{path}, line 1 has the column {twice!r} twice")
     for row in filter(None, reader):
-        place = f"{path}, line {reader.line_num}"
+        location = f"{path}, line {reader.line_num}"
         if len(row) != len(header):
-            raise LabError(f"{place} has {len(row)} cells and the header has {len(header)}")
-        yield Record(place, dict(zip(header, row, strict=True)))
+            raise LabError(f"{location} has {len(row)} cells and the header has {len(header)}")
+        yield Record(location, dict(zip(header, row, strict=True)))
 
 
 def _parquet(path: Path) -> Iterator[Record]:
@@ -111,17 +111,17 @@ def _parquet(path: Path) -> Iterator[Record]:
                     number += 1
                     yield Record(f"{path}, row {number}", values)
     except (ValueError, TypeError, NotImplementedError) as error:  # pyarrow's own are kinds of these
-        raise LabError(f"{path} is not a Parquet file that pyarrow can read: {str(error).splitlines()[0]}") from error
+        raise LabError(f"{path} is not a Parquet file that pyarrow can read: {first_line(error)}") from error
 
 
-def _utf8(content: bytes, place: str) -> str:
+def _utf8(content: bytes, location: str) -> str:
     try:
         return content.decode("utf-8-sig")  # some editors begin a file with a mark
     except UnicodeDecodeError as error:
-        raise LabError(f"{place} is not text in UTF-8") from error
+        raise LabError(f"{location} is not text in UTF-8") from error
 
 
-def _decoded(text: str, place: str, kind: type, expected: str) -> Any:
+def _decoded(text: str, location: str, kind: type, expected: str) -> Any:
     """The value of a text of JSON, with numbers as they are written.
 
     Raises:
@@ -132,11 +132,11 @@ def _decoded(text: str, place: str, kind: type, expected: str) -> Any:
             text, parse_int=Number, parse_float=Number, parse_constant=_refused, object_pairs_hook=_object
         )
     except (json.JSONDecodeError, RecursionError) as error:
-        raise LabError(f"{place} is not {expected}") from error
+        raise LabError(f"{location} is not {expected}") from error
     except ValueError as error:  # of the two functions below
-        raise LabError(f"{place} {error}") from error
+        raise LabError(f"{location} {error}") from error
     if not isinstance(value, kind):
-        raise LabError(f"{place} is not {expected}")
+        raise LabError(f"{location} is not {expected}")
     return value
 
 

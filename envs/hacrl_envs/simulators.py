@@ -70,7 +70,7 @@ class Copies:
     def start(self, seeds: Sequence[int], noise: Sequence[int]) -> np.ndarray:
         """Copies are kept for the next call."""
         self._copies += [self._make() for _ in range(len(seeds) - len(self._copies))]
-        return np.stack([self._start(*one) for one in zip(self._copies, seeds, noise, strict=False)])
+        return np.stack([self._start(*copy) for copy in zip(self._copies, seeds, noise, strict=False)])
 
     def step(self, episodes: np.ndarray, moves: np.ndarray) -> Outcome:
         """Step those copies."""
@@ -119,10 +119,13 @@ class Table:
         for state in range(states):
             for move in range(moves):
                 row = table[state][move]
-                places = state, move, slice(len(row))
-                probabilities, self._next[places], self._rewards[places], self._terminated[places] = zip(
-                    *row, strict=True
-                )
+                branches = state, move, slice(len(row))
+                (
+                    probabilities,
+                    self._next[branches],
+                    self._rewards[branches],
+                    self._terminated[branches],
+                ) = zip(*row, strict=True)
                 self._edges[state, move, : len(row) - 1] = np.cumsum(probabilities)[:-1]
         self._initial: dict[int, int] = {}
 
@@ -132,7 +135,7 @@ class Table:
             self._initial[seed] = int(self._env.reset(seed=seed)[0])
         self._now = np.array([self._initial[seed] for seed in seeds])
         self._moves_made = np.zeros(len(seeds), dtype=np.int64)
-        self._noise = [np.random.default_rng(one) for one in noise] if self._edges.shape[-1] > 1 else []
+        self._noise = [np.random.default_rng(seed) for seed in noise] if self._edges.shape[-1] > 1 else []
         return self._one_hot(self._now)
 
     def step(self, episodes: np.ndarray, moves: np.ndarray) -> Outcome:
@@ -168,11 +171,11 @@ def has_table(env: gymnasium.Env[Any, Any]) -> bool:
 
 def layers(env: gymnasium.Env[Any, Any]) -> list[gymnasium.Wrapper[Any, Any, Any, Any]]:
     """The wrappers of an environment, from the outside in."""
-    found = []
+    wrappers = []
     while isinstance(env, gymnasium.Wrapper):
-        found.append(env)
+        wrappers.append(env)
         env = env.env
-    return found
+    return wrappers
 
 
 def simulator(make: Callable[[], gymnasium.Env[Any, Any]]) -> Simulator:

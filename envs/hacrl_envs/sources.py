@@ -19,7 +19,7 @@ from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.records import READERS, Number, Record, read_records
 from hacrl_envs.text import Problem
 from hacrl_envs.weights import split_weight
-from hacrl_lab.errors import LabError, SettingError
+from hacrl_lab.errors import LabError, SettingError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.verification.answer_rules import boxed_answer, hashed_answer
 
@@ -50,16 +50,17 @@ def read_problems(source: str, columns: Columns | None = None, role: Role = "tra
         role: which split of a named source.
 
     Raises:
+        SettingError: a name of NAMED that is for evaluations only, in the role of training.
         LabError: there is no such source, it cannot be read, it holds no problem, or an entry that is not one, or one
             that asks the question of an earlier entry and has another answer.
     """
-    where, columns = _named(source, role) if source in NAMED else (source, columns)
-    records = _records(where)
+    location, columns = _named(source, role) if source in NAMED else (source, columns)
+    records = _records(location)
     if not records:
-        raise LabError(f"problem file {where!r} holds no problem")
-    chosen = columns or Columns()
-    question = _column(records[0], chosen.question, QUESTION_COLUMNS, "--question-column")
-    answer = _column(records[0], chosen.answer, ANSWER_COLUMNS, "--answer-column")
+        raise LabError(f"problem file {location!r} holds no problem")
+    columns = columns or Columns()
+    question = _column(records[0], columns.question, QUESTION_COLUMNS, "question_column")
+    answer = _column(records[0], columns.answer, ANSWER_COLUMNS, "answer_column")
     problems = [replace(_problem(record, question, answer), source=source) for record in records]
     _check_answers_agree(records, problems)
     return problems
@@ -82,8 +83,8 @@ def parse_source(text: str) -> tuple[str, float | None]:
 
 def is_remote(source: str) -> bool:
     """Whether a source is a data set of a hub, in which a user can put nothing right."""
-    places = (source, source.rpartition("@")[0])
-    return source in NAMED or not any(os.path.exists(os.path.expanduser(place)) for place in places if place)
+    paths = (source, source.rpartition("@")[0])
+    return source in NAMED or not any(os.path.exists(os.path.expanduser(path)) for path in paths if path)
 
 
 def exact_answer(solution: str) -> str | None:
@@ -93,8 +94,8 @@ def exact_answer(solution: str) -> str | None:
     ('1007', '7', '7')
     """
     if "####" in solution:
-        found = hashed_answer(solution)
-        return None if found is None else _THOUSANDS.sub("", found)
+        answer = hashed_answer(solution)
+        return None if answer is None else _THOUSANDS.sub("", answer)
     if "\\boxed" in solution:
         return boxed_answer(solution)
     return solution.strip() or None
@@ -102,16 +103,16 @@ def exact_answer(solution: str) -> str | None:
 
 def _named(name: str, role: Role) -> tuple[str, Columns]:
     """The hub id of a named source with its configuration and split, and its columns."""
-    one = NAMED[name]
-    split = one.training if role == "training" else one.test
+    named = NAMED[name]
+    split = named.training if role == "training" else named.test
     if split is None:
-        raise LabError(f"{name!r} is for evaluations only; {_names('training')} can be trained on")
-    config = "" if one.config is None else f":{one.config}"
-    return f"{one.hub_id}{config}@{split}", Columns(one.question, one.answer)
+        raise SettingError(f"{name!r} is for evaluations only; {_names('training')} can be trained on")
+    config = "" if named.config is None else f":{named.config}"
+    return f"{named.hub_id}{config}@{split}", Columns(named.question, named.answer)
 
 
 def _names(role: Role) -> str:
-    return ", ".join(name for name, one in NAMED.items() if role == "evaluation" or one.training is not None)
+    return ", ".join(name for name, named in NAMED.items() if role == "evaluation" or named.training is not None)
 
 
 def _records(source: str) -> list[Record]:
@@ -149,21 +150,20 @@ def _hub(source: str, name: str, config: str | None, split: str | None) -> list[
     return _dataset(source, split, "load_dataset", name, config)
 
 
-def _dataset(source: str, split: str | None, load: str, *where: str | None) -> list[Record]:
+def _dataset(source: str, split: str | None, load: str, *arguments: str | None) -> list[Record]:
     """The records of one split of a data set.
 
     Args:
         source: as the user wrote it, for messages.
         split: which; None: the only one.
         load: a function of the datasets library.
-        where: its arguments.
+        arguments: its.
     """
     datasets = extra("datasets", "data")
     try:
-        loaded = getattr(datasets, load)(*where)
+        loaded = getattr(datasets, load)(*arguments)
     except Exception as error:  # the hub client, pyarrow and the library itself raise many kinds
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise LabError(f"could not load problems from {source!r}: {reason[0]}") from error
+        raise LabError(f"could not load problems from {source!r}: {first_line(error)}") from error
     splits = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {split: loaded}
     if split is None and len(splits) == 1:
         (split,) = splits
@@ -172,25 +172,25 @@ def _dataset(source: str, split: str | None, load: str, *where: str | None) -> l
     return [Record(f"{source}, row {number}", row) for number, row in enumerate(splits[split], start=1)]
 
 
-def _column(record: Record, chosen: str | None, usual: Sequence[str], option: str) -> str:
+def _column(record: Record, named: str | None, usual: Sequence[str], setting: str) -> str:
     """The column that is named, or the only one with a usual name."""
-    found = [name for name in ([chosen] if chosen is not None else usual) if name in record.values]
-    if len(found) == 1:
-        return found[0]
-    wanted = repr(chosen) if chosen is not None else f"named {', '.join(usual)}"
+    present = [name for name in ([named] if named is not None else usual) if name in record.values]
+    if len(present) == 1:
+        return present[0]
+    wanted = repr(named) if named is not None else f"named {', '.join(usual)}"
     raise LabError(
-        f"{record.place} has {'several columns' if found else 'no column'} {wanted}; its columns are "
-        f"{', '.join(record.values) or 'none'}: name one with {option}"
+        f"{record.location} has {'several columns' if present else 'no column'} {wanted}; its columns are "
+        f"{', '.join(record.values) or 'none'}: set {setting} to the name of one"
     )
 
 
 def _problem(record: Record, question: str, answer: str) -> Problem:
     for column in (question, answer):
         if column not in record.values:
-            raise LabError(f"{record.place} has no {column!r}")
+            raise LabError(f"{record.location} has no {column!r}")
     exact = exact_answer(_text(record, answer))
     if exact is None:
-        raise LabError(rf"{record.place}: {answer!r} has #### or \boxed without an answer")
+        raise LabError(rf"{record.location}: {answer!r} has #### or \boxed without an answer")
     columns = {name: _value(value) for name, value in record.values.items() if name != question}
     return Problem(_text(record, question), exact, columns=columns)
 
@@ -199,29 +199,29 @@ def _text(record: Record, column: str) -> str:
     """A cell as text: a number in digits, entries of a list with commas between."""
     value = record.values[column]
     entries = value if isinstance(value, list) and value else [value]
-    text = ", ".join(_written(entry, record.place, column) for entry in entries)
+    text = ", ".join(_written(entry, record.location, column) for entry in entries)
     if not text.strip():
-        raise LabError(f"{record.place}: {column!r} is empty")
+        raise LabError(f"{record.location}: {column!r} is empty")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise LabError(f"{record.place}: {column!r} holds half of a character (a lone surrogate)") from error
+        raise LabError(f"{record.location}: {column!r} holds half of a character (a lone surrogate)") from error
     return text
 
 
-def _written(value: Any, place: str, column: str) -> str:
+def _written(value: Any, location: str, column: str) -> str:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise LabError(f"{place}: {column!r} is neither text nor a number, but {value!r:.60}")
+        raise LabError(f"{location}: {column!r} is neither text nor a number, but {value!r:.60}")
     return str(value) if isinstance(value, int) else np.format_float_positional(value, trim="-")
 
 
 def _value(value: Any) -> Any:
     """What a reward function is given of a cell: numbers of JSON as Python's."""
     if isinstance(value, Number):
-        is_whole = value.removeprefix("-").isdigit() and len(value) <= MOST_DIGITS
-        return int(value) if is_whole else float(value)
+        is_integer = value.removeprefix("-").isdigit() and len(value) <= MOST_DIGITS
+        return int(value) if is_integer else float(value)
     if isinstance(value, list):
         return [_value(entry) for entry in value]
     if isinstance(value, dict):
@@ -231,11 +231,11 @@ def _value(value: Any) -> Any:
 
 def _check_answers_agree(records: Sequence[Record], problems: Sequence[Problem]) -> None:
     """Refuse a question that has two answers."""
-    known: dict[str, tuple[str, str]] = {}  # answer and place by question
+    known: dict[str, tuple[str, str]] = {}  # answer and location by question
     for record, problem in zip(records, problems, strict=True):
-        answer, before = known.setdefault(problem.question, (problem.answer, record.place))
+        answer, before = known.setdefault(problem.question, (problem.answer, record.location))
         if answer != problem.answer:
             raise LabError(
-                f"{record.place} has another answer to {problem.question[:60]!r} than {before}: "
+                f"{record.location} has another answer to {problem.question[:60]!r} than {before}: "
                 f"{problem.answer[:60]!r} and not {answer[:60]!r}"
             )

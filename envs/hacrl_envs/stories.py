@@ -25,6 +25,8 @@ from typing import Literal
 
 import numpy as np
 
+from hacrl_lab.errors import SettingError
+
 Equation = tuple[Fraction, str, Fraction]
 """One line of working: left operand, operator, right operand."""
 
@@ -132,7 +134,7 @@ def draw_story(rng: np.random.Generator, least_events: int = 2, most_events: int
         least_events, most_events: number of events, drawn uniformly between the two (both included), ≥ 1.
     """
     if not 1 <= least_events <= most_events:
-        raise ValueError(
+        raise SettingError(
             f"least_events and most_events must satisfy 1 ≤ least ≤ most, got {least_events}, {most_events}"
         )
     name, thing = rng.choice(NAMES), rng.choice(THINGS)
@@ -161,7 +163,7 @@ def write_solution(
         notation: how a half is written.
 
     Raises:
-        ValueError: a skill that is unknown or has no misreading.
+        SettingError: a skill that is unknown or has no misreading.
     """
     working = _work(story, rng, misreads or {})
     lines = [_write_equation(equation, notation) for equations in working for equation in equations]
@@ -185,12 +187,12 @@ def write_long_solution(
         first_wording: probability of the first of two wordings, at every place.
 
     Raises:
-        ValueError: as :func:`write_solution`.
+        SettingError: as :func:`write_solution`.
     """
 
     def sentence(template: str, **words: object) -> str:
-        chosen = _WORDINGS.sub(lambda both: both[1] if rng.random() < first_wording else both[2], template)
-        return chosen.format(name=story.name, thing=story.thing, **words)
+        worded = _WORDINGS.sub(lambda both: both[1] if rng.random() < first_wording else both[2], template)
+        return worded.format(name=story.name, thing=story.thing, **words)
 
     working = _work(story, rng, misreads or {})
     sentences = [sentence(OPENING, x=story.start)]
@@ -215,7 +217,7 @@ def _work(story: Story, rng: np.random.Generator, misreads: Mapping[str, float])
     """The equations of each event, as a writer with these misreadings works them out."""
     for skill in misreads:
         if skill not in SKILLS or SKILLS[skill].misread is None:
-            raise ValueError(f"misreads names {skill!r}, which is not a skill with a misreading")
+            raise SettingError(f"misreads names {skill!r}, which is not a skill with a misreading")
     x, working = Fraction(story.start), []
     for event in story.events:
         skill = SKILLS[event.skill]

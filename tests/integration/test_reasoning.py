@@ -118,7 +118,7 @@ def test_a_question_that_was_not_drawn_here_is_refused() -> None:
     ],
 )
 def test_impossible_tasks_are_refused(task: Task, message: str) -> None:
-    with pytest.raises(LabError, match=message):
+    with pytest.raises(SettingError, match=message):
         world(task)
 
 
@@ -131,7 +131,7 @@ def test_impossible_shares_for_validation_are_refused() -> None:
 
 @pytest.mark.parametrize("text", ["chain_sum:min_terms", "gcd*often", "gcd:a=1,b"])
 def test_tasks_that_are_written_otherwise_are_refused(text: str) -> None:
-    with pytest.raises(LabError, match="is not NAME:SETTING=VALUE"):
+    with pytest.raises(SettingError, match="is not NAME:SETTING=VALUE"):
         parse_task(text)
 
 

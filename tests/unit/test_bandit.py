@@ -10,6 +10,7 @@ from gymnasium.utils.env_checker import check_env
 
 import hacrl_envs  # noqa: F401 - registers the environment
 from hacrl_envs.bandit import BanditWorld, ContextFeatures, ContextualBanditEnv, bandit_world, draw_answers
+from hacrl_lab.errors import SettingError
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -166,13 +167,13 @@ def test_answer_seed_changes_the_answers_and_not_the_contexts() -> None:
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="symbols and length must be ≥ 1, got 4 and 0"):
         bandit_world(0, length=0)
-    with pytest.raises(ValueError, match="contexts must be ≥ 1, got 0"):
+    with pytest.raises(SettingError, match="contexts must be ≥ 1, got 0"):
         bandit_world(0, contexts=0)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.1, -0.5])
 def test_impossible_share_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match=rf"right_share must be in \(0, 1\], got {share}"):
+    with pytest.raises(SettingError, match=rf"right_share must be in \(0, 1\], got {share}"):
         bandit_world(0, right_share=share)
 
 

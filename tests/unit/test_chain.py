@@ -18,6 +18,7 @@ from hacrl_envs.chain import (
     chain_world,
 )
 from hacrl_lab.agents.tabular import TabularAgent
+from hacrl_lab.errors import SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
@@ -169,5 +170,5 @@ def test_chain_features_say_skill_last_letter_and_letters_to_come() -> None:
 
 @pytest.mark.parametrize("sizes", [{"skills": 0}, {"symbols": 1}, {"shortest": 0}, {"shortest": 3, "longest": 2}])
 def test_impossible_sizes_are_refused(sizes: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="must be"):
+    with pytest.raises(SettingError, match="must be"):
         ChainTask(**sizes)

@@ -16,6 +16,7 @@ from hacrl_envs.long_answers import (
     draw_rules,
     long_answer_world,
 )
+from hacrl_lab.errors import SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
@@ -80,7 +81,7 @@ def test_held_out_questions_are_never_asked_and_are_like_all_others() -> None:
     skill, attributes = task.parts(held)
     assert float(attributes.mean(0).abs().max()) < 6 / 64
     assert (torch.bincount(skill) / 4096 - 0.25).abs().max() < 6 * 0.433 / 64
-    with pytest.raises(ValueError, match=r"count must be 1 \.\.\. "):
+    with pytest.raises(SettingError, match=r"count must be 1 \.\.\. "):
         task.held_out(task.questions)
 
 
@@ -122,7 +123,7 @@ def test_networks_observe_the_place_the_symbol_before_and_the_question_where_it_
     ],
 )
 def test_impossible_sizes_are_refused(wrong: dict[str, int], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         LongAnswerTask(**wrong)
 
 

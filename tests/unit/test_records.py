@@ -21,7 +21,7 @@ def values(path: Path) -> list[dict[str, object]]:
 def test_records_of_json_lines_name_their_lines(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", '{"question": "½?", "level": [3, {"x": 0.50}]}\n\n{"question": "c"}\n')
     first, second = read_records(path)
-    assert (first.place, second.place) == (f"{path}, line 1", f"{path}, line 3")
+    assert (first.location, second.location) == (f"{path}, line 1", f"{path}, line 3")
     assert first.values == {"question": "½?", "level": ["3", {"x": "0.50"}]}
     assert second.values == {"question": "c"}
 
@@ -102,7 +102,7 @@ def test_a_json_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 def test_cells_of_csv_stay_as_they_are_written(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", 'question,answer\n"one,\ntwo?",007\n\nthree?,0.00001\n')
     assert values(path) == [{"question": "one,\ntwo?", "answer": "007"}, {"question": "three?", "answer": "0.00001"}]
-    assert [record.place for record in read_records(path)] == [f"{path}, line 3", f"{path}, line 5"]
+    assert [record.location for record in read_records(path)] == [f"{path}, line 3", f"{path}, line 5"]
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,6 @@ def test_parquet_keeps_its_types(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     parquet.write_table(pyarrow.table({"question": ["a", "b"], "answer": [1, 2], "n": [[0.5], None]}), path)
     assert values(path) == [{"question": "a", "answer": 1, "n": [0.5]}, {"question": "b", "answer": 2, "n": None}]
-    assert [record.place for record in read_records(path)] == [f"{path}, row 1", f"{path}, row 2"]
+    assert [record.location for record in read_records(path)] == [f"{path}, row 1", f"{path}, row 2"]
     with pytest.raises(LabError, match=r"b\.parquet is not a Parquet file that pyarrow can read: "):
         read_records(write(tmp_path, "b.parquet", "PAR1 no"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hacrl_envs.benchmarks import NAMED
 from hacrl_envs.sources import Columns, exact_answer, read_problems
 from hacrl_envs.text import Problem
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.extras import extra
 
 
@@ -74,20 +74,20 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
             {"question": "a", "problem": "b", "answer": 1},
             None,
             "has several columns named question, problem, prompt, input; its columns are question, problem, answer: "
-            "name one with --question-column",
+            "set question_column to the name of one",
         ),
         (
             {"question": "a", "reply": 1},
             None,
             "has no column named answer, solution, gold, target; its columns are question, reply: "
-            "name one with --answer-column",
+            "set answer_column to the name of one",
         ),
         (
             {"question": "a", "answer": 1},
             Columns(answer="reply"),
-            "has no column 'reply'; its columns are question, answer: name one with --answer-column",
+            "has no column 'reply'; its columns are question, answer: set answer_column to the name of one",
         ),
-        ({}, None, "its columns are none: name one with --question-column"),
+        ({}, None, "its columns are none: set question_column to the name of one"),
     ],
 )
 def test_columns_that_are_missing_or_ambiguous_are_refused(
@@ -164,7 +164,7 @@ def test_a_folder_is_all_of_its_files(tmp_path: Path) -> None:
 
 
 def test_a_named_source_knows_which_parts_it_has() -> None:
-    with pytest.raises(LabError, match=r"^'amc23' is for evaluations only; math, gsm8k can be trained on$"):
+    with pytest.raises(SettingError, match=r"^'amc23' is for evaluations only; math, gsm8k can be trained on$"):
         read_problems("amc23")
     assert list(NAMED) == ["math500", "math", "gsm8k", "aime2025", "amc23", "minerva", "olympiad"]
 

@@ -14,6 +14,7 @@ from hacrl_envs.stories import (
     write_number,
     write_solution,
 )
+from hacrl_lab.errors import SettingError
 from hacrl_lab.verification.verifier import MathVerifier
 
 
@@ -161,13 +162,13 @@ def test_a_writer_misreads_only_the_skills_named() -> None:
 
 @pytest.mark.parametrize("skill", ["gain", "juggle"])
 def test_skill_that_cannot_be_misread_is_refused(skill: str) -> None:
-    with pytest.raises(ValueError, match=f"misreads names '{skill}', which is not a skill with a misreading"):
+    with pytest.raises(SettingError, match=f"misreads names '{skill}', which is not a skill with a misreading"):
         write_solution(MIA, rng(), {skill: 0.5})
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 2), (3, 2)])
 def test_impossible_number_of_events_is_refused(least: int, most: int) -> None:
-    with pytest.raises(ValueError, match=rf"must satisfy 1 ≤ least ≤ most, got {least}, {most}"):
+    with pytest.raises(SettingError, match=rf"must satisfy 1 ≤ least ≤ most, got {least}, {most}"):
         draw_story(rng(), least, most)
 
 
@@ -214,7 +215,7 @@ def test_each_wording_is_chosen_as_often_as_asked() -> None:
 
 
 def test_long_solutions_refuse_what_short_ones_refuse() -> None:
-    with pytest.raises(ValueError, match="'gain', which is not a skill with a misreading"):
+    with pytest.raises(SettingError, match="'gain', which is not a skill with a misreading"):
         write_long_solution(MIA, rng(), {"gain": 0.5})
 
 
