@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import partial
 
 from hacrl_runs.evaluation.settings import Options
-from hacrl_runs.program import leave, main
+from hacrl_runs.program import exit_with, main
 
 
 def run(options: Options) -> str:
@@ -24,4 +24,4 @@ def run(options: Options) -> str:
 
 
 if __name__ == "__main__":
-    leave(partial(main, Options, run, __doc__))
+    exit_with(partial(main, Options, run, __doc__))

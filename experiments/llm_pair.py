@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import Interrupted
 from hacrl_runs.command_line import as_options, read_options
-from hacrl_runs.program import leave
+from hacrl_runs.program import exit_with
 
 
 def main() -> int:
@@ -67,4 +67,4 @@ def _of_the_machine(error: Exception) -> str:
 
 
 if __name__ == "__main__":
-    leave(main)
+    exit_with(main)

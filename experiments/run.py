@@ -1,7 +1,7 @@
 """Runs the studies: ``python experiments/run.py`` lists them; with ``STUDY --help`` it explains one."""
 
-from hacrl_runs.program import leave
+from hacrl_runs.program import exit_with
 from hacrl_studies.command import main
 
 if __name__ == "__main__":
-    leave(main)
+    exit_with(main)

@@ -64,7 +64,7 @@ def system_error_sentence(error: OSError) -> str:
     return f"{reason}: {error.filename!r}" if error.filename else reason
 
 
-def leave(main: Callable[[], int]) -> NoReturn:
+def exit_with(main: Callable[[], int]) -> NoReturn:
     """Run a program and end the process with its exit status.
 
     Ctrl-C once more, while the program says why it stops, gives status 130; while Python clears up, it ends the process
