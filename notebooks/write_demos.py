@@ -1,4 +1,4 @@
-"""Writes the data and the static pictures of the interactive pieces: docs/_static/interactive/data.js and PNGs.
+"""Writes the data and the static pictures of the interactive demos: docs/_static/interactive/data.js and PNGs.
 
 python notebooks/write_demos.py             write
 python notebooks/write_demos.py --check     compare with what is committed instead; exit status 1 if something differs
@@ -62,14 +62,14 @@ def world_ratios(length: int) -> dict[str, list[float]]:
     world = long_answer_world(list(SEEDS), replace(LongAnswerTask(), length=length))
     writers = draw_writers(Beginning(), world, list(SEEDS), plain_ascent)
     prompts = world.sample_prompts(QUESTIONS, RandomStream(list(SEEDS), 1))
-    found: list[Tensor] = []
+    ratios: list[Tensor] = []
     right: list[Tensor] = []
     for j in range(2):
         batch = writers[j].generate(prompts, ANSWERS, RandomStream(list(SEEDS), 2, j))
         learner, sampler = (_mean_log_probs(writers[k], prompts, batch) for k in (1 - j, j))
-        found.append(sequence_importance_ratio(learner, sampler).flatten())
+        ratios.append(sequence_importance_ratio(learner, sampler).flatten())
         right.append(world.verify(prompts, batch).flatten() == 1)
-    return by_reward(torch.cat(found), torch.cat(right))
+    return by_reward(torch.cat(ratios), torch.cat(right))
 
 
 @torch.no_grad()
@@ -81,7 +81,7 @@ def _mean_log_probs(writer: Any, prompts: Tensor, batch: RolloutBatch) -> Tensor
 
 def by_reward(ratios: Tensor, right: Tensor) -> dict[str, list[float]]:
     """Sorted and rounded."""
-    return {name: _rounded(sorted(ratios[chosen].tolist())) for name, chosen in (("right", right), ("wrong", ~right))}
+    return {name: _rounded(sorted(ratios[kind].tolist())) for name, kind in (("right", right), ("wrong", ~right))}
 
 
 def _rounded(values: Sequence[float]) -> list[float]:
@@ -118,13 +118,16 @@ def _answers(
         encoded = agent.encode(prompts, batches)
         shape = encoded.mask.shape
         sides.append((encoded, agent.token_log_probs(encoded, encoded.rows()).reshape(shape)))
-    found = []
+    shown = []
     for j, batch in enumerate(batches):
         for reward in (1, 0):
-            places = [p for p in range(PROBLEMS) if rewards[j, p, 0] == reward and bool(batch.finished[p, 0])]
-            for p in places[:SHOWN]:
-                cut = [_side(agent, *one, (j, p, 0)) for agent, one in zip(agents, sides, strict=True)]
-                found.append(
+            problems = [p for p in range(PROBLEMS) if rewards[j, p, 0] == reward and bool(batch.finished[p, 0])]
+            for p in problems[:SHOWN]:
+                cut = [
+                    _side(agent, *encoded_and_scored, (j, p, 0))
+                    for agent, encoded_and_scored in zip(agents, sides, strict=True)
+                ]
+                shown.append(
                     {
                         "question": prompts.questions[p],
                         "text": batch.responses[p][0],
@@ -133,21 +136,21 @@ def _answers(
                         "sides": cut,
                     }
                 )
-    return found
+    return shown
 
 
 def _side(
-    agent: CausalLMAgent, encoded: EncodedRollouts, log_probs: Tensor, place: tuple[int, int, int]
+    agent: CausalLMAgent, encoded: EncodedRollouts, log_probs: Tensor, rollout: tuple[int, int, int]
 ) -> dict[str, Any]:
     """One agent's tokens of one answer and their log-probabilities; its stop token is called end."""
-    mask = encoded.mask[place]
-    ids = encoded.tokens[place][mask].tolist()
-    words = [agent.tokenizer.decode([one]) for one in ids[:-1]]
-    return {"tokens": [*words, "end"], "log_probs": _rounded(log_probs[place][mask].tolist())}
+    mask = encoded.mask[rollout]
+    ids = encoded.tokens[rollout][mask].tolist()
+    words = [agent.tokenizer.decode([token]) for token in ids[:-1]]
+    return {"tokens": [*words, "end"], "log_probs": _rounded(log_probs[rollout][mask].tolist())}
 
 
 def grid() -> list[dict[str, Any]]:
-    """The grid of passing.csv for the browser, a place an entry; None where not measured."""
+    """The grid of passing.csv for the browser, a point an entry; None where not measured."""
     return [
         {
             "style": style,
@@ -190,22 +193,22 @@ def pictures() -> dict[str, Any]:
     }
 
 
-def difference(committed: Any, computed: Any, tolerance: float, place: str = "data") -> list[str]:
+def difference(committed: Any, computed: Any, tolerance: float, path: str = "data") -> list[str]:
     """Where two trees of lists, dictionaries and numbers differ by more than a tolerance."""
     if isinstance(computed, Mapping) and isinstance(committed, Mapping):
         if computed.keys() != committed.keys():
-            return [f"{place}: keys {sorted(committed)} instead of {sorted(computed)}"]
+            return [f"{path}: keys {sorted(committed)} instead of {sorted(computed)}"]
         return [
-            text for key in computed for text in difference(committed[key], computed[key], tolerance, f"{place}/{key}")
+            text for key in computed for text in difference(committed[key], computed[key], tolerance, f"{path}/{key}")
         ]
     if isinstance(computed, list) and isinstance(committed, list):
         if len(computed) != len(committed):
-            return [f"{place}: {len(committed)} entries instead of {len(computed)}"]
+            return [f"{path}: {len(committed)} entries instead of {len(computed)}"]
         pairs = enumerate(zip(committed, computed, strict=True))
-        return [text for i, (a, b) in pairs for text in difference(a, b, tolerance, f"{place}/{i}")]
+        return [text for i, (a, b) in pairs for text in difference(a, b, tolerance, f"{path}/{i}")]
     if isinstance(computed, float) and isinstance(committed, int | float):
-        return [] if abs(computed - committed) <= tolerance else [f"{place}: {committed} instead of {computed}"]
-    return [] if computed == committed else [f"{place}: {committed!r} instead of {computed!r}"]
+        return [] if abs(computed - committed) <= tolerance else [f"{path}: {committed} instead of {computed}"]
+    return [] if computed == committed else [f"{path}: {committed!r} instead of {computed!r}"]
 
 
 def check(pair: bool) -> list[str]:
@@ -213,15 +216,15 @@ def check(pair: bool) -> list[str]:
     committed = json.loads(json.dumps(common.read_data()))
     language = {key: committed.pop(key) for key in ("agents", "answers")}
     language["ratios"] = committed["ratios"].pop(PAIR)
-    found = difference(committed, small_world_data(), 2 * 10.0**-DECIMALS)
+    differences = difference(committed, small_world_data(), 2 * 10.0**-DECIMALS)
     if pair:
-        found += difference(language, pair_data(), TOLERANCE[PAIR], PAIR)
+        differences += difference(language, pair_data(), TOLERANCE[PAIR], PAIR)
     for name, figure in pictures().items():
         path = PICTURES / f"{name}.png"
         drawn, kept = imread(io.BytesIO(png(figure))), imread(path)
         if drawn.shape != kept.shape or np.abs(drawn - kept).mean() > 0.01:
-            found.append(f"{path.relative_to(ROOT)} is another picture")
-    return found
+            differences.append(f"{path.relative_to(ROOT)} is another picture")
+    return differences
 
 
 def png(figure: Any) -> bytes:
@@ -250,9 +253,9 @@ def main() -> int:
     if not options.check:
         write()
         return 0
-    found = check(pair=not options.no_pair)
-    print("\n".join(found) or "The data and the pictures are what the code gives.")
-    return 1 if found else 0
+    differences = check(pair=not options.no_pair)
+    print("\n".join(differences) or "The data and the pictures are what the code gives.")
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

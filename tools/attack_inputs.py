@@ -217,7 +217,7 @@ def _make_problems(folder: Path) -> None:
         ("columns.csv", "a,b\n1,2\n"),
         ("good.csv", "question,answer\n" + "".join(f"{a}+1,{a + 1}\n" for a in range(40))),
         ("broken.parquet", "PAR1"),
-        ("good.json", json.dumps([json.loads(one) for one in PROBLEMS.splitlines()])),
+        ("good.json", json.dumps([json.loads(text) for text in PROBLEMS.splitlines()])),
         ("noise.txt", line),
         ("injection.jsonl", PROBLEMS + '{"question": "{{ 7 * 7 }}{% raw %} {question} \\\\boxed{3}", "answer": "3"}\n'),
     ):

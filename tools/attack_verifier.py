@@ -97,15 +97,15 @@ def hostile_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Pairs of an exact and a hostile answer; every shape in turn, sizes from 1 to 100."""
     rng = random.Random(seed)
     shapes = list(SHAPES.values())
-    for place in range(count):
-        yield rng.choice(GOLDS), shapes[place % len(shapes)](rng, rng.randint(1, 100))
+    for number in range(count):
+        yield rng.choice(GOLDS), shapes[number % len(shapes)](rng, rng.randint(1, 100))
 
 
 def ordinary_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
     """Distinct pairs as models write them: numbers, fractions, roots, intervals, polynomials; half of them equal."""
     rng = random.Random(seed)
-    for place in range(count):
-        a, b, c = place + 2, rng.randint(2, 99), place % 2
+    for number in range(count):
+        a, b, c = number + 2, rng.randint(2, 99), number % 2
         yield (
             (f"{a}", f"x = {a + c}"),
             (rf"\frac{{{a}}}{{{b}}}", rf"\dfrac{{{2 * a + c}}}{{{2 * b}}}"),
@@ -115,7 +115,7 @@ def ordinary_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
             (f"{a}, {b}", f"{b}, {a + c}"),
             (rf"{a}\text{{ cm}}^2", f"{a + c}"),
             (f"{a}x+{b}", f"{b}+{a + c}x"),
-        )[place // 2 % 8]
+        )[number // 2 % 8]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from hacrl_runs.program import leave, main
+from hacrl_runs.program import exit_with, main
 from language_benchmark.options import Options
 
 
@@ -22,4 +22,4 @@ def run(options: Options) -> str:
 
 
 if __name__ == "__main__":
-    leave(partial(main, Options, run, __doc__))
+    exit_with(partial(main, Options, run, __doc__))

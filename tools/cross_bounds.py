@@ -27,10 +27,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--prompts-per-step", type=int, default=32)
     parser.add_argument("--answers", choices=("short", "long"), default="short")
-    chosen = parser.parse_args()
-    training = TrainingConfig(prompts_per_step=chosen.prompts_per_step)
-    with tiny_pair_trainer("hacpo", training, answers=chosen.answers) as trainer:
-        ratios, lows, advantages = outside(trainer, chosen.steps)
+    options = parser.parse_args()
+    training = TrainingConfig(prompts_per_step=options.prompts_per_step)
+    with tiny_pair_trainer("hacpo", training, answers=options.answers) as trainer:
+        ratios, lows, advantages = outside(trainer, options.steps)
     for name, kind in (("right", advantages > 0), ("wrong", advantages < 0)):
         share = [float(values[kind].double().mean()) for values in (ratios < lows, ratios > 1)]
         mass = advantages[kind].abs()
@@ -47,15 +47,15 @@ def outside(trainer: Trainer, steps: int) -> tuple[torch.Tensor, torch.Tensor, t
         agent.update = _recorded(agent.update, seen)  # type: ignore[method-assign]
     for _ in range(steps):
         trainer.step()
-    found = []
+    of_updates = []
     for batch, result in seen:
         others = [j for j in range(len(batch.pool)) if j != batch.learner]
-        for m, (planned, one) in enumerate(zip(batch.plan, result.updates, strict=True)):
-            ratio = one.sequence_ratios[others]
+        for m, (planned, update) in enumerate(zip(batch.plan, result.updates, strict=True)):
+            ratio = update.sequence_ratios[others]
             low = stepwise_lower_bound(batch.settings.delta, batch.settings.delta_step, m)
-            found.append((ratio, torch.full_like(ratio, low), batch.advantages[others][:, planned.prompts]))
+            of_updates.append((ratio, torch.full_like(ratio, low), batch.advantages[others][:, planned.prompts]))
     ratios, lows, advantages = (
-        torch.cat([values.flatten() for values in column]) for column in zip(*found, strict=True)
+        torch.cat([values.flatten() for values in column]) for column in zip(*of_updates, strict=True)
     )
     return ratios, lows, advantages
 

@@ -106,7 +106,7 @@ def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
 
     os.chdir(folder)
     # before the installed ones, here and in processes of the tests
-    packages = [str(folder / one) for one in ("", "envs", "experiments", "notebooks", "tools")]
+    packages = [str(folder / name) for name in ("", "envs", "experiments", "notebooks", "tools")]
     sys.path[:0] = packages
     os.environ["PYTHONPATH"] = os.pathsep.join(packages)
     sys.dont_write_bytecode = True
@@ -186,14 +186,14 @@ def main() -> int:
     started = time.perf_counter()
     os.environ["OMP_NUM_THREADS"] = "1"
     everything = read_mutations(TABLE.read_text(encoding="utf-8"))
-    mutations = [one for one in everything if arguments.only in one.name or arguments.only in one.file]
+    mutations = [each for each in everything if arguments.only in each.name or arguments.only in each.file]
     check(mutations)
     mutations = mutations[arguments.part :: arguments.parts]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(LIBRARIES))
     with ProcessPoolExecutor(arguments.jobs, mp_context=context, max_tasks_per_child=1) as pool:
         by_file: dict[str, list[str]] = {}
-        for test in dict.fromkeys(one.noticed_by for one in mutations):
+        for test in dict.fromkeys(mutation.noticed_by for mutation in mutations):
             by_file.setdefault(test.partition("::")[0], []).append(test)
         unmutated = [pool.submit(try_out, None, tuple(tests)) for tests in by_file.values()]
         for future in tqdm(as_completed(unmutated), total=len(unmutated), desc="unmutated", unit="file"):
@@ -201,7 +201,7 @@ def main() -> int:
             if failed:
                 print(f"error: {failed} fails without any mutation\n{output}", file=sys.stderr)
                 return 2
-        futures = {pool.submit(try_out, one, (one.noticed_by,)): one for one in mutations}
+        futures = {pool.submit(try_out, each, (each.noticed_by,)): each for each in mutations}
         results = {}
         for future in tqdm(as_completed(futures), total=len(futures), desc="mutations", unit="mutation"):
             failed, _, seconds = future.result()

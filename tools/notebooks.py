@@ -54,8 +54,8 @@ def tidy(notebook: NotebookNode) -> None:
     stderr); a widget's picture stays.
     """
     notebook.metadata = nbformat.from_dict(METADATA)
-    for place, cell in enumerate(notebook.cells):
-        cell.id = f"cell-{place:02d}"
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"
         cell.metadata = nbformat.from_dict({"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {})
     for cell in code_cells(notebook):
         cell.outputs = [output for output in cell.outputs if not is_passing(output)]

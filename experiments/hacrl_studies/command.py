@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in names:
         print(f"error: unknown study {name!r}; choose one of {', '.join(names)}", file=sys.stderr)
         return 2
-    chosen = study.load(name)
+    selected = study.load(name)
     prog = f"python experiments/run.py {name}"
-    return program.main(chosen.options, partial(study.run, chosen), chosen.description, rest, prog)
+    return program.main(selected.options, partial(study.run, selected), selected.description, rest, prog)
 
 
 def overview(names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
-"""Five pieces to move by hand: each is a function that returns an ipywidgets widget below its picture.
+"""Five interactive demos: each is a function that returns an ipywidgets widget below its picture.
 
-Every piece has a file with three parts: ``NAME_values`` computes the numbers with the library, ``draw_NAME`` draws
+Every demo has a file with three parts: ``NAME_values`` computes the numbers with the library, ``draw_NAME`` draws
 them, ``NAME()`` adds the controls. The picture is an ordinary output of the cell, so that it is there without a running
 kernel, too. The pages under ``docs/interactive/`` show the same numbers in the browser.
 

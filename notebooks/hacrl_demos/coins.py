@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, piece, sign_colours, slider
+from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, interactive_demo, sign_colours, slider
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.theory.gradients import CrossWeight, alignment, hete_gradient, homo_gradient, oracle_advantages
 from hacrl_lab.theory.gradients import same_for_all as same_advantages
@@ -84,14 +84,14 @@ def coin_map(alpha: float, clip: str, delta: float, cells: int = 48) -> tuple[np
 
 def draw_two_coins(learner: float, sampler: float, alpha: float, clip: str, delta: float) -> Figure:
     """Left the two gradients as arrows on the curve of success, right where they agree."""
-    found = two_coins_values(learner, sampler, alpha, clip, delta)
+    values = two_coins_values(learner, sampler, alpha, clip, delta)
     figure = Figure(figsize=(8.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     heads = np.linspace(0, 1, 101)
     left.plot(heads, 2 * heads * (1 - heads), color=GREY)
-    left.plot(learner, found["success"], "o", color="black", zorder=3)
+    left.plot(learner, values["success"], "o", color="black", zorder=3)
     for name, colour, height in (("own", BLUE, 0.2), ("cross", ORANGE, 0.07)):
-        value = float(found[name])
+        value = float(values[name])
         length = 0.3 * np.tanh(abs(value) * 12) * np.sign(value)
         if abs(value) >= 1e-12:
             arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 3, "mutation_scale": 18}
@@ -102,7 +102,7 @@ def draw_two_coins(learner: float, sampler: float, alpha: float, clip: str, delt
     left.axvline(learner, color="black", linewidth=0.6, linestyle=":")
     left.set(xlabel="the learner's probability of heads", ylabel="success", xlim=(0, 1), ylim=(0, 0.56))
     left.set_title(
-        f"Arrows to the right: more heads.\nInner product {found['inner']:+.5f}: {found['verdict']}", fontsize=11
+        f"Arrows to the right: more heads.\nInner product {values['inner']:+.5f}: {values['verdict']}", fontsize=11
     )
     edges, sign = coin_map(alpha, clip, delta)
     right.pcolormesh(edges, edges, sign, cmap=sign_colours(), vmin=-1, vmax=1)
@@ -119,7 +119,7 @@ def draw_two_coins(learner: float, sampler: float, alpha: float, clip: str, delt
 
 def two_coins() -> widgets.VBox:
     """When the gradient of another agent's answers points away from one's own."""
-    return piece(
+    return interactive_demo(
         draw_two_coins,
         {
             "learner": slider("learner: P(heads)", 0.43, 0.02, 0.98, 0.01),

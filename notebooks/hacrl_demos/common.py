@@ -1,4 +1,4 @@
-"""What all pieces share: the data, colours, controls, and the picture that they draw anew."""
+"""What all interactive demos share: the data, colours, controls, and the picture that they draw anew."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA_HEAD, DATA_TAIL = "window.hacrlData = ", ";\n"
 
 BLUE, ORANGE, GREY = AGENT_COLOURS[0], AGENT_COLOURS[1], AGENT_COLOURS[7]
 Values = dict[str, Any]
-"""What a piece shows, by name: numbers and texts."""
+"""What a demo shows, by name: numbers and texts."""
 LOOK: dict[str, Any] = {"style": {"description_width": "170px"}, "layout": {"width": "480px"}}
 """Widths of every control and its label."""
 
@@ -34,7 +34,7 @@ def read_data() -> dict[str, Any]:
     return json.loads(DATA.read_text(encoding="utf-8").removeprefix(DATA_HEAD).removesuffix(DATA_TAIL))
 
 
-def piece(draw: Callable[..., Figure], controls: Mapping[str, widgets.ValueWidget]) -> widgets.VBox:
+def interactive_demo(draw: Callable[..., Figure], controls: Mapping[str, widgets.ValueWidget]) -> widgets.VBox:
     """The picture as an output of the cell, and the controls that draw it anew."""
 
     def picture() -> Image:

@@ -11,7 +11,7 @@ import ipywidgets as widgets
 import numpy as np
 from matplotlib.figure import Figure
 
-from hacrl_demos.common import BLUE, GREY, LOOK, ORANGE, ROOT, Values, choice, finish, piece
+from hacrl_demos.common import BLUE, GREY, LOOK, ORANGE, ROOT, Values, choice, finish, interactive_demo
 from hacrl_lab.theory.passing import crossing_length, token_budget
 
 PASSING = ROOT / "results" / "long_answers" / "passing.csv"
@@ -29,19 +29,19 @@ LABEL_SHIFTS = {0.2: 2, 0.35: -9}
 @cache
 def passing_grid() -> dict[tuple[float, float], dict[str, np.ndarray]]:
     """By style distance and knowledge, the columns of ``results/long_answers/passing.csv``; nan where not measured."""
-    places: dict[tuple[float, float], list[dict[str, str]]] = {}
+    rows_of_point: dict[tuple[float, float], list[dict[str, str]]] = {}
     with PASSING.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            places.setdefault((float(row["style_distance"]), float(row["other"])), []).append(row)
+            rows_of_point.setdefault((float(row["style_distance"]), float(row["other"])), []).append(row)
     columns = ("tokens", "kappa", "deficit", "predicted", "measured", "hacpo_minus_gspo")
     return {
-        place: {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
-        for place, rows in places.items()
+        point: {name: np.array([float(row[name] or "nan") for row in rows]) for name in columns}
+        for point, rows in rows_of_point.items()
     }
 
 
 def long_answers_values(length: int, style: float, skills: str) -> Values:
-    """What passes and what HACPO gains at a place of the measured grid, δ = 0.2, before the first update.
+    """What passes and what HACPO gains at a point of the measured grid, δ = 0.2, before the first update.
 
     Between measured lengths the numbers are interpolated linearly in the logarithm of the length.
 
@@ -81,16 +81,16 @@ def _at_length(grid: Mapping[str, np.ndarray], column: str, length: int) -> tupl
 
 
 def draw_long_answers(length: int, style: float, skills: str) -> Figure:
-    """The share that passes and the gain against the length, for the chosen skills and every style."""
-    found = long_answers_values(length, style, skills)
+    """The share that passes and the gain against the length, for the selected skills and every style."""
+    values = long_answers_values(length, style, skills)
     figure = Figure(figsize=(8.5, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     for (distance, other), grid in passing_grid().items():
         if other != SKILLS[skills]:
             continue
-        chosen = distance == style
-        look: dict[str, Any] = {"color": BLUE if chosen else GREY, "alpha": 1 if chosen else 0.6}
-        size, order = (5 if chosen else 3), (3 if chosen else 2)
+        selected = distance == style
+        look: dict[str, Any] = {"color": BLUE if selected else GREY, "alpha": 1 if selected else 0.6}
+        size, order = (5 if selected else 3), (3 if selected else 2)
         shift = (5, LABEL_SHIFTS.get(distance, -3))
         left.plot(grid["tokens"], 100 * grid["predicted"], zorder=order, **look)
         left.plot(grid["tokens"], 100 * grid["measured"], "o", markersize=size, zorder=order, **look)
@@ -99,15 +99,15 @@ def draw_long_answers(length: int, style: float, skills: str) -> Figure:
         gains = grid["hacpo_minus_gspo"][known]
         right.plot(grid["tokens"][known], gains, "o-", markersize=size, zorder=order, **look)
         right.annotate(f"{distance:g}", (96, gains[-1]), xytext=shift, textcoords="offset points")
-    for axes, value in ((left, 100 * float(found["share"])), (right, float(found["gain"]))):
+    for axes, value in ((left, 100 * float(values["share"])), (right, float(values["gain"]))):
         axes.axvline(length, color=ORANGE, linewidth=1)
         axes.plot(length, value, "D", color=ORANGE, zorder=4)
         axes.set_xscale("log", base=2)
         axes.set_xticks([4, 16, 64, 256], ["4", "16", "64", "256"])
         axes.set(xlabel="tokens in an answer", xlim=(2.7, 420))
-    if np.isfinite(found["crossing"]):
-        left.axvline(float(found["crossing"]), color="black", linestyle=":", linewidth=1)
-        left.annotate("L*", (float(found["crossing"]), 101), ha="center")
+    if np.isfinite(values["crossing"]):
+        left.axvline(float(values["crossing"]), color="black", linestyle=":", linewidth=1)
+        left.annotate("L*", (float(values["crossing"]), 101), ha="center")
     right.axhline(0, color="black", linewidth=0.8)
     left.set(
         ylabel="right answers that pass, %",
@@ -121,7 +121,7 @@ def draw_long_answers(length: int, style: float, skills: str) -> Figure:
 
 def long_answers() -> widgets.VBox:
     """Which right answers pass the clip, and what sharing gains, by length, style and skills."""
-    return piece(
+    return interactive_demo(
         draw_long_answers,
         {
             "length": widgets.SelectionSlider(
@@ -131,7 +131,7 @@ def long_answers() -> widgets.VBox:
                 continuous_update=False,
                 **LOOK,
             ),
-            "style": choice("style distance", [(f"{one:g}", one) for one in STYLES], 0.35),
-            "skills": choice("the learner's weak skills", [(one, one) for one in SKILLS], "known somewhat"),
+            "style": choice("style distance", [(f"{value:g}", value) for value in STYLES], 0.35),
+            "skills": choice("the learner's weak skills", [(value, value) for value in SKILLS], "known somewhat"),
         },
     )

@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hacrl_demos.common import BLUE, ORANGE, Values, choice, piece, sign_colours, slider
+from hacrl_demos.common import BLUE, ORANGE, Values, choice, interactive_demo, sign_colours, slider
 from hacrl_lab.advantages import (
     capability_aware_baseline,
     capability_aware_mean,
@@ -46,7 +46,7 @@ def reward_matrix_values(rewards: Sequence[Sequence[int]], earlier: Sequence[flo
     advantages = group_advantages(table, baseline)
     coefficients = omega[:, learner]  # ω[j, k], 1 for the learner's own
     mean = float(capability_aware_mean(table, omega, learner))
-    found: Values = {
+    values: Values = {
         "capability_a": float(capability[0]),
         "capability_b": float(capability[1]),
         "omega": float(omega[learner, 1 - learner]),
@@ -59,9 +59,9 @@ def reward_matrix_values(rewards: Sequence[Sequence[int]], earlier: Sequence[flo
     }
     for j, agent in enumerate("ab"):
         for i in range(4):
-            found[f"advantage_{agent}{i + 1}"] = float(advantages[j, 0, i])
-            found[f"counts_{agent}{i + 1}"] = float(coefficients[j] * advantages[j, 0, i])
-    return found
+            values[f"advantage_{agent}{i + 1}"] = float(advantages[j, 0, i])
+            values[f"counts_{agent}{i + 1}"] = float(coefficients[j] * advantages[j, 0, i])
+    return values
 
 
 def _guard(rewards: Tensor, mean: float) -> str:
@@ -73,7 +73,7 @@ def _guard(rewards: Tensor, mean: float) -> str:
 
 def draw_reward_matrix(rewards: Sequence[Sequence[int]], earlier: Sequence[float], learner: int) -> Figure:
     """Left the rewards, right the advantages and what the answers count in the learner's update."""
-    found = reward_matrix_values(rewards, earlier, learner)
+    values = reward_matrix_values(rewards, earlier, learner)
     figure = Figure(figsize=(8.5, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1, 1.5])
     left.imshow(rewards, cmap=sign_colours(), vmin=-1, vmax=1, aspect="auto")
@@ -86,17 +86,19 @@ def draw_reward_matrix(rewards: Sequence[Sequence[int]], earlier: Sequence[float
     left.set_yticks(range(2), [f"agent {name}" for name in AGENTS])
     left.set(xlabel="answer to the same question")
     left.set_title(
-        f"ω[{AGENTS[learner]}, {AGENTS[1 - learner]}] = {found['omega']:.3f}\nmean of all rewards "
-        f"{found['plain_mean']:.3f}, baseline {found['baseline']:.3f}",
+        f"ω[{AGENTS[learner]}, {AGENTS[1 - learner]}] = {values['omega']:.3f}\nmean of all rewards "
+        f"{values['plain_mean']:.3f}, baseline {values['baseline']:.3f}",
         fontsize=11,
     )
     names = [f"{agent}{i}" for agent in "ab" for i in range(1, 5)]
-    place = np.arange(8)
-    right.bar(place - 0.2, [float(found[f"advantage_{name}"]) for name in names], 0.38, color=BLUE, label="advantage")
-    counts = [float(found[f"counts_{name}"]) for name in names]
-    right.bar(place + 0.2, counts, 0.38, color=ORANGE, label="advantage × ω[sampler, learner]")
+    positions = np.arange(8)
+    right.bar(
+        positions - 0.2, [float(values[f"advantage_{name}"]) for name in names], 0.38, color=BLUE, label="advantage"
+    )
+    counts = [float(values[f"counts_{name}"]) for name in names]
+    right.bar(positions + 0.2, counts, 0.38, color=ORANGE, label="advantage × ω[sampler, learner]")
     right.axhline(0, color="black", linewidth=0.8)
-    right.set_xticks(place, [name.upper() for name in names])
+    right.set_xticks(positions, [name.upper() for name in names])
     right.set(ylabel="standard deviations", xlabel="answer")
     right.set_title(f"Agent {AGENTS[learner]} learns", fontsize=11)
     right.grid(alpha=0.25)
@@ -106,7 +108,7 @@ def draw_reward_matrix(rewards: Sequence[Sequence[int]], earlier: Sequence[float
 
 def reward_matrix() -> widgets.VBox:
     """What a table of right and wrong answers comes to in one learner's update."""
-    boxes = [[widgets.ToggleButton(value=bool(one), layout={"width": "90px"}) for one in row] for row in REWARDS]
+    boxes = [[widgets.ToggleButton(value=bool(reward), layout={"width": "90px"}) for reward in row] for row in REWARDS]
     for row in boxes:
         for box in row:
             widgets.dlink((box, "value"), (box, "description"), ("wrong", "right").__getitem__)
@@ -119,7 +121,7 @@ def reward_matrix() -> widgets.VBox:
         return draw_reward_matrix(table, (earlier_a, earlier_b), learner)
 
     controls = {"earlier_a": earlier[0], "earlier_b": earlier[1], "learner": learner}
-    made = piece(draw, {**flat, **controls})
+    made = interactive_demo(draw, {**flat, **controls})
     rows = [widgets.HBox([widgets.Label(f"agent {name}"), *row]) for name, row in zip(AGENTS, boxes, strict=True)]
     made.children = [*rows, *controls.values()]
     return made

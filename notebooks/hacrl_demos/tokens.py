@@ -9,27 +9,27 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, piece, read_data
+from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, interactive_demo, read_data
 from hacrl_lab.importance import sequence_importance_ratio
 
 FIRST_ANSWER = 2
-"""The place of the answer that is shown first: both agents find it about equally likely."""
+"""The number of the answer that is shown first: both agents find it about equally likely."""
 
 
 def two_tokenizers_values(answer: int) -> Values:
     """How the two agents cut and find one answer, and the ratio s in both directions (Eq. 11).
 
     Args:
-        answer: its place among ``answers`` of the data.
+        answer: its number among ``answers`` of the data.
     """
-    chosen, agents = scored_answer(answer), read_data()["agents"]
-    j = chosen["sampler"]
-    log_probs = [torch.tensor(side["log_probs"], dtype=torch.float64) for side in chosen["sides"]]
-    means = [one.mean() for one in log_probs]
+    scored, agents = scored_answer(answer), read_data()["agents"]
+    j = scored["sampler"]
+    log_probs = [torch.tensor(side["log_probs"], dtype=torch.float64) for side in scored["sides"]]
+    means = [values.mean() for values in log_probs]
     sampler_count = sequence_importance_ratio(log_probs[1 - j].sum() / len(log_probs[j]), means[j])
     return {
         "sampler": agents[j],
-        "verdict": "right" if chosen["right"] else "wrong",
+        "verdict": "right" if scored["right"] else "wrong",
         "tokens_0": len(log_probs[0]),
         "tokens_1": len(log_probs[1]),
         "total_0": float(log_probs[0].sum()),
@@ -49,9 +49,9 @@ def scored_answer(answer: int) -> dict[str, Any]:
 
 def answer_label(answer: int) -> str:
     """A short name for the list."""
-    chosen = scored_answer(answer)
-    kind = "right" if chosen["right"] else "wrong"
-    return f"{answer + 1}: {kind}, by {read_data()['agents'][chosen['sampler']]}"
+    scored = scored_answer(answer)
+    kind = "right" if scored["right"] else "wrong"
+    return f"{answer + 1}: {kind}, by {read_data()['agents'][scored['sampler']]}"
 
 
 def visible(token: str) -> str:
@@ -60,11 +60,11 @@ def visible(token: str) -> str:
 
 
 def draw_two_tokenizers(answer: int) -> Figure:
-    """For each agent the pieces of the answer, and how unlikely it finds each of them."""
-    found, chosen, agents = two_tokenizers_values(answer), scored_answer(answer), read_data()["agents"]
+    """For each agent the tokens of the answer, and how unlikely it finds each of them."""
+    values, scored, agents = two_tokenizers_values(answer), scored_answer(answer), read_data()["agents"]
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True, sharey=True)
-    for which, (axes, side, colour) in enumerate(zip(panels, chosen["sides"], (BLUE, ORANGE), strict=True)):
+    for which, (axes, side, colour) in enumerate(zip(panels, scored["sides"], (BLUE, ORANGE), strict=True)):
         widths = np.array([max(len(token), 1) if token != "end" else 3 for token in side["tokens"]])
         starts = np.concatenate([[0], widths.cumsum()[:-1]])
         surprise = -np.array(side["log_probs"])
@@ -81,18 +81,18 @@ def draw_two_tokenizers(answer: int) -> Figure:
                 family="monospace",
                 fontsize=9,
             )
-        count, total, mean = (found[f"{name}_{which}"] for name in ("tokens", "total", "mean"))
-        role = "wrote it" if chosen["sampler"] == which else "reads it"
+        count, total, mean = (values[f"{name}_{which}"] for name in ("tokens", "total", "mean"))
+        role = "wrote it" if scored["sampler"] == which else "reads it"
         text = f"{agents[which]} {role}: {count} tokens, log p = {total:.2f} nats, {mean:.3f} per token"
         axes.set_title(text, fontsize=11)
         axes.set(ylabel="−log p, nats", xlim=(0, widths.sum()))
         axes.tick_params(bottom=False, labelbottom=False)
-    figure.suptitle(f"{chosen['question']}  A {found['verdict']} answer, s = {found['ratio']:.3f}", fontsize=11)
+    figure.suptitle(f"{scored['question']}  A {values['verdict']} answer, s = {values['ratio']:.3f}", fontsize=11)
     return figure
 
 
 def two_tokenizers() -> widgets.VBox:
     """One answer cut by two tokenizers, and what that does to its ratio."""
     count = len(read_data()["answers"])
-    labels = [(answer_label(place), place) for place in range(count)]
-    return piece(draw_two_tokenizers, {"answer": choice("answer", labels, FIRST_ANSWER)})
+    labels = [(answer_label(number), number) for number in range(count)]
+    return interactive_demo(draw_two_tokenizers, {"answer": choice("answer", labels, FIRST_ANSWER)})

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, finish, piece, read_data, slider
+from hacrl_demos.common import BLUE, GREY, ORANGE, Values, choice, finish, interactive_demo, read_data, slider
 from hacrl_lab.importance import exponential_weight, hard_clip, stepwise_lower_bound
 from hacrl_lab.theory.gradients import CrossWeight
 from hacrl_lab.theory.passing import smallest_weight, token_budget
@@ -43,8 +43,8 @@ def cross_weight_values(source: str, alpha: float, delta: float, delta_step: flo
 
 def source_ratios(source: str) -> tuple[Tensor, Tensor]:
     """Measured ratios of right and of wrong answers, float64."""
-    found = read_data()["ratios"][source]
-    return tuple(torch.tensor(found[kind], dtype=torch.float64) for kind in ("right", "wrong"))  # type: ignore[return-value]
+    ratios = read_data()["ratios"][source]
+    return tuple(torch.tensor(ratios[kind], dtype=torch.float64) for kind in ("right", "wrong"))  # type: ignore[return-value]
 
 
 def cross_weight_curves(alpha: float, delta: float, delta_step: float, updates: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -57,18 +57,18 @@ def cross_weight_curves(alpha: float, delta: float, delta_step: float, updates: 
 
 def draw_cross_weight(source: str, alpha: float, delta: float, delta_step: float, updates: int) -> Figure:
     """Above the measured ratios, below what each of them counts."""
-    found = cross_weight_values(source, alpha, delta, delta_step, updates)
+    values = cross_weight_values(source, alpha, delta, delta_step, updates)
     ratio = torch.cat(source_ratios(source)).clamp_max(LONGEST_RATIO - 1e-9).numpy()
     figure = Figure(figsize=(7.5, 5.2), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     edges = np.linspace(0, LONGEST_RATIO, 33)
-    inside = (ratio >= found["bound"]) & (ratio <= 1)
+    inside = (ratio >= values["bound"]) & (ratio <= 1)
     parts = [ratio[inside], ratio[~inside]]
     above.hist(parts, edges, stacked=True, color=[BLUE, GREY], label=["keeps its gradient", "clipped, no gradient"])
     above.set(
         ylabel="answers",
-        title=f"{source}: {found['within']:.0%} keep their gradient, {found['below']:.0%} are "
-        f"below {found['bound']:.3g}, {found['above']:.0%} above 1",
+        title=f"{source}: {values['within']:.0%} keep their gradient, {values['below']:.0%} are "
+        f"below {values['bound']:.3g}, {values['above']:.0%} above 1",
     )
     above.legend()
     s, term, weight = cross_weight_curves(alpha, delta, delta_step, updates)
@@ -83,7 +83,7 @@ def draw_cross_weight(source: str, alpha: float, delta: float, delta_step: float
 def cross_weight() -> widgets.VBox:
     """How α, δ, δ_step and m decide what another agent's answer counts."""
     sources = list(read_data()["ratios"])
-    return piece(
+    return interactive_demo(
         draw_cross_weight,
         {
             "source": choice("measured ratios", [(name, name) for name in sources], sources[-1]),

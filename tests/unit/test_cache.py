@@ -10,13 +10,13 @@ def cell(name: str, settings: dict[str, int] | None, value: float) -> Cell:
     return Cell(name, lambda: {"x": np.array([value, 0.1])}, settings)
 
 
-def value_of(folder: Path, one: Cell) -> float:
-    return float(computed(one, folder)["x"][0])
+def value_of(folder: Path, cell: Cell) -> float:
+    return float(computed(cell, folder)["x"][0])
 
 
 def test_a_cell_is_computed_once_for_each_settings(tmp_path: Path) -> None:
     settings = {"seeds": 2}, {"seeds": 2}, {"seeds": 3}, {"seeds": 2}
-    values = [value_of(tmp_path, cell("a", one, value)) for value, one in enumerate(settings)]
+    values = [value_of(tmp_path, cell("a", settings_of_cell, value)) for value, settings_of_cell in enumerate(settings)]
     assert values == [0, 0, 2, 0]
     again = computed(cell("a", {"seeds": 2}, 9), tmp_path)
     assert list(again) == ["x"]

@@ -77,8 +77,8 @@ def test_errors_are_distances_from_the_mean() -> None:
 
 
 def test_a_tally_counts_significant_differences_on_both_sides() -> None:
-    def one(mean: float, significant: bool) -> Comparison:
+    def comparison(mean: float, significant: bool) -> Comparison:
         return Comparison(mean, 0, 0, 0.5, significant)
 
-    found = [one(0.2, True), one(0.3, False), one(-0.1, True), one(0.1, True)]
-    assert tally(found, "pairs") == ["2 of 4 pairs", "1 of 4 pairs", "-0.100, +0.300"]
+    comparisons = [comparison(0.2, True), comparison(0.3, False), comparison(-0.1, True), comparison(0.1, True)]
+    assert tally(comparisons, "pairs") == ["2 of 4 pairs", "1 of 4 pairs", "-0.100, +0.300"]

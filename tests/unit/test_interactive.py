@@ -1,4 +1,4 @@
-"""The interactive pieces: their numbers against the library's, hand-worked ones, and committed files."""
+"""The interactive demos: their numbers against the library's, hand-worked ones, and committed files."""
 
 from __future__ import annotations
 
@@ -203,9 +203,9 @@ def test_widgets_draw_at_once_and_when_moved(name: str, monkeypatch: pytest.Monk
     later: list[Any] = []
     handle = SimpleNamespace(update=later.append)
     monkeypatch.setattr(common, "display", lambda picture, display_id: shown.append(picture) or handle)
-    piece = getattr(hacrl_demos, name)()
+    demo = getattr(hacrl_demos, name)()
     assert [one.data[:4] for one in shown] == [b"\x89PNG"]
-    for control in {id(one): one for one in (_controls(piece)[0], _controls(piece)[-1])}.values():
+    for control in {id(one): one for one in (_controls(demo)[0], _controls(demo)[-1])}.values():
         before = len(later)
         _move(control)
         assert len(later) == before + 1
@@ -270,7 +270,7 @@ QUOTED = {
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_pages_quote_the_numbers_of_their_piece(name: str) -> None:
+def test_pages_quote_the_numbers_of_their_demo(name: str) -> None:
     page = (ROOT / "docs" / "interactive" / f"{name}.md").read_text(encoding="utf-8")
     missing = [number for number in QUOTED[name]() if number not in page]
     assert missing == []

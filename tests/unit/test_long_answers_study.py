@@ -88,7 +88,7 @@ def test_schedules_are_counted_as_updates() -> None:
 
 
 def test_the_law_chooses_wider_bounds_for_shorter_answers() -> None:
-    widths = [width.chosen_width(OPTIONS, case) for case in width.CASES]
+    widths = [width.law_width(OPTIONS, case) for case in width.CASES]
     assert widths[0] > widths[1] > OPTIONS.training.objective.delta
 
 

@@ -26,7 +26,7 @@ def test_a_folder_and_publishing_exclude_each_other() -> None:
         OutputOptions(publish=True, output_dir="here")
 
 
-def test_settings_are_flat_and_without_places() -> None:
+def test_settings_are_flat_and_without_where_results_go() -> None:
     options = StudyOptions(seeds=4, training=TrainingConfig(minibatches=1))
     settings = options.settings()
     assert (settings["seeds"], settings["minibatches"], settings["alpha"]) == (4, 1, 1.0)

@@ -161,7 +161,7 @@ def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
 def test_ctrl_c_at_the_end_of_a_program_prints_no_traceback(main_does: str, python_clears_up: str, status: int) -> None:
     program = f"""
 import atexit, signal
-from hacrl_runs.program import leave
+from hacrl_runs.program import exit_with
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # some test runners ignore the signal
 
@@ -172,7 +172,7 @@ def main():
 def clear_up():
     {python_clears_up}
 
-leave(main)
+exit_with(main)
 """
     done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE)
     assert (done.returncode, done.stderr) == (status, b"")

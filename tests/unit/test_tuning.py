@@ -34,12 +34,12 @@ class Peak:
         success = -abs(np.log(rate) / np.log(3) - self.power)
         return {"final": np.full(len(seeds), success), "seeds": np.array(seeds)}
 
-    def chosen(self) -> dict[str, np.ndarray]:
+    def tuned_arrays(self) -> dict[str, np.ndarray]:
         return tuned(self, lambda arrays: arrays["final"], 2, SWEEP)
 
 
 @pytest.mark.parametrize(
-    ("power", "tried", "chosen"),
+    ("power", "tried", "best_rate"),
     [
         (0, [1 / 3, 1, 3], 1),
         (1, [1 / 3, 1, 3, 9], 3),  # the best of the first three is the outermost
@@ -50,23 +50,23 @@ class Peak:
     ],
 )
 def test_the_best_multiple_is_chosen_and_the_edge_moves_while_it_is_there(
-    power: float, tried: list[float], chosen: float
+    power: float, tried: list[float], best_rate: float
 ) -> None:
-    arrays = Peak(power).chosen()
+    arrays = Peak(power).tuned_arrays()
     assert arrays["rates"].tolist() == pytest.approx(tried)
-    assert float(arrays["rate"]) == pytest.approx(chosen)
+    assert float(arrays["rate"]) == pytest.approx(best_rate)
     assert float(arrays["rates"][arrays["tuning_success"].argmax()]) == float(arrays["rate"])
 
 
 def test_the_smallest_of_equal_rates_is_chosen() -> None:
-    arrays = Peak(0.5).chosen()  # 1 and 3 are equally far away
+    arrays = Peak(0.5).tuned_arrays()  # 1 and 3 are equally far away
     assert float(arrays["rate"]) == 1
     assert arrays["tuning_success"].tolist() == pytest.approx([-1.5, -0.5, -0.5])
 
 
 def test_what_is_reported_is_trained_once_on_other_seeds() -> None:
     training = Peak(0)
-    arrays = training.chosen()
+    arrays = training.tuned_arrays()
     *tuning, (reported, rate) = training.calls
     assert (reported, rate) == ([0, 1], 1.0)
     assert [seeds for seeds, _ in tuning] == [[FIRST_SEED, FIRST_SEED + 1]] * 3

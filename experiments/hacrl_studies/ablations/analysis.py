@@ -26,7 +26,7 @@ def against_hacpo(options: Options, results: Results) -> dict[str, Comparison]:
 
 def score(options: Options, results: Results) -> dict[str, float]:
     """Each variant's difference from HACPO."""
-    return {label: one.mean for label, one in against_hacpo(options, results).items()}
+    return {label: comparison.mean for label, comparison in against_hacpo(options, results).items()}
 
 
 def tables(options: Options, results: Results) -> dict[str, str]:
@@ -44,8 +44,8 @@ def variants_table(options: Options, results: Results) -> str:
     against = against_hacpo(options, results)
     rows = []
     for variant in variants(options.training):
-        arrays, one = results[variant.label], against.get(variant.label)
-        gain = ["", ""] if one is None else [one, f"{one.improved:.0%}"]
+        arrays, comparison = results[variant.label], against.get(variant.label)
+        gain = ["", ""] if comparison is None else [comparison, f"{comparison.improved:.0%}"]
         success = by_agent(arrays["success"][-1])
         rows.append([variant.label, variant.group, success, *gain, clipped_share(variant.method, arrays)])
     return markdown_table(["variant", "from", "by agent", "− HACPO's", "improved", "clipped"], rows)
@@ -53,18 +53,18 @@ def variants_table(options: Options, results: Results) -> str:
 
 def exchanges_table(options: Options, results: Results) -> str:
     """Clip × weight against training alone, one line a pair; one correction over all of it."""
-    places = list(product(EXCHANGE_TESTBEDS, options.exchange_pairs))
-    keys = [(testbed.name, pair, method) for testbed, pair in places for method in EXCHANGES]
-    alone = {(testbed.name, pair): final_success(results[testbed.name, pair, ALONE]) for testbed, pair in places}
-    found = compare({key: (final_success(results[key]), alone[key[:2]]) for key in keys})
+    exchanges = list(product(EXCHANGE_TESTBEDS, options.exchange_pairs))
+    keys = [(testbed.name, pair, method) for testbed, pair in exchanges for method in EXCHANGES]
+    alone = {(testbed.name, pair): final_success(results[testbed.name, pair, ALONE]) for testbed, pair in exchanges}
+    gains = compare({key: (final_success(results[key]), alone[key[:2]]) for key in keys})
     rows = [
         [
             testbed.title,
             PAIRS[pair].name,
             f"{alone[testbed.name, pair].mean():.3f}",
-            *(found[testbed.name, pair, method] for method in EXCHANGES),
+            *(gains[testbed.name, pair, method] for method in EXCHANGES),
         ]
-        for testbed, pair in places
+        for testbed, pair in exchanges
     ]
     return markdown_table(["world", "pair", "GSPO", *(get_method(method).label for method in EXCHANGES)], rows)
 
@@ -106,15 +106,15 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     shown = [variant for variant in variants(options.training) if variant.label in against]
     figure = new_figure(1.2 + 0.28 * len(shown))
     axes = figure.subplots()
-    for place, variant in enumerate(shown):
-        one = against[variant.label]
+    for height, variant in enumerate(shown):
+        comparison = against[variant.label]
         axes.errorbar(
-            one.mean,
-            place,
-            xerr=[[one.mean - one.low], [one.high - one.mean]],
+            comparison.mean,
+            height,
+            xerr=[[comparison.mean - comparison.low], [comparison.high - comparison.mean]],
             fmt="o",
             color=AGENT_COLOURS[0],
-            markerfacecolor=AGENT_COLOURS[0] if one.significant else "white",
+            markerfacecolor=AGENT_COLOURS[0] if comparison.significant else "white",
             capsize=2,
         )
     axes.set_yticks(range(len(shown)), [f"{variant.label}  ({variant.group})" for variant in shown], fontsize=9)

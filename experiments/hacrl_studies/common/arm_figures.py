@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.typing import FillStyleType
 
 from hacrl_lab.plotting import new_figure, save
-from hacrl_studies.common.arm_tables import against, agents, final, final_gains, label, on_the_way, start
+from hacrl_studies.common.arm_tables import against, agents, during_training, final, final_gains, label, start
 from hacrl_studies.common.arms import REFERENCE, ArmOptions
 from hacrl_studies.common.comparison import Comparison, means_and_errors
 from hacrl_studies.common.figures import mark
@@ -18,20 +18,20 @@ from hacrl_studies.common.study import Results
 
 
 def gains_figure(options: ArmOptions, results: Results, path: Path) -> None:
-    """Gain over GSPO of every arm, after training and on the way; each agent's accuracy before and after."""
+    """Gain over GSPO of every arm, after training and during it; each agent's accuracy before and after."""
     figure = new_figure(1.6 + 0.42 * len(options.arms))
     left, right = figure.subplots(1, 2, sharey=True)
-    places = {arm: -i for i, arm in enumerate(options.arms)}
-    _draw_gains(left, final_gains(options, results, REFERENCE), places, 0.12, "after training", "full")
-    on_way = against(options, REFERENCE, partial(on_the_way, results))
-    _draw_gains(left, on_way, places, -0.12, "on the way, mean of all steps", "none")
+    heights = {arm: -i for i, arm in enumerate(options.arms)}
+    _draw_gains(left, final_gains(options, results, REFERENCE), heights, 0.12, "after training", "full")
+    during = against(options, REFERENCE, partial(during_training, results))
+    _draw_gains(left, during, heights, -0.12, "during training, mean of all steps", "none")
     left.axvline(0, color="black", linewidth=0.8)
-    left.set(yticks=list(places.values()), yticklabels=[label(arm) for arm in places])
-    left.set_ylim(0.5 - len(places), 0.5)
+    left.set(yticks=list(heights.values()), yticklabels=[label(arm) for arm in heights])
+    left.set_ylim(0.5 - len(heights), 0.5)
     left.set_xlabel("accuracy − GSPO's, mean of the agents")
     for k, (name, shape) in enumerate(zip(agents(results), "osD^vP", strict=False)):
-        for arm, place in places.items():
-            right.plot(final(results, arm)[k].mean(), place, shape, color=_colour(arm))
+        for arm, height in heights.items():
+            right.plot(final(results, arm)[k].mean(), height, shape, color=_colour(arm))
         right.axvline(start(results)[k], color="grey", linewidth=0.8, linestyle=":")
         right.plot([], [], shape, color="black", label=f"{name}, after training")
     right.plot([], [], color="grey", linestyle=":", label="before training")
@@ -46,13 +46,18 @@ def gains_figure(options: ArmOptions, results: Results, path: Path) -> None:
 
 
 def _draw_gains(
-    axes: Axes, gains: Mapping[str, Comparison], places: Mapping[str, int], shift: float, name: str, fill: FillStyleType
+    axes: Axes,
+    gains: Mapping[str, Comparison],
+    heights: Mapping[str, int],
+    shift: float,
+    name: str,
+    fill: FillStyleType,
 ) -> None:
     """A point with its interval for each arm."""
-    for arm, found in gains.items():
-        means, errors = means_and_errors([found])
+    for arm, comparison in gains.items():
+        means, errors = means_and_errors([comparison])
         look = {"color": _colour(arm), "fillstyle": fill, "capsize": 3}
-        axes.errorbar(means, places[arm] + shift, xerr=errors, fmt="o", **look)
+        axes.errorbar(means, heights[arm] + shift, xerr=errors, fmt="o", **look)
     axes.plot([], [], "o", color="black", fillstyle=fill, label=name)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import permutations
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def curves(results: Results, arm: str, key: str) -> np.ndarray:
     return results[arm][CURVE + key]
 
 
-def on_the_way(results: Results, arm: str) -> np.ndarray:
+def during_training(results: Results, arm: str) -> np.ndarray:
     """Accuracy of the answers sampled in training, mean over agents and steps: (seeds,)."""
     return np.mean([curves(results, arm, f"accuracy/{name}").mean(-1) for name in agents(results)], axis=0)
 
@@ -82,11 +83,11 @@ def run_ends(options: ArmOptions, results: Results) -> Iterator[tuple[str, str, 
 
 
 def arm_score(options: ArmOptions, results: Results) -> dict[str, float]:
-    """Every arm's accuracy after training and on the way, and its gain over GSPO."""
+    """Every arm's accuracy after training and during training, and its gain over GSPO."""
     numbers = {f"accuracy/{INITIAL}": float(start(results).mean())}
     numbers |= {f"accuracy/{arm}": float(final(results, arm).mean()) for arm in options.arms}
-    numbers |= {f"on_the_way/{arm}": float(on_the_way(results, arm).mean()) for arm in options.arms}
-    numbers |= {f"gain/{arm}": found.mean for arm, found in final_gains(options, results, REFERENCE).items()}
+    numbers |= {f"during_training/{arm}": float(during_training(results, arm).mean()) for arm in options.arms}
+    numbers |= {f"gain/{arm}": comparison.mean for arm, comparison in final_gains(options, results, REFERENCE).items()}
     return numbers
 
 
@@ -98,18 +99,18 @@ def summary_table(options: ArmOptions, results: Results, references: Sequence[st
         results: of a pair.
         references: the arms with which ends are compared.
     """
-    found = [final_gains(options, results, one) for one in references]
-    found.append(against(options, REFERENCE, partial(on_the_way, results)))
-    first, blank = agents(results)[0], [""] * len(found)
+    compared = [final_gains(options, results, reference) for reference in references]
+    compared.append(against(options, REFERENCE, partial(during_training, results)))
+    first, blank = agents(results)[0], [""] * len(compared)
     rows: list[list[object]] = [["before training", "", "0", "0", f"{start(results).mean():.3f}", *blank]]
     for arm in options.arms:
         rate = options.learning_rate * float(results[arm]["rate"])
         cost = [f"{curves(results, arm, f'{key}/{first}')[0, -1]:,.0f}" for key in ("updates", "rollouts")]
         accuracy = with_half_width(*mean_interval(final(results, arm).mean(0)))
-        differences = [one.get(arm, "") for one in found]
+        differences = [gains.get(arm, "") for gains in compared]
         rows.append([label(arm), f"{rate:.2g}", *cost, accuracy, *differences])
-    differences = [f"− {label(one)}" for one in references]
-    columns = [*differences, f"on the way − {label(REFERENCE)}"]
+    differences = [f"− {label(reference)}" for reference in references]
+    columns = [*differences, f"during training − {label(REFERENCE)}"]
     return markdown_table(["method", "learning rate", "updates", "rollouts", "accuracy", *columns], rows)
 
 
@@ -151,7 +152,7 @@ def cross_pairs(options: ArmOptions, results: Results, arm: str) -> Iterator[tup
     """(learner, sampler) of the rollouts that learners have from others."""
     if get_method(arm_parts(arm, options.training)[0]).shares:
         names = agents(results)
-        yield from ((learner, sampler) for learner in names for sampler in names if sampler != learner)
+        yield from permutations(names, 2)
 
 
 def _mean(options: ArmOptions, results: Results, arm: str, sign: str, pairs: Sequence[tuple[str, str]]) -> str:
@@ -159,5 +160,6 @@ def _mean(options: ArmOptions, results: Results, arm: str, sign: str, pairs: Seq
     return f"{np.mean(values):.2f}"
 
 
-def _with_range(values: Sequence[np.ndarray], places: int) -> str:
-    return f"{np.mean(values):.{places}f} ({np.min(values):.{places}f} to {np.max(values):.{places}f})"
+def _with_range(values: Sequence[np.ndarray], decimal_places: int) -> str:
+    mean, smallest, largest = (f"{summary(values):.{decimal_places}f}" for summary in (np.mean, np.min, np.max))
+    return f"{mean} ({smallest} to {largest})"

@@ -93,13 +93,13 @@ def run_cell(
         train: makes the run in the given folder.
         cache: folder of all cells.
     """
-    known = {**chosen(pair), "steps": steps, **settings}
+    known = {**non_default_options(pair), "steps": steps, **settings}
     name = f"{study}-{pair.method if steps else INITIAL}-{pair.seed}"
     folder = cell_path(cache, name, known).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), known)
 
 
-def chosen(pair: PairOptions) -> dict[str, Any]:
+def non_default_options(pair: PairOptions) -> dict[str, Any]:
     """The options that are not left at their defaults: a run is known by them, also when options are added.
 
     A default that is changed needs another ``RESULTS_VERSION``.
@@ -119,8 +119,9 @@ def tuned_runs(run: Callable[[int, float], Cell], seeds: int, sweep: Sweep, cach
 
     def train_seeds(seeds: Sequence[int], rate: float) -> dict[str, np.ndarray]:
         runs = [computed(run(seed, rate), cache) for seed in seeds]
-        numbers = {key: np.stack([one[key] for one in runs]) for key in runs[0] if key not in ("accuracy", "agents")}
-        return {**numbers, "accuracy": np.stack([one["accuracy"] for one in runs], axis=1)}
+        keys = [key for key in runs[0] if key not in ("accuracy", "agents")]
+        numbers = {key: np.stack([arrays[key] for arrays in runs]) for key in keys}
+        return {**numbers, "accuracy": np.stack([arrays["accuracy"] for arrays in runs], axis=1)}
 
     return tuned(train_seeds, mean_accuracy, seeds, sweep)
 

@@ -47,15 +47,15 @@ def compare(pairs: Mapping[Key, tuple[np.ndarray, np.ndarray]]) -> dict[Key, Com
         pairs: for each comparison the values and the reference's on the same seeds, both (S,).
 
     >>> values = np.arange(10.0)
-    >>> found = compare({"more": (values + 1, values), "same": (values, values)})
-    >>> str(found["more"]), found["same"].improved
+    >>> comparisons = compare({"more": (values + 1, values), "same": (values, values)})
+    >>> str(comparisons["more"]), comparisons["same"].improved
     ('+1.000 [+1.000, +1.000] *', 0.5)
     """
     differences = {key: values - reference for key, (values, reference) in pairs.items()}
     significant = holm([_p_value(difference) for difference in differences.values()])
     return {
-        key: Comparison(float(one.mean()), *bootstrap_interval(one), _improved(one), yes)
-        for (key, one), yes in zip(differences.items(), significant, strict=True)
+        key: Comparison(float(difference.mean()), *bootstrap_interval(difference), _improved(difference), yes)
+        for (key, difference), yes in zip(differences.items(), significant, strict=True)
     }
 
 
@@ -96,9 +96,9 @@ def bootstrap_interval(values: np.ndarray, statistic: str = "mean", seed: int = 
     return float(low), float(high)
 
 
-def means_and_errors(found: Iterable[Comparison]) -> tuple[np.ndarray, np.ndarray]:
+def means_and_errors(comparisons: Iterable[Comparison]) -> tuple[np.ndarray, np.ndarray]:
     """For a figure: mean differences, (N,), and the distances to the ends of their intervals, (2, N)."""
-    means, low, high = np.array([(one.mean, one.low, one.high) for one in found]).T
+    means, low, high = np.array([(comparison.mean, comparison.low, comparison.high) for comparison in comparisons]).T
     return means, np.stack([means - low, high - means])
 
 
@@ -106,17 +106,18 @@ TALLY = ("significantly above on", "significantly below on", "smallest and large
 """The columns of :func:`tally`."""
 
 
-def tally(found: Sequence[Comparison], what: str) -> list[str]:
+def tally(comparisons: Sequence[Comparison], what: str) -> list[str]:
     """Cells of a table that say how several comparisons came out.
 
     Args:
-        found: the comparisons, at least one.
+        comparisons: at least one.
         what: what was compared, in the plural.
 
-    >>> one = Comparison(0.1, 0.05, 0.15, 0.9, True)
-    >>> tally([one, Comparison(-0.1, -0.3, 0.1, 0.4, False)], "pairs")
+    >>> above = Comparison(0.1, 0.05, 0.15, 0.9, True)
+    >>> tally([above, Comparison(-0.1, -0.3, 0.1, 0.4, False)], "pairs")
     ['1 of 2 pairs', '0 of 2 pairs', '-0.100, +0.100']
     """
-    counts = [sum(one.significant and sign * one.mean > 0 for one in found) for sign in (1, -1)]
-    means = [one.mean for one in found]
-    return [*(f"{count} of {len(found)} {what}" for count in counts), f"{min(means):+.3f}, {max(means):+.3f}"]
+    significant = [comparison.mean for comparison in comparisons if comparison.significant]
+    counts = [sum(sign * mean > 0 for mean in significant) for sign in (1, -1)]
+    means = [comparison.mean for comparison in comparisons]
+    return [*(f"{count} of {len(comparisons)} {what}" for count in counts), f"{min(means):+.3f}, {max(means):+.3f}"]

@@ -73,17 +73,17 @@ def label_line_ends(figure: Figure, panels: Iterable[Axes]) -> None:
         figure: with a layout that makes room for what is beside panels, as :func:`new_figure` has.
         panels: of the figure; their lines, also those of ``errorbar``, that have labels.
     """
-    named = [
-        (axes, [_name_line(figure, axes, *one) for one in zip(*axes.get_legend_handles_labels(), strict=True)])
-        for axes in panels
-    ]
+    named = []
+    for axes in panels:
+        lines = zip(*axes.get_legend_handles_labels(), strict=True)
+        named.append((axes, [_name_line(figure, axes, handle, label) for handle, label in lines]))
     figure.draw_without_rendering()  # the layout decides how high panels are
     for axes, texts in named:
         for column in {text.xyann[0] for text in texts}:
             stack = [text for text in texts if text.xyann[0] == column]
             heights = 1.1 * np.array([Text.get_window_extent(text).height for text in stack]) / axes.bbox.height
-            for text, place in zip(stack, spread([text.xyann[1] for text in stack], heights), strict=True):
-                text.xyann = column, float(place)
+            for text, centre in zip(stack, spread([text.xyann[1] for text in stack], heights), strict=True):
+                text.xyann = column, float(centre)
 
 
 def _name_line(figure: Figure, axes: Axes, handle: Any, label: str) -> Annotation:
@@ -124,6 +124,6 @@ def spread(wanted: Sequence[float], heights: np.ndarray) -> np.ndarray:
     stacked = np.cumsum(heights[order]) - heights[order] / 2  # centres if the lowest stands on the lower edge
     room = 1 - heights.sum()
     shifts = isotonic_regression(np.asarray(wanted)[order] - stacked).x
-    places = np.empty(len(order))
-    places[order] = np.clip(shifts, min(0, room / 2), max(room, room / 2)) + stacked
-    return places
+    centres = np.empty(len(order))
+    centres[order] = np.clip(shifts, min(0, room / 2), max(room, room / 2)) + stacked
+    return centres

@@ -12,7 +12,7 @@ from hacrl_lab.config import TrainingConfig, flat
 from hacrl_lab.errors import SettingError
 from hacrl_studies.common.tuning import Sweep
 
-PLACES = ("output_dir", "publish", "cache_dir", "workers")
+NOT_OF_RESULTS = ("output_dir", "publish", "cache_dir", "workers")
 """Options that say where and how results are made, and that no result depends on."""
 
 
@@ -42,7 +42,7 @@ class OutputOptions:
 
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on, by the name of its option."""
-        return {name: value for name, value in flat(self).items() if name not in PLACES}
+        return {name: value for name, value in flat(self).items() if name not in NOT_OF_RESULTS}
 
 
 @dataclass(frozen=True)

@@ -66,8 +66,8 @@ def study_names(roots: Iterable[str]) -> list[str]:
     Args:
         roots: where to look, ``hacrl_studies.__path__``.
     """
-    found = (path for root in roots for path in Path(root).glob("*/analysis.py"))
-    return sorted(path.parent.name for path in found if path.with_name("study.py").exists())
+    analyses = (path for root in roots for path in Path(root).glob("*/analysis.py"))
+    return sorted(path.parent.name for path in analyses if path.with_name("study.py").exists())
 
 
 def question_and_minutes(name: str) -> tuple[str, float]:
@@ -152,7 +152,7 @@ def _fill(cell: Cell, cache: Path) -> None:
 def page(study: Study, options: OutputOptions, tables: Mapping[str, str]) -> str:
     """The filled page; its placeholders are the options, ``command`` and what ``tables`` gives."""
     settings = options.settings()
-    published = any(settings == one.settings() for one in study.published)
+    published = any(settings == others.settings() for others in study.published)
     values = {**settings, "command": command(study.name, options), **tables}
     return fill(study.folder / f"page{options.suffix}.md", values, published)
 

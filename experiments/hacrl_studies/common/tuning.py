@@ -87,18 +87,18 @@ def tuned(train: Train, success: Measure, seeds: int, sweep: Sweep) -> dict[str,
         The arrays of the training; ``rates``, the multiples tried, ascending, and ``tuning_success`` of each, (R,);
         ``rate``, the one that was chosen, ().
     """
-    found: dict[int, float] = {}
+    success_of: dict[int, float] = {}
     power: int | None
     for power in GRID:
-        found[power] = _mean_success(train, success, sweep.seeds(seeds), power)
-    while (power := beyond_the_edge(found)) is not None:
-        found[power] = _mean_success(train, success, sweep.seeds(seeds), power)
-    powers, chosen = sorted(found), multiple(best(found))
+        success_of[power] = _mean_success(train, success, sweep.seeds(seeds), power)
+    while (power := beyond_the_edge(success_of)) is not None:
+        success_of[power] = _mean_success(train, success, sweep.seeds(seeds), power)
+    powers, rate = sorted(success_of), multiple(best(success_of))
     return {
-        **train(range(seeds), chosen),
+        **train(range(seeds), rate),
         "rates": np.array([multiple(power) for power in powers]),
-        "tuning_success": np.array([found[power] for power in powers]),
-        "rate": np.array(chosen),
+        "tuning_success": np.array([success_of[power] for power in powers]),
+        "rate": np.array(rate),
     }
 
 
@@ -118,25 +118,25 @@ def multiple(power: int) -> float:
     return float(FACTOR) ** power
 
 
-def best(found: Mapping[int, float]) -> int:
+def best(success_of: Mapping[int, float]) -> int:
     """The power with the largest success, the smallest of equals.
 
     >>> best({0: 0.5, -1: 0.5, 1: 0.25})
     -1
     """
-    return max(sorted(found), key=lambda power: found[power])
+    return max(sorted(success_of), key=lambda power: success_of[power])
 
 
-def beyond_the_edge(found: Mapping[int, float]) -> int | None:
+def beyond_the_edge(success_of: Mapping[int, float]) -> int | None:
     """The power to be tried next: the one beyond the best if that is the outermost, within the limits; else None.
 
     >>> beyond_the_edge({-1: 0.1, 0: 0.2, 1: 0.3}), beyond_the_edge({-1: 0.1, 0: 0.3, 1: 0.2})
     (2, None)
     """
-    chosen = best(found)
-    following = chosen - 1 if chosen == min(found) else chosen + 1
+    best_power = best(success_of)
+    following = best_power - 1 if best_power == min(success_of) else best_power + 1
     within = GRID[0] - EXTENSIONS <= following <= GRID[-1] + EXTENSIONS
-    return following if within and following not in found else None
+    return following if within and following not in success_of else None
 
 
 def sweep_section(header: Sequence[str], rows: Iterable[tuple[Sequence[Any], Arrays]], tuning_seeds: int) -> str:
@@ -159,8 +159,8 @@ def _tried(arrays: Arrays, rates: Sequence[float]) -> list[str]:
     """Success on the tuning seeds by rate, the chosen one in bold, empty where a rate was not tried."""
     success = dict(zip(arrays["rates"].tolist(), arrays["tuning_success"].tolist(), strict=True))
     cells = {rate: f"{value:.3f}" for rate, value in success.items()}
-    chosen = float(arrays["rate"])
-    return [f"**{cells[rate]}**" if rate == chosen else cells.get(rate, "") for rate in rates]
+    best_rate = float(arrays["rate"])
+    return [f"**{cells[rate]}**" if rate == best_rate else cells.get(rate, "") for rate in rates]
 
 
 SECTION = """\

@@ -50,15 +50,15 @@ class Writer(Parameters, ActionPolicy):
         self.task = task
         self.space = task.space
         self.style_cost = style_cost
-        self._places = torch.arange(task.style_tokens) % task.period
+        self._style_cells = torch.arange(task.style_tokens) % task.period
         self._usual = style.detach().log_softmax(-1)  # (..., period, symbols)
 
     def action_logits(self, prompts: Tensor, tokens: Tensor) -> Tensor:
         """(..., R, T, symbols) from the definition, for whole answers or their beginnings."""
-        style = self.parameters["style"][..., self._places, :].unsqueeze(-3)
+        style = self.parameters["style"][..., self._style_cells, :].unsqueeze(-3)
         style = style.expand(*tokens.shape[:-1], *style.shape[-2:])
-        place = torch.arange(prompts.shape[-1]).expand(prompts.shape)
-        decisive = self._decisive_logits(prompts, place, tokens[..., : self.task.style_tokens])
+        prompt_index = torch.arange(prompts.shape[-1]).expand(prompts.shape)
+        decisive = self._decisive_logits(prompts, prompt_index, tokens[..., : self.task.style_tokens])
         logits = torch.cat([style, decisive], dim=-2)
         return logits[..., : tokens.shape[-1], :]
 
@@ -67,9 +67,9 @@ class Writer(Parameters, ActionPolicy):
         """As every agent that writes symbols, but all style tokens at once: (..., P) -> (..., P, G, T)."""
         uniforms = stream.uniform(prompts.shape[-1], group_size, self.task.length).flatten(-3, -2)  # (..., R, T)
         split = self.task.style_tokens
-        style = sample(self.parameters["style"][..., None, self._places, :], uniforms[..., :split])
-        place = torch.arange(prompts.shape[-1]).repeat_interleave(group_size).expand(style.shape[:-1])
-        decisive = sample(self._decisive_logits(prompts, place, style), uniforms[..., split:])
+        style = sample(self.parameters["style"][..., None, self._style_cells, :], uniforms[..., :split])
+        prompt_index = torch.arange(prompts.shape[-1]).repeat_interleave(group_size).expand(style.shape[:-1])
+        decisive = sample(self._decisive_logits(prompts, prompt_index, style), uniforms[..., split:])
         actions = torch.cat([style, decisive], dim=-1).unflatten(-2, (-1, group_size))
         mask = torch.ones_like(actions, dtype=torch.bool)
         return RolloutBatch(self.name, actions, mask[..., 0], actions, mask)
@@ -79,16 +79,17 @@ class Writer(Parameters, ActionPolicy):
         tokens, split = take_rows(encoded.tokens, rows, rest=1), self.task.style_tokens
         style, decisive = tokens[..., :split], tokens[..., split:]
         _, count, group = encoded.pool_shape
-        place = rows // group % count
+        prompt_index = rows // group % count
         style_log_probs = self._look_up(self.parameters["style"].log_softmax(-1), style)
         if self.style_cost == 0:  # then the softmax is that of the prompt, taken once as well
             log_probs = self.task.scores(self.parameters["skills"], encoded.contexts.squeeze(-1)).log_softmax(-1)
-            cells = (place.unsqueeze(-1) * self.task.decisive + torch.arange(self.task.decisive)) * self.task.symbols
-            chosen = log_probs.flatten(-3).gather(-1, (cells + decisive).flatten(-2)).reshape(decisive.shape)
+            positions = prompt_index.unsqueeze(-1) * self.task.decisive + torch.arange(self.task.decisive)
+            cells = positions * self.task.symbols + decisive
+            decisive_log_probs = log_probs.flatten(-3).gather(-1, cells.flatten(-2)).reshape(decisive.shape)
         else:
-            logits = self._decisive_logits(encoded.contexts.squeeze(-1), place, style)
-            chosen = gathered_log_probs(logits, decisive)
-        return torch.cat([style_log_probs, chosen], dim=-1)
+            logits = self._decisive_logits(encoded.contexts.squeeze(-1), prompt_index, style)
+            decisive_log_probs = gathered_log_probs(logits, decisive)
+        return torch.cat([style_log_probs, decisive_log_probs], dim=-1)
 
     @torch.no_grad()
     def success(self, questions: Tensor, right: Tensor, stream: RandomStream, answers: int = 4) -> Tensor:
@@ -107,33 +108,33 @@ class Writer(Parameters, ActionPolicy):
             return gathered_log_probs(scores, right).sum(-1).exp().mean(-1)
         prompts = questions.expand(right.shape[:-1])
         style = self.generate(prompts, answers, stream).responses[..., : self.task.style_tokens].flatten(-3, -2)
-        place = torch.arange(len(questions)).repeat_interleave(answers).expand(style.shape[:-1])
-        logits = self._decisive_logits(prompts, place, style)
+        prompt_index = torch.arange(len(questions)).repeat_interleave(answers).expand(style.shape[:-1])
+        logits = self._decisive_logits(prompts, prompt_index, style)
         return gathered_log_probs(logits, right.repeat_interleave(answers, -2)).sum(-1).exp().mean(-1)
 
-    def _decisive_logits(self, prompts: Tensor, place: Tensor, style: Tensor) -> Tensor:
+    def _decisive_logits(self, prompts: Tensor, prompt_index: Tensor, style: Tensor) -> Tensor:
         """Logits of decisive tokens for rows; the scores of each prompt are computed once.
 
         Args:
             prompts: (..., P).
-            place: which prompt each row answers, (..., R).
+            prompt_index: which prompt each row answers, (..., R).
             style: the rows' style tokens, (..., R, n).
 
         Returns:
             (..., R, decisive, symbols).
         """
         scores = self.task.scores(self.parameters["skills"], prompts)
-        scores = torch.take_along_dim(scores, place[..., None, None], dim=-3)
+        scores = torch.take_along_dim(scores, prompt_index[..., None, None], dim=-3)
         if self.style_cost == 0:
             return scores
-        usual = (self._usual.exp() * self._usual).sum(-1)[..., self._places].mean(-1)  # −entropy, nats per token
+        usual = (self._usual.exp() * self._usual).sum(-1)[..., self._style_cells].mean(-1)  # −entropy, nats per token
         surprise = (usual.unsqueeze(-1) - self._look_up(self._usual, style).mean(-1)).clamp_min(0)
         kept = torch.exp(-self.style_cost * surprise)[..., None, None]
         return (kept * scores.softmax(-1) + (1 - kept) / self.task.symbols).log()
 
     def _look_up(self, table: Tensor, style: Tensor) -> Tensor:
         """Entries of a table (..., period, symbols) for style tokens: (..., R, n) -> (..., R, n)."""
-        cells = self._places[: style.shape[-1]] * self.task.symbols + style
+        cells = self._style_cells[: style.shape[-1]] * self.task.symbols + style
         return table.flatten(-2).gather(-1, cells.flatten(-2)).reshape(style.shape)
 
 

@@ -50,7 +50,7 @@ def _success(options: Options, results: Results) -> str:
     reference, *others = options.methods
     label, *other_labels = (get_method(method).label for method in options.methods)
     sharing = [method for method in options.methods if get_method(method).shares]
-    header = ["environment", "agent", "tokens", "before", label, *(f"{one} − {label}" for one in other_labels)]
+    header = ["environment", "agent", "tokens", "before", label, *(f"{other} − {label}" for other in other_labels)]
     header += [f"clipped, {get_method(method).label}" for method in sharing]
     against = comparisons(options, results)
     rows = []

@@ -51,8 +51,8 @@ class Options(OutputOptions):
         if self.seeds < 2:
             raise SettingError(f"seeds must be ≥ 2, got {self.seeds}")
         if not self.environments or set(self.environments) - set(ENVIRONMENTS):
-            chosen = ", ".join(self.environments) or "none"
-            raise SettingError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}, got {chosen}")
+            given = ", ".join(self.environments) or "none"
+            raise SettingError(f"environments must be at least one of {', '.join(ENVIRONMENTS)}, got {given}")
         check_methods(self.methods, self.training, least=2)
         if self.eval_episodes < 1:
             raise SettingError(f"eval_episodes must be ≥ 1, got {self.eval_episodes}")

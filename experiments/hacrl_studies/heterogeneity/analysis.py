@@ -48,9 +48,10 @@ def score(options: Options, results: Results) -> dict[str, float]:
     against = comparisons(options, results, PAIRS)
     numbers = {}
     for method in options.others:
-        found = of_method(against, method)
-        numbers[f"gain/{method}"] = float(np.mean([one.mean for one in found]))
-        numbers[f"pairs/{method}"] = float(sum(np.sign(one.mean) for one in found if one.significant))
+        comparisons_of_pairs = of_method(against, method)
+        numbers[f"gain/{method}"] = float(np.mean([comparison.mean for comparison in comparisons_of_pairs]))
+        significant = [comparison.mean for comparison in comparisons_of_pairs if comparison.significant]
+        numbers[f"pairs/{method}"] = float(sum(np.sign(significant)))
     return numbers
 
 
@@ -76,10 +77,10 @@ def tables(options: Options, results: Results) -> dict[str, str]:
 def summary_table(options: Options, results: Results) -> str:
     """A line for each method: how it compares with GSPO over the six pairs."""
     against = comparisons(options, results, PAIRS)
-    found = {method: of_method(against, method) for method in options.others}
+    by_method = {method: of_method(against, method) for method in options.others}
     rows = [
-        [get_method(method).label, f"{np.mean([one.mean for one in mine]):+.3f}", *tally(mine, "pairs")]
-        for method, mine in found.items()
+        [get_method(method).label, f"{np.mean([comparison.mean for comparison in mine]):+.3f}", *tally(mine, "pairs")]
+        for method, mine in by_method.items()
     ]
     return markdown_table(["method", "mean gain over GSPO", *TALLY], rows)
 
@@ -97,8 +98,8 @@ def teams_table(options: Options, results: Results, teams: Sequence[Team]) -> st
             final = final_success(arrays)
             middle = with_interval(interquartile_mean(final), bootstrap_interval(final, "iqm"))
             numbers = [by_agent(arrays["success"][-1]), f"{final.mean():.3f}", middle]
-            one = against.get((team.name, method))
-            gain = ["", ""] if one is None else [one, f"{one.improved:.0%}"]
+            comparison = against.get((team.name, method))
+            gain = ["", ""] if comparison is None else [comparison, f"{comparison.improved:.0%}"]
             rows.append(["", get_method(method).label, *numbers, *gain, clipped_share(method, arrays)])
     header = ["team", "method", "by agent", "mean", "interquartile mean", "− GSPO's", "improved", "clipped"]
     return markdown_table(header, rows)
@@ -164,12 +165,12 @@ def plot_differences(options: Options, results: Results, heading: str, path: Pat
     figure = new_figure(5.6)
     axes = figure.subplots()
     height = 0.8 / len(options.others)
-    for place, method in enumerate(options.others):
+    for position, method in enumerate(options.others):
         means, errors = means_and_errors(of_method(against, method))
-        places = np.arange(len(PAIRS)) + (place - (len(options.others) - 1) / 2) * height
+        centres = np.arange(len(PAIRS)) + (position - (len(options.others) - 1) / 2) * height
         colour, marker = mark(method)
         label = get_method(method).label
-        axes.errorbar(means, places, xerr=errors, fmt=marker, color=colour, label=label, capsize=2)
+        axes.errorbar(means, centres, xerr=errors, fmt=marker, color=colour, label=label, capsize=2)
     axes.set_yticks(range(len(PAIRS)), [f"{team.name}\n({team.heterogeneity})" for team in PAIRS])
     axes.set_yticks(np.arange(len(PAIRS) - 1) + 0.5, minor=True)
     axes.tick_params(axis="y", which="both", length=0)

@@ -29,8 +29,8 @@ MEASURES = ("ratio", "below", "above")
 def measured(result: UpdateResult, settings: ObjectiveSettings) -> Tensor:
     """The measures of one learner's updates, by sampler: (mini-batches, measures, ..., n)."""
     rows = []
-    for m, one in enumerate(result.updates):
-        ratio = one.sequence_ratios
+    for m, update in enumerate(result.updates):
+        ratio = update.sequence_ratios
         low = stepwise_lower_bound(settings.delta, settings.delta_step, m)
         measures = (ratio, ratio < low, ratio > 1)
         rows.append(torch.stack([values.double().mean((-2, -1)) for values in measures]))

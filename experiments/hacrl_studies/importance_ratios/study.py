@@ -57,7 +57,7 @@ PUBLISHED = (Options(),)
 def cells(options: Options) -> dict[str, Cell]:
     """Pair -> its training."""
     settings = {**options.loop_settings(), "testbed": {CHAIN.name: CHAIN.sizes()}, "method": options.method}
-    found = {
+    trainings = {
         team.name: Cell(
             f"ratios-{team.name}",
             partial(record_chain, team, options.method, options.training, options.steps, range(options.seeds)),
@@ -67,7 +67,7 @@ def cells(options: Options) -> dict[str, Cell]:
     }
     if options.language_pair:
         language = options.language()
-        found[LANGUAGE] = Cell(
+        trainings[LANGUAGE] = Cell(
             "ratios-language", partial(record_language_pair, language), {**asdict(language), "recorded": "ratios"}
         )
-    return found
+    return trainings

@@ -29,10 +29,10 @@ from hacrl_studies.long_answers.study import tuned_runs
 
 def score(options: Options, results: Results) -> dict[str, float]:
     """The headline's gains by length, and the paper's cells that are reproduced."""
-    found = by_length.gains(options, results)
-    numbers = {f"{method} − gspo, {length} tokens": one.mean for (length, method), one in found.items()}
+    gains = by_length.gains(options, results)
+    numbers = {f"{method} − gspo, {length} tokens": comparison.mean for (length, method), comparison in gains.items()}
     double = by_length.against_double(options, results)
-    numbers |= {f"hacpo − gspo_x2, {length} tokens": one.mean for length, one in double.items()}
+    numbers |= {f"hacpo − gspo_x2, {length} tokens": comparison.mean for length, comparison in double.items()}
     run = by_length.run_at(options, by_length.LENGTHS[-1], "hacpo")
     return {**numbers, "mean cross ratio of the preset": by_length.cross_means(results, run)["ratio"]}
 
@@ -81,10 +81,10 @@ def _named(run: Run) -> list[str]:
     beginning, objective = run.beginning, run.training.objective
     usual, own = type(beginning)(), type(objective)()
     changed = [
-        f"{name} {getattr(one, name):g}"
-        for one, other in ((beginning, usual), (objective, own))
-        for name in vars(one)
-        if getattr(one, name) != getattr(other, name)
+        f"{name} {getattr(settings, name):g}"
+        for settings, defaults in ((beginning, usual), (objective, own))
+        for name in vars(settings)
+        if getattr(settings, name) != getattr(defaults, name)
     ]
     setting = [*changed, *([f"{run.task.skills} skills"] if run.task.skills != type(run.task)().skills else [])]
     schedule = run.training.schedule or ("self_first" if run.method == "hacpo_released" else "mixed")
@@ -104,13 +104,13 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
     """Success by run, agent and seed; success by step of the headline; what passes on the grid."""
     header = [*SETTING, "learning rate", "agent", "seed", "initial", "final", "ratio", "kept right", "kept wrong"]
     curves = ["tokens", "method", "step", *(f"seed {seed}" for seed in range(options.seeds))]
-    found: dict[str, Csv] = {
+    by_file: dict[str, Csv] = {
         "long_answers.csv": (header, _by_seed(options, results)),
         "curves.csv": (curves, _curves(options, results)),
     }
     if "law" in options.parts:
-        found["passing.csv"] = (PASSING, _passing(results))
-    return found
+        by_file["passing.csv"] = (PASSING, _passing(results))
+    return by_file
 
 
 PASSING = ("style_distance", "other", "tokens", "kappa", "deficit", "predicted", "measured", "hacpo_minus_gspo")
@@ -123,7 +123,7 @@ def _by_seed(options: Options, results: Results) -> Iterator[list[str]]:
         rate = f"{float(arrays['rate']):.4g}"
         for k, agent in enumerate("abcd"[: run.beginning.agents]):
             for seed in range(options.seeds):
-                values = arrays["success"][0, k, seed], arrays["success"][-1, k, seed], *(one[k, seed] for one in cross)
+                values = [array[k, seed] for array in (arrays["success"][0], arrays["success"][-1], *cross)]
                 yield [*_named(run), rate, agent, str(seed), *decimals(values)]
 
 
@@ -135,15 +135,15 @@ def _curves(options: Options, results: Results) -> Iterator[list[str]]:
 
 
 def _passing(results: Results) -> Iterator[list[str]]:
-    for place in law.PLACES:
-        arrays = results[law.Passing(place)]
+    for beginning in law.BEGINNINGS:
+        arrays = results[law.Passing(beginning)]
         known = [arrays[name].mean() for name in ("style", "deficit")]
-        gained = dict(zip(crossing.TRAINED_LENGTHS, crossing.gains(results, place).mean(-1), strict=True))
+        gained = dict(zip(crossing.TRAINED_LENGTHS, crossing.gains(results, beginning).mean(-1), strict=True))
         for which, length in enumerate(law.LENGTHS):
             shares = [arrays[name][which].mean() for name in ("predicted", "measured")]
             yield [
-                f"{place.style_distance:g}",
-                f"{place.other:g}",
+                f"{beginning.style_distance:g}",
+                f"{beginning.other:g}",
                 str(length),
                 *decimals([*known, *shares]),
                 *(decimals([gained[length]]) if length in gained else [""]),

@@ -57,7 +57,7 @@ def cross_means(results: Results, run: Run) -> dict[str, float]:
 
 def table(options: Options, results: Results) -> str:
     """A line for each length."""
-    found, double = gains(options, results), against_double(options, results)
+    compared, double = gains(options, results), against_double(options, results)
     lines = []
     for length in LENGTHS:
         cross = cross_means(results, run_at(options, length, "hacpo"))
@@ -66,7 +66,7 @@ def table(options: Options, results: Results) -> str:
             [
                 length,
                 f"{alone:.3f}",
-                *(found[length, method] for method in OTHERS),
+                *(compared[length, method] for method in OTHERS),
                 double[length],
                 f"{cross['ratio']:.3f}",
                 f"{cross['kept_positive']:.0%} / {cross['kept_negative']:.0%}",
@@ -78,11 +78,11 @@ def table(options: Options, results: Results) -> str:
 
 def figure(options: Options, results: Results, path: Path) -> None:
     """Gain over GSPO against length; below it what HACPO's clip lets through."""
-    found = gains(options, results)
+    compared = gains(options, results)
     drawing = new_figure(6.2)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     for method in OTHERS:
-        mean, error = means_and_errors(found[length, method] for length in LENGTHS)
+        mean, error = means_and_errors(compared[length, method] for length in LENGTHS)
         label = get_method(method).label
         above.errorbar(LENGTHS, mean, yerr=error, label=label, capsize=2, **method_style(method))
     above.axhline(0, color="black", linewidth=0.8)
@@ -100,7 +100,7 @@ def _draw_kept(axes: Axes, options: Options, results: Results) -> None:
     """The shares of advantage mass that pass HACPO's clip, by length."""
     cross = [cross_means(results, run_at(options, length, "hacpo")) for length in LENGTHS]
     for name, label, mark in (("kept_positive", "right answers", "o-"), ("kept_negative", "wrong answers", "s--")):
-        axes.plot(LENGTHS, np.array([one[name] for one in cross]) * 100, mark, label=label, color="#D55E00")
+        axes.plot(LENGTHS, np.array([means[name] for means in cross]) * 100, mark, label=label, color="#D55E00")
     axes.set_xscale("log", base=2)
     axes.set_xticks(LENGTHS, [str(length) for length in LENGTHS])
     axes.set(xlabel="tokens in an answer", ylabel="advantage that\npasses HACPO's clip, %", ylim=(0, 100))

@@ -19,7 +19,7 @@ LONGEST = LENGTHS[-1]
 def style_distances(options: Options) -> np.ndarray:
     """κ of the partner's style before training, nats per token: (agents, S), seeds as they are reported."""
     beginning = run_at(options, LONGEST, REFERENCE).beginning
-    return np.array([one.style for one in distances(beginning, range(options.seeds))])
+    return np.array([distance.style for distance in distances(beginning, range(options.seeds))])
 
 
 def gains(options: Options, results: Results) -> np.ndarray:
@@ -37,8 +37,8 @@ def budget(options: Options) -> float:
 def by_side(options: Options, results: Results) -> dict[str, tuple[int, float, float]]:
     """Agents whose partner's style is within the budget and beyond it: how many, mean gain, share that lost."""
     within = style_distances(options) < budget(options)
-    found = gains(options, results)
-    sides = {"within": found[within], "beyond": found[~within]}
+    gained = gains(options, results)
+    sides = {"within": gained[within], "beyond": gained[~within]}
     return {name: (len(values), *_summary(values)) for name, values in sides.items()}
 
 

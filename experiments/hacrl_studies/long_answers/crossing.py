@@ -19,7 +19,7 @@ from hacrl_studies.common.figures import label_line_ends
 from hacrl_studies.common.study import Results
 from hacrl_studies.common.training import final_success
 from hacrl_studies.common.writers import Beginning
-from hacrl_studies.long_answers.law import DISTANCES, HALF, LENGTHS, OTHERS, PLACES, Passing, crossing, crossings
+from hacrl_studies.long_answers.law import BEGINNINGS, DISTANCES, HALF, LENGTHS, OTHERS, Passing, crossing, crossings
 from hacrl_studies.long_answers.options import Options
 from hacrl_studies.long_answers.runs import LEARNING_RATE, QUESTIONS, Run, train
 
@@ -28,65 +28,67 @@ NEVER = 512
 """Where the figure puts what does not cross."""
 NAMES = dict(zip(OTHERS, ("known somewhat", "not known", "misread"), strict=True))
 Key = tuple[str, Beginning, int]
-"""Method, place, length."""
+"""Method, point of the grid, length."""
 
 
 def keys() -> list[Key]:
-    """HACPO at every place and length, and GSPO at every length for every kind of weak skill: styles do not matter to
-    an agent that learns alone.
+    """HACPO at every point of the grid and length, and GSPO at every length for every kind of weak skill.
+
+    Styles do not matter to an agent that learns alone.
     """
-    shared = [("hacpo", place, length) for place in PLACES for length in TRAINED_LENGTHS]
+    shared = [("hacpo", beginning, length) for beginning in BEGINNINGS for length in TRAINED_LENGTHS]
     return [
         *shared,
-        *(("gspo", _alone(place), length) for place in PLACES[:: len(DISTANCES)] for length in TRAINED_LENGTHS),
+        *(("gspo", _alone(first), length) for first in BEGINNINGS[:: len(DISTANCES)] for length in TRAINED_LENGTHS),
     ]
 
 
-def _alone(place: Beginning) -> Beginning:
-    return replace(place, style_distance=PLACES[0].style_distance)
+def _alone(beginning: Beginning) -> Beginning:
+    return replace(beginning, style_distance=BEGINNINGS[0].style_distance)
 
 
 def cells(options: Options) -> dict[Key, Cell]:
     """Trainings with one learning rate, that of the headline's base."""
-    found = {}
-    for method, place, length in keys():
-        run = Run(method, replace(LongAnswerTask(), length=length), place, options.training)
+    trainings = {}
+    for method, beginning, length in keys():
+        run = Run(method, replace(LongAnswerTask(), length=length), beginning, options.training)
         compute = partial(train, run, options.steps, range(options.seeds))
         settings: dict[str, Any] = {"steps": options.steps, "seeds": options.seeds, "questions": QUESTIONS}
-        found[method, place, length] = Cell(
+        trainings[method, beginning, length] = Cell(
             f"crossing-{length}-{method}", compute, {**settings, "learning_rate": LEARNING_RATE, **run.description}
         )
-    return found
+    return trainings
 
 
-def gains(results: Results, place: Beginning) -> np.ndarray:
+def gains(results: Results, beginning: Beginning) -> np.ndarray:
     """HACPO − GSPO by length and seed: (lengths, S)."""
     return np.array(
         [
-            final_success(results["hacpo", place, length]) - final_success(results["gspo", _alone(place), length])
+            final_success(results["hacpo", beginning, length])
+            - final_success(results["gspo", _alone(beginning), length])
             for length in TRAINED_LENGTHS
         ]
     )
 
 
-def gain_crossing(results: Results, place: Beginning, share: float) -> tuple[float, float, float]:
+def gain_crossing(results: Results, beginning: Beginning, share: float) -> tuple[float, float, float]:
     """The length at which the mean gain first reaches a share of the full one, and its 95 % bootstrap interval.
 
     The full gain is that of the longest answers with the closest styles, where nearly all right answers pass.
 
     Args:
         results: of the study.
-        place: on the grid.
+        beginning: on the grid.
         share: 0 for where a gain begins, 0.5 for where it is half of the full one.
     """
-    found, full = gains(results, place), gains(results, _alone(place))[-1]
-    picks = np.random.default_rng(0).integers(found.shape[1], size=(RESAMPLES, found.shape[1]))
+    gained, full = gains(results, beginning), gains(results, _alone(beginning))[-1]
+    picks = np.random.default_rng(0).integers(gained.shape[1], size=(RESAMPLES, gained.shape[1]))
 
     def length(pick: np.ndarray) -> float:
-        return crossing(TRAINED_LENGTHS, found[:, pick].mean(-1), share * float(full[pick].mean()))
+        return crossing(TRAINED_LENGTHS, gained[:, pick].mean(-1), share * float(full[pick].mean()))
 
     low, high = np.quantile([length(pick) for pick in picks], [0.025, 0.975], method="nearest")
-    return length(np.arange(found.shape[1])), float(low), float(high)
+    return length(np.arange(gained.shape[1])), float(low), float(high)
 
 
 def length_text(value: float, grid: Sequence[float]) -> str:
@@ -97,20 +99,20 @@ def length_text(value: float, grid: Sequence[float]) -> str:
 
 
 def table(options: Options, results: Results) -> str:
-    """A line for each place: predicted and measured lengths."""
+    """A line for each point of the grid: predicted and measured lengths."""
     lines = []
-    for one in crossings(results):
-        formula = "never" if np.isinf(one.formula) else f"{one.formula:.0f}"
+    for point in crossings(results):
+        formula = "never" if np.isinf(point.formula) else f"{point.formula:.0f}"
         lines.append(
             [
-                NAMES[one.beginning.other],
-                f"{one.beginning.style_distance:g}",
-                f"{one.style:.3f}",
-                f"{one.deficit:.1f}",
+                NAMES[point.beginning.other],
+                f"{point.beginning.style_distance:g}",
+                f"{point.style:.3f}",
+                f"{point.deficit:.1f}",
                 formula,
-                length_text(one.predicted, LENGTHS),
-                length_text(one.measured, LENGTHS),
-                *(_interval(gain_crossing(results, one.beginning, share)) for share in (0.5, 0.0)),
+                length_text(point.predicted, LENGTHS),
+                length_text(point.measured, LENGTHS),
+                *(_interval(gain_crossing(results, point.beginning, share)) for share in (0.5, 0.0)),
             ]
         )
     header = ["weak skills", "style distance", "κ, nats per token", "D, nats", "L*", "half pass: predicted", "measured"]
@@ -145,13 +147,14 @@ def figure(results: Results, path: Path) -> None:
 
 
 def _draw_crossings(axes: Any, results: Results) -> None:
-    """Two marks for each place: where half pass, and where HACPO has half of its gain."""
+    """Two marks for each point of the grid: where half pass, and where HACPO has half of its gain."""
     for which, other in enumerate(OTHERS):
-        found = [one for one in crossings(results) if one.beginning.other == other]
-        x = [min(one.predicted, NEVER) for one in found]
+        points = [point for point in crossings(results) if point.beginning.other == other]
+        x = [min(point.predicted, NEVER) for point in points]
         colour = AGENT_COLOURS[which]
-        axes.plot(x, [min(one.measured, NEVER) for one in found], "o", color=colour, label=f"half pass, {NAMES[other]}")
-        gained = [min(gain_crossing(results, one.beginning, HALF)[0], NEVER) for one in found]
+        measured = [min(point.measured, NEVER) for point in points]
+        axes.plot(x, measured, "o", color=colour, label=f"half pass, {NAMES[other]}")
+        gained = [min(gain_crossing(results, point.beginning, HALF)[0], NEVER) for point in points]
         axes.plot(x, gained, "D", color=colour, markerfacecolor="white", label=f"half of the gain, {NAMES[other]}")
     axes.plot([3, NEVER], [3, NEVER], color="black", linewidth=0.8)
     axes.set_xscale("log", base=2)

@@ -25,7 +25,7 @@ from hacrl_studies.common.writers import Beginning, Writer, draw_writers, style_
 DISTANCES = (0.2, 0.35, 0.45, 0.6)
 OTHERS = (0.6, 0.0, -1.0)
 """How well skills are known that were not taught: somewhat, not at all, the opposite. It sets the skill deficit."""
-PLACES = [Beginning(style_distance=distance, other=other) for other, distance in product(OTHERS, DISTANCES)]
+BEGINNINGS = [Beginning(style_distance=distance, other=other) for other, distance in product(OTHERS, DISTANCES)]
 LENGTHS = (3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 QUESTIONS, ANSWERS = 32, 16
 HALF = 0.5
@@ -40,13 +40,13 @@ class Passing:
 
 
 def cells(seeds: int) -> dict[Passing, Cell]:
-    """One for each place of the grid."""
+    """One for each point of the grid."""
     return {
-        Passing(place): Cell(
-            f"passing-{place.style_distance}-{place.other}",
-            partial(measure, place, range(seeds)),
+        Passing(beginning): Cell(
+            f"passing-{beginning.style_distance}-{beginning.other}",
+            partial(measure, beginning, range(seeds)),
             {
-                **asdict(place),
+                **asdict(beginning),
                 "seeds": seeds,
                 "lengths": LENGTHS,
                 "sizes": [QUESTIONS, ANSWERS],
@@ -54,7 +54,7 @@ def cells(seeds: int) -> dict[Passing, Cell]:
                 "study": "passing",
             },
         )
-        for place in PLACES
+        for beginning in BEGINNINGS
     }
 
 
@@ -67,12 +67,12 @@ def measure(beginning: Beginning, seeds: Sequence[int]) -> Mapping[str, np.ndarr
     """
     shares = [np.mean([part(beginning, length, seeds) for part in (measured, predicted)], axis=2) for length in LENGTHS]
     both = distances(beginning, seeds)
-    found = np.array(shares)  # (lengths, 2, S)
+    passed = np.array(shares)  # (lengths, 2, S)
     return {
-        "measured": found[:, 0],
-        "predicted": found[:, 1],
-        "deficit": np.mean([one.deficit for one in both], axis=0),
-        "style": np.mean([one.style for one in both], axis=0),
+        "measured": passed[:, 0],
+        "predicted": passed[:, 1],
+        "deficit": np.mean([distance.deficit for distance in both], axis=0),
+        "style": np.mean([distance.style for distance in both], axis=0),
     }
 
 
@@ -145,13 +145,13 @@ class Distance:
 
 def distances(beginning: Beginning, seeds: Sequence[int]) -> list[Distance]:
     """One for each direction of the pair; styles and skills do not depend on the length of answers."""
-    found = []
+    by_direction = []
     for world, learner, sampler, questions in directions(beginning, LongAnswerTask().length, seeds):
         deficit, weight = skill_deficits(world, learner, sampler, questions)
         style = style_distance(*style_log_probs([sampler, learner]).unbind(-3))
         means = (torch.as_tensor(value).numpy() for value in (style.mean, style.variance))
-        found.append(Distance(((deficit * weight).sum(-1) / weight.sum(-1)).numpy(), *means))
-    return found
+        by_direction.append(Distance(((deficit * weight).sum(-1) / weight.sum(-1)).numpy(), *means))
+    return by_direction
 
 
 def directions(
@@ -188,7 +188,7 @@ def crossing(lengths: Sequence[float], values: Sequence[float], level: float) ->
 
 @dataclass(frozen=True)
 class Crossing:
-    """One place of the grid: lengths from which right answers pass."""
+    """One point of the grid: lengths from which right answers pass."""
 
     beginning: Beginning
     style: float
@@ -204,13 +204,13 @@ class Crossing:
 
 
 def crossings(results: Results) -> list[Crossing]:
-    """Every place of the grid."""
-    found = []
-    for place in PLACES:
-        arrays = results[Passing(place)]
+    """Every point of the grid."""
+    by_beginning = []
+    for beginning in BEGINNINGS:
+        arrays = results[Passing(beginning)]
         style, deficit = float(arrays["style"].mean()), float(arrays["deficit"].mean())
         budget = token_budget(ObjectiveSettings().delta)
         formula = float(crossing_length(budget, style, deficit, LongAnswerTask().decisive))
         both = [crossing(LENGTHS, arrays[name].mean(-1), HALF) for name in ("predicted", "measured")]
-        found.append(Crossing(place, style, deficit, formula, *both))
-    return found
+        by_beginning.append(Crossing(beginning, style, deficit, formula, *both))
+    return by_beginning

@@ -102,7 +102,7 @@ def train(
     for _ in tqdm(range(steps), desc=f"{run.network}, {run.length} tokens, {trainer.method.label}", leave=None):
         recorded.append(cross_metrics(trainer.step(), trainer.names))
     after = [success(agent, world, seeds) for agent in agents]
-    series = {name: np.array([one[name] for one in recorded]) for name in recorded[0]}
+    series = {name: np.array([metrics[name] for metrics in recorded]) for name in recorded[0]}
     return {"success": np.array([before, after]), **series}
 
 
@@ -153,14 +153,14 @@ def differences(results: Results) -> dict[tuple[str, int, str], Comparison]:
 
 def table(options: Options, results: Results) -> str:
     """A line for each network and length."""
-    found = differences(results)
+    compared = differences(results)
     lines = []
     for network in NETWORKS:
         for length in LENGTHS:
             alone, shared = (results[NetworkRun(network, length, method)] for method in ("gspo", "hacpo"))
             before, after = alone["success"].mean((1, 2))
             kept = f"{shared['kept_positive'].mean():.0%} / {shared['kept_negative'].mean():.0%}"
-            gains = [found[network, length, method] for method in METHODS if method != "gspo"]
+            gains = [compared[network, length, method] for method in METHODS if method != "gspo"]
             ratio = f"{shared['ratio'].mean():.3f}"
             lines.append([network, length, f"{before:.3f}", f"{after:.3f}", *gains, ratio, kept])
     header = ["network", "tokens", "before", "GSPO", *(f"{get_method(m).label} − GSPO" for m in METHODS if m != "gspo")]

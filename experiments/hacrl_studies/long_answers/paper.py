@@ -48,21 +48,21 @@ def columns(options: Options) -> Mapping[str, tuple[Find, Find | None]]:
 
 def rows(options: Options, results: Results) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
     """Claim, the paper's difference by agent, and ours by configuration and seed."""
-    found = []
+    compared = []
     for better, worse in COMPARED:
         ours = {
             name: final_success(results[of(METHODS[better])]) - final_success(results[of(METHODS[worse])])
             for name, (of, _) in columns(options).items()
         }
-        found.append((f"{better} − {worse}, Tables 1, 7", method_difference(better, worse), ours))
+        compared.append((f"{better} − {worse}, Tables 1, 7", method_difference(better, worse), ours))
     for claim, theirs, better, worse in ABLATED:
         ours = {
             name: final_success(results[of(better)]) - final_success(results[of(worse)])
             for name, (_, of) in columns(options).items()
             if of is not None
         }
-        found.append((claim, theirs, ours))
-    return found
+        compared.append((claim, theirs, ours))
+    return compared
 
 
 def verdict(theirs: np.ndarray, ours: np.ndarray) -> str:

@@ -64,8 +64,8 @@ def differences(options: Options, results: Results) -> dict[tuple[str, str], Com
 
 def table(options: Options, results: Results) -> str:
     """A line for each variant, one column a configuration."""
-    found, configured = differences(options, results), configurations(options)
+    compared, configured = differences(options, results), configurations(options)
     first = [f"{final_success(results[run_of(training, REFERENCE)]).mean():.3f}" for training in configured.values()]
     lines = [["HACPO", *first]]
-    lines += [[get_method(method).label, *(found[name, method] for name in configured)] for method in VARIANTS]
+    lines += [[get_method(method).label, *(compared[name, method] for name in configured)] for method in VARIANTS]
     return markdown_table(["variant", *(f"`{name}`: − HACPO's" for name in configured)], lines)

@@ -84,7 +84,7 @@ def train(run: Run, steps: int, seeds: Sequence[int], rate: float = 1.0) -> dict
         recorded.append(cross_metrics(trainer.step(), trainer.names))
         if step % MEASURED_EVERY == 0 or step == steps:
             measured[step] = success()
-    series = {name: np.array([one[name] for one in recorded]) for name in RECORDED}
+    series = {name: np.array([metrics[name] for metrics in recorded]) for name in RECORDED}
     return {"steps": np.array(list(measured)), "success": np.array(list(measured.values())), **series}
 
 

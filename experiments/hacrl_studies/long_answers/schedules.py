@@ -42,13 +42,13 @@ def released(options: Options) -> Run:
 
 def table_runs(options: Options) -> dict[tuple[str, str, str], Run]:
     """(own clip, method, schedule) -> run, single-agent methods under the schedule mixed."""
-    found = {}
+    by_setting = {}
     for clip, training in own_clips(options).items():
-        found |= {(clip, method, "mixed"): Run(method, training=training) for method in ("gspo", "gspo_x2")}
-        found |= {(clip, m, schedule): scheduled(training, m, schedule) for m in SHARING for schedule in SCHEDULES}
-        found[clip, "hacpo", "cross_first"] = scheduled(training, "hacpo", "cross_first")
-    found["ε of the paper", "hacpo_released", "self_first"] = released(options)
-    return found
+        by_setting |= {(clip, method, "mixed"): Run(method, training=training) for method in ("gspo", "gspo_x2")}
+        by_setting |= {(clip, m, schedule): scheduled(training, m, schedule) for m in SHARING for schedule in SCHEDULES}
+        by_setting[clip, "hacpo", "cross_first"] = scheduled(training, "hacpo", "cross_first")
+    by_setting["ε of the paper", "hacpo_released", "self_first"] = released(options)
+    return by_setting
 
 
 def order_runs(options: Options) -> dict[tuple[str, str], Run]:
@@ -67,28 +67,28 @@ def runs(options: Options) -> list[Run]:
 
 def differences(options: Options, results: Results) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
     """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip."""
-    chosen = table_runs(options)
-    final = {key: final_success(results[run]) for key, run in chosen.items()}
+    by_setting = table_runs(options)
+    final = {key: final_success(results[run]) for key, run in by_setting.items()}
     pairs = {
         (*key, reference): (values, final[key[0], reference, "mixed"])
         for key, values in final.items()
         for reference in ("gspo", "gspo_x2")
         if key[1] != reference
     }
-    found = compare(pairs)
-    shared = [key for key in chosen if get_method(key[1]).shares]
-    return {key: (found[*key, "gspo"], found[*key, "gspo_x2"]) for key in shared}
+    compared = compare(pairs)
+    shared = [key for key in by_setting if get_method(key[1]).shares]
+    return {key: (compared[*key, "gspo"], compared[*key, "gspo_x2"]) for key in shared}
 
 
 def table(options: Options, results: Results) -> str:
     """A line for each own clip, method and schedule."""
-    found, chosen = differences(options, results), table_runs(options)
+    compared, by_setting = differences(options, results), table_runs(options)
     lines = []
-    for (clip, method, schedule), run in chosen.items():
+    for (clip, method, schedule), run in by_setting.items():
         rollouts = run.training.prompts_per_step * run.training.group_size * get_method(method).rollout_factor
         own = run.training.updates(method, run.beginning.agents)
         success = f"{final_success(results[run]).mean():.3f}"
-        gain = found.get((clip, method, schedule), ("", ""))
+        gain = compared.get((clip, method, schedule), ("", ""))
         lines.append([clip, get_method(method).label, f"`{schedule}`", rollouts, own, success, *gain])
     header = ["own clip", "method", "schedule", "rollouts a step", "updates a step", "success"]
     return markdown_table([*header, "− GSPO", "− GSPO×2"], lines)
@@ -96,10 +96,10 @@ def table(options: Options, results: Results) -> str:
 
 def order_table(options: Options, results: Results) -> str:
     """The success of each agent, and of the first minus the second, by the order of samplers."""
-    chosen = order_runs(options)
-    found = compare({key: tuple(results[run]["success"][-1]) for key, run in chosen.items()})
+    by_order = order_runs(options)
+    compared = compare({key: tuple(results[run]["success"][-1]) for key, run in by_order.items()})
     lines = []
-    for (pair, schedule), run in chosen.items():
+    for (pair, schedule), run in by_order.items():
         first, second = results[run]["success"][-1].mean(-1)
-        lines.append([pair, f"`{schedule}`", f"{first:.3f}", f"{second:.3f}", found[pair, schedule]])
+        lines.append([pair, f"`{schedule}`", f"{first:.3f}", f"{second:.3f}", compared[pair, schedule]])
     return markdown_table(["pair", "schedule", "agent a", "agent b", "a − b"], lines)

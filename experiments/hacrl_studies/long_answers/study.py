@@ -28,11 +28,11 @@ def tuned_runs(options: Options) -> list[Run]:
 
 def cells(options: Options) -> dict[Hashable, Cell]:
     """The runs; what passes the clip on a grid, and trainings there; networks."""
-    found: dict[Hashable, Cell] = {
+    by_key: dict[Hashable, Cell] = {
         run: run_cell(run, options.steps, options.seeds, options.sweep) for run in tuned_runs(options)
     }
     if "law" in options.parts:
-        found |= {**law.cells(options.seeds), **crossing.cells(options)}
+        by_key |= {**law.cells(options.seeds), **crossing.cells(options)}
     if "networks" in options.parts:
-        found |= networks.cells(options)
-    return found
+        by_key |= networks.cells(options)
+    return by_key

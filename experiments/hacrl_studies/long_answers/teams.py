@@ -84,13 +84,13 @@ def _table(what: str, lines: Sequence[Line], results: Results) -> str:
         lines: of one of the lists above.
         results: of the study.
     """
-    found = gains(lines, results)
+    compared = gains(lines, results)
     methods = list(dict.fromkeys(method for _, method, _ in lines if method != "gspo"))
     rows = []
     for name, method, run in lines:
         if method == "gspo":
             curve = results[run]["success"]
-            rows.append([name, by_agent(curve[0]), by_agent(curve[-1]), *(found[name, other] for other in methods)])
+            rows.append([name, by_agent(curve[0]), by_agent(curve[-1]), *(compared[name, other] for other in methods)])
     header = [what, "before, by agent", "GSPO, by agent"]
     return markdown_table([*header, *(f"{get_method(method).label} − GSPO" for method in methods)], rows)
 

@@ -42,11 +42,11 @@ CASES = (
 
 
 @cache
-def chosen_width(options: Options, case: Case) -> float:
+def law_width(options: Options, case: Case) -> float:
     """δ of the law for a case, from mean D, κ and v of pairs on tuning seeds."""
     both = distances(case.beginning, options.sweep.seeds(options.seeds))
     deficit, mean, variance = (
-        float(np.mean([getattr(one, part) for one in both])) for part in ("deficit", "style", "variance")
+        float(np.mean([getattr(distance, part) for distance in both])) for part in ("deficit", "style", "variance")
     )
     style = StyleDistance(mean, variance, spread=0.0, overlap=1.0)  # the width needs mean and variance only
     answers = CrossAnswers(case.length, LongAnswerTask().decisive, deficit, style)
@@ -63,7 +63,7 @@ def variants(options: Options, case: Case) -> Mapping[str, Run]:
         training = replace(options.training, objective=replace(objective, **changes))
         return Run(method, task, case.beginning, training)
 
-    width = chosen_width(options, case)
+    width = law_width(options, case)
     return {
         "GSPO": run("gspo"),
         "HACPO": run("hacpo"),
@@ -90,11 +90,11 @@ def differences(options: Options, results: Results) -> dict[tuple[str, str], Com
 
 def table(options: Options, results: Results) -> str:
     """A line for each case."""
-    found = differences(options, results)
+    compared = differences(options, results)
     names = [name for name in variants(options, CASES[0]) if name != "GSPO"]
     lines = []
     for case in CASES:
         alone = f"{final_success(results[variants(options, case)['GSPO']]).mean():.3f}"
-        width = f"{chosen_width(options, case):.2f}"
-        lines.append([case.name, width, alone, *(found[case.name, name] for name in names)])
+        width = f"{law_width(options, case):.2f}"
+        lines.append([case.name, width, alone, *(compared[case.name, name] for name in names)])
     return markdown_table(["pair", "law's δ", "GSPO", *(f"{name} − GSPO" for name in names)], lines)

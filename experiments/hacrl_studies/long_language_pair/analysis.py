@@ -34,7 +34,7 @@ DOUBLE = "gspo_x2"
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
-    """Every arm's accuracy after training and on the way, and its gain over GSPO."""
+    """Every arm's accuracy after training and during it, and its gain over GSPO."""
     return arm_score(options, results)
 
 
@@ -86,10 +86,10 @@ def skills_table(options: Options, results: Results) -> str:
             [bool(set(recipe.misreads) & set(str(topics).split())) for topics in results[INITIAL]["topics"]]
         )
         before = results[INITIAL]["accuracy"][k]
-        rows.append([name, "before training", *(f"{before[chosen].mean():.3f}" for chosen in (weak, ~weak))])
+        rows.append([name, "before training", *(f"{before[asked].mean():.3f}" for asked in (weak, ~weak))])
         for arm in options.arms:
             ends = results[arm]["accuracy"][k].mean(0)
-            rows.append(["", label(arm), *(f"{ends[chosen].mean():.3f}" for chosen in (weak, ~weak))])
+            rows.append(["", label(arm), *(f"{ends[asked].mean():.3f}" for asked in (weak, ~weak))])
     return markdown_table(["agent", "method", "problems with a weak skill of its own", "other problems"], rows)
 
 
@@ -127,5 +127,5 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
 
 
 def figures(options: Options, results: Results, folder: Path) -> None:
-    """Gain over GSPO of every arm, after training and on the way; each agent's accuracy before and after."""
+    """Gain over GSPO of every arm, after training and during it; each agent's accuracy before and after."""
     gains_figure(options, results, folder / "gains.png")

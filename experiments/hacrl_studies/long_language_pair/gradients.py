@@ -51,30 +51,30 @@ def cosines(pair: PairOptions, methods: Sequence[str], steps: int) -> dict[str, 
     agents = load_agents(resolved, sources)
     with MathVerifier() as verifier, tempfile.TemporaryDirectory() as folder:
         world = make_worlds(resolved, sources, verifier, read_data(resolved)).training
-        places = _saved(agents, Path(folder) / "start")
+        starts = _saved(agents, Path(folder) / "start")
         gradients = {
             method: [
-                _gradients(agents, places, world, method, resolved.training, FIRST_SEED + step, Path(folder))
+                _gradients(agents, starts, world, method, resolved.training, FIRST_SEED + step, Path(folder))
                 for step in tqdm(range(steps), desc=f"Gradients of {method}", unit="step", leave=False)
             ]
             for method in methods
         }
-    found = {method: np.array(_cosines(gradients[method], gradients[REFERENCE])).T for method in methods}
-    return {"agents": np.array([agent.name for agent in agents]), **found}
+    by_method = {method: np.array(_cosines(gradients[method], gradients[REFERENCE])).T for method in methods}
+    return {"agents": np.array([agent.name for agent in agents]), **by_method}
 
 
 def _cosines(gradients: list[list[torch.Tensor]], reference: list[list[torch.Tensor]]) -> list[list[float]]:
     """By step and agent; a step is left out of the mean that it is compared with."""
     sums = [torch.stack(each).sum(0) for each in zip(*reference, strict=True)]
     return [
-        [float(torch.cosine_similarity(mine, whole - own, dim=0)) for mine, whole, own in zip(*row, strict=True)]
+        [float(torch.cosine_similarity(mine, total - own, dim=0)) for mine, total, own in zip(*row, strict=True)]
         for row in ((gradients[step], sums, reference[step]) for step in range(len(reference)))
     ]
 
 
 def _gradients(
     agents: Sequence[CausalLMAgent],
-    places: Sequence[Path],
+    starts: Sequence[Path],
     world: World,
     method: str,
     training: TrainingConfig,
@@ -82,11 +82,11 @@ def _gradients(
     folder: Path,
 ) -> list[torch.Tensor]:
     """Of each agent from its start, in one vector."""
-    for agent, place in zip(agents, places, strict=True):
-        agent.load(place)
+    for agent, saved in zip(agents, starts, strict=True):
+        agent.load(saved)
     Trainer(agents, world, method, training, seed).step()
     with tempfile.TemporaryDirectory(dir=folder) as after:
-        states = [load_part(place / STEM)[0] for place in _saved(agents, Path(after) / "agents")]
+        states = [load_part(saved / STEM)[0] for saved in _saved(agents, Path(after) / "agents")]
     return [
         torch.cat([state[name].flatten().double() for name in sorted(state) if name.startswith(MOMENT)])
         for state in states
@@ -95,8 +95,8 @@ def _gradients(
 
 def _saved(agents: Sequence[CausalLMAgent], folder: Path) -> list[Path]:
     """Every agent's state in a folder of its own."""
-    places = [folder / str(k) for k in range(len(agents))]
-    for agent, place in zip(agents, places, strict=True):
-        place.mkdir(parents=True)
-        agent.save(place)
-    return places
+    folders = [folder / str(k) for k in range(len(agents))]
+    for agent, agent_folder in zip(agents, folders, strict=True):
+        agent_folder.mkdir(parents=True)
+        agent.save(agent_folder)
+    return folders

@@ -14,7 +14,7 @@ from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
 from hacrl_runs.settings import Options as PairOptions
 from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
-from hacrl_studies.common.arms import REFERENCE, ArmOptions, chosen, run_cell, train
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, non_default_options, run_cell, train
 from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.long_language_pair.gradients import cosines
 
@@ -91,7 +91,7 @@ def _gradients(options: Options) -> dict[Hashable, Cell]:
         return {}
     pair = options.pair(REFERENCE, 0, 1.0)
     settings = {
-        **chosen(pair),
+        **non_default_options(pair),
         "gradient_steps": options.gradient_steps,
         "built": own_pair_fingerprints(pair.agents, "long"),
     }

@@ -89,7 +89,7 @@ def world_rows(results: Results, world: World) -> list[Row]:
 
     def row(method: str, reference: str, kind: str | None = None) -> Row:
         names = [pair.name for pair in PAIRS if kind in (None, pair.heterogeneity)]
-        first, second = ([results[world, n, METHODS[one]][SUCCESS] for n in names] for one in (method, reference))
+        first, second = ([results[world, n, METHODS[label]][SUCCESS] for n in names] for label in (method, reference))
         ours = np.mean([a - b for a, b in zip(first, second, strict=True)], axis=0)
         claim = f"{method} − {reference}" + (f", {kind}" if kind else "")
         theirs = method_difference(method, reference, kind)
@@ -127,10 +127,10 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     return {"differences": differences_table(rows(options, results)), "counts": counts, "seeds": seeds}
 
 
-def differences_table(found: list[Row]) -> str:
+def differences_table(compared: list[Row]) -> str:
     """A difference is named once for all worlds."""
     lines, named = [], ""
-    for row in found:
+    for row in compared:
         paper = with_interval(float(row.paper.mean()), row.paper_interval, "+.3f")
         ours = with_interval(float(row.ours.mean()), row.our_interval, "+.3f")
         head = [row.claim, row.source, paper] if row.claim != named else ["", "", ""]
@@ -153,16 +153,16 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
 
 def figures(options: Options, results: Results, folder: Path) -> None:
     """The paper's differences and ours with their intervals, side by side since their sizes cannot be compared."""
-    found = rows(options, results)
-    claims = list({row.claim: None for row in found})
-    worlds = list({row.world: None for row in found})
+    compared = rows(options, results)
+    claims = list({row.claim: None for row in compared})
+    worlds = list({row.world: None for row in compared})
     figure = new_figure(1.4 + 0.45 * len(claims))
     theirs, mine = figure.subplots(1, 2, sharey=True)
-    for row in found:
-        place, which = claims.index(row.claim), worlds.index(row.world)
+    for row in compared:
+        height, which = claims.index(row.claim), worlds.index(row.world)
         shift = 0.22 * (which - (len(worlds) - 1) / 2)
-        _draw(theirs, float(row.paper.mean()), row.paper_interval, place, "black")
-        _draw(mine, float(row.ours.mean()), row.our_interval, place + shift, AGENT_COLOURS[which])
+        _draw(theirs, float(row.paper.mean()), row.paper_interval, height, "black")
+        _draw(mine, float(row.ours.mean()), row.our_interval, height + shift, AGENT_COLOURS[which])
     for axes, title in ((theirs, "paper: share of problems solved"), (mine, "ours: success after training")):
         axes.axvline(0, color="black", linewidth=0.8)
         axes.set(title=title, xlabel="difference, 95 % interval")
@@ -179,6 +179,6 @@ def figures(options: Options, results: Results, folder: Path) -> None:
     save(figure, folder / "differences.png")
 
 
-def _draw(axes: Axes, mean: float, interval: tuple[float, float], place: float, colour: str) -> None:
+def _draw(axes: Axes, mean: float, interval: tuple[float, float], height: float, colour: str) -> None:
     low, high = interval
-    axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="o", markersize=4, capsize=2, color=colour)
+    axes.errorbar(mean, height, xerr=[[mean - low], [high - mean]], fmt="o", markersize=4, capsize=2, color=colour)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +49,15 @@ PUBLISHED = (Options(),)
 
 def cells(options: Options) -> dict[Hashable, Cell]:
     """(world, name of the pair, method) -> its record; label of an ablation -> its record."""
-    found: dict[Hashable, dict[int, list[float]]] = {}
+    records: dict[Hashable, dict[int, list[float]]] = {}
     for world in options.worlds:
         name = f"heterogeneity{heterogeneity.BY_WORLD[world].suffix}"
         by_team = by_seed(Path(options.records) / name / f"{name}.csv", "team", "method")
-        found |= {(world, pair.name, one): by_team[pair.name, one] for pair in PAIRS for one in METHODS.values()}
+        names = product((pair.name for pair in PAIRS), METHODS.values())
+        records |= {(world, name, method): by_team[name, method] for name, method in names}
     ablated = by_seed(Path(options.records) / "ablations" / "ablations.csv", "variant")
-    found |= {label: ablated[label,] for label in VARIANTS}
-    return {key: Cell(str(key), partial(_record, values)) for key, values in found.items()}
+    records |= {label: ablated[label,] for label in VARIANTS}
+    return {key: Cell(str(key), partial(_record, values)) for key, values in records.items()}
 
 
 def by_seed(path: Path, *columns: str) -> dict[tuple[str, ...], dict[int, list[float]]]:
@@ -64,15 +66,15 @@ def by_seed(path: Path, *columns: str) -> dict[tuple[str, ...], dict[int, list[f
     Raises:
         LabError: the file is not there or is not such a file.
     """
-    found: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    success: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
     try:
         with path.open(newline="", encoding="utf-8") as file:
             for line in csv.DictReader(file):
-                found[tuple(line[column] for column in columns)][int(line["seed"])].append(float(line["final"]))
+                success[tuple(line[column] for column in columns)][int(line["seed"])].append(float(line["final"]))
     except (OSError, KeyError, ValueError) as error:
         study = path.parent.name
         raise LabError(f"{str(path)!r} is not the output of a study; run {study} first, or give --records") from error
-    return found
+    return success
 
 
 def _record(values: dict[int, list[float]]) -> dict[str, np.ndarray]:

@@ -89,12 +89,12 @@ def figures(options: Options, results: Results, folder: Path) -> None:
 def _plot_team(axes: Axes, results: Results, team: Team) -> None:
     names = ("first agent alone", "second agent alone", "both in turns")
     for k, (colour, marker) in enumerate(zip((*AGENT_COLOURS[:2], TEAM_COLOUR), ("o", "s", "x"), strict=True)):
-        for place, arm in enumerate(ARMS):
+        for height, arm in enumerate(ARMS):
             values = alone(results, team, arm.name)[k] if k < 2 else results[team.name, arm.name]["team"][-1]
             low, high = bootstrap_interval(values)
             error = [[values.mean() - low], [high - values.mean()]]
-            label = names[k] if place == 0 else None
-            axes.errorbar(values.mean(), place, xerr=error, fmt=marker, color=colour, capsize=2, label=label)
+            label = names[k] if height == 0 else None
+            axes.errorbar(values.mean(), height, xerr=error, fmt=marker, color=colour, capsize=2, label=label)
         if k < 2:
             start = alone(results, team, REFERENCE, 0)[k].mean()
             before = f"{names[k]}, before training"
@@ -114,8 +114,8 @@ def _rows(options: Options, results: Results) -> Iterator[list[str]]:
     for team in options.teams:
         for arm in ARMS:
             arrays = results[team.name, arm.name]
-            whole = np.concatenate([arrays["success"], arrays["team"][:, None]], axis=1)  # (steps + 1, 3, S)
+            success = np.concatenate([arrays["success"], arrays["team"][:, None]], axis=1)  # (steps + 1, 3, S)
             for k, label in enumerate([*team.labels, "in turns"]):
-                for seed in range(whole.shape[-1]):
-                    values = decimals(whole[step, k, seed] for step in (0, -1))
+                for seed in range(success.shape[-1]):
+                    values = decimals(success[step, k, seed] for step in (0, -1))
                     yield [team.name, arm.name, label, str(seed), *values, str(rollouts(options, arm))]

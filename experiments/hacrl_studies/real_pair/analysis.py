@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from pathlib import Path
 
 from hacrl_lab.evaluation import mean_interval
@@ -37,7 +38,7 @@ def of_pair(options: Options, results: Results, name: str) -> Results:
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
-    """Every arm's accuracy after training and on the way, and its gain over GSPO, by pair."""
+    """Every arm's accuracy after training and during it, and its gain over GSPO, by pair."""
     return {
         f"{name}/{key}": value
         for name in options.pairs
@@ -77,7 +78,7 @@ def _finding(options: Options, results: Results, name: str) -> str:
     view = of_pair(options, results, name)
     gains = final_gains(options, view, REFERENCE)
     ends = "; ".join(f"{label(arm)} {view[arm]['accuracy'].mean():.3f}" for arm in options.arms)
-    differences = "; ".join(f"{label(arm)} {found}" for arm, found in gains.items())
+    differences = "; ".join(f"{label(arm)} {comparison}" for arm, comparison in gains.items())
     beside = f" Differences to GSPO: {differences}." if differences else ""
     return f"- **{name}**: accuracy {start(view).mean():.3f} before training, then {ends}.{beside}"
 
@@ -109,7 +110,7 @@ def passing_table(options: Options, results: Results) -> str:
     objective = options.training.objective
     below = f"share below {stepwise_lower_bound(objective.delta, objective.delta_step, 0):g}"
     names, rows = agents(results), []
-    for learner, sampler in ((one, other) for one in names for other in names if one != other):
+    for learner, sampler in permutations(names, 2):
 
         def number(name: str, about: str = f"{learner} on {sampler}") -> float:
             return float(results[INITIAL][f"{START}{about}: {name}"])
@@ -182,13 +183,13 @@ def taught_table(options: Options) -> str:
         [
             pair,
             name,
-            "SmolLM2" if one.start == "model" else "untrained Qwen3",
-            f"`{' '.join(one.tasks)}`",
-            f"{one.updates} × {one.examples}",
-            f"{one.learning_rate:g}" if one.start == "model" else "its recipe's",
+            "SmolLM2" if teaching.start == "model" else "untrained Qwen3",
+            f"`{' '.join(teaching.tasks)}`",
+            f"{teaching.updates} × {teaching.examples}",
+            f"{teaching.learning_rate:g}" if teaching.start == "model" else "its recipe's",
         ]
         for pair in options.pairs
-        for name, one in RECIPES[pair].agents.items()
+        for name, teaching in RECIPES[pair].agents.items()
     ]
     return markdown_table(["pair", "agent", "from", "tasks (weight)", "updates × examples", "learning rate"], rows)
 

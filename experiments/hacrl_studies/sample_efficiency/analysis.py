@@ -70,13 +70,13 @@ def against_double(options: Options, results: Results) -> dict[tuple[str, str], 
 
 def score(options: Options, results: Results) -> dict[str, float]:
     """Each method's rollouts relative to GSPO's, and its end minus GSPO×2's, means over the pairs."""
-    found = against_double(options, results)
+    compared = against_double(options, results)
     numbers = {}
     for method in options.methods:
         ratios = [relative_need(options, results, team, method)[0] for team in PAIRS]
         numbers[f"need/{method}"] = float(np.mean(ratios))
         if method != DOUBLE:
-            numbers[f"end/{method}"] = float(np.mean([found[team.name, method].mean for team in PAIRS]))
+            numbers[f"end/{method}"] = float(np.mean([compared[team.name, method].mean for team in PAIRS]))
     return numbers
 
 
@@ -96,28 +96,28 @@ def tables(options: Options, results: Results) -> dict[str, str]:
 
 def summary_table(options: Options, results: Results) -> str:
     """A line for each method: how its end compares with GSPO×2's, over the six pairs."""
-    found = against_double(options, results)
+    compared = against_double(options, results)
     rows = []
     for method in options.methods:
         ratios = [relative_need(options, results, team, method)[0] for team in PAIRS]
         need = f"{_ratio(min(ratios))} to {_ratio(max(ratios))}"
-        mine = [found[team.name, method] for team in PAIRS if method != DOUBLE]
+        mine = [compared[team.name, method] for team in PAIRS if method != DOUBLE]
         rows.append([get_method(method).label, need, *(tally(mine, "pairs") if mine else [""] * len(TALLY))])
     return markdown_table(
-        ["method", "needed for GSPO's end, of GSPO's", *(f"GSPO×2's end: {one}" for one in TALLY)], rows
+        ["method", "needed for GSPO's end, of GSPO's", *(f"GSPO×2's end: {column}" for column in TALLY)], rows
     )
 
 
 def pairs_table(options: Options, results: Results) -> str:
     """The same by pair, with intervals."""
-    found = against_double(options, results)
+    compared = against_double(options, results)
     rows = []
     for team in PAIRS:
         name = f"**{team.name}**, {final_success(results[team.name, REFERENCE]).mean():.3f}"
         for method in options.methods:
             ratio, low, high = (_ratio(value) for value in relative_need(options, results, team, method))
             cost = [f"{rollouts(options, method)[-1]:,}", options.steps * options.training.updates(method, agents=2)]
-            gain = found.get((team.name, method), "")
+            gain = compared.get((team.name, method), "")
             rows.append([name, get_method(method).label, *cost, f"{ratio} [{low}, {high}]", gain])
             name = ""
     header = ["team", "method", "rollouts of each agent", "updates of each agent"]

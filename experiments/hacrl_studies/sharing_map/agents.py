@@ -19,7 +19,7 @@ NAMES = ("stronger", "weaker")
 
 
 @dataclass(frozen=True)
-class Place:
+class MapPoint:
     """A point of the map, every coordinate in [0, 1]."""
 
     gap: float
@@ -31,7 +31,7 @@ class Place:
 
 
 def make_agents(
-    place: Place, world: BanditWorld, seeds: Sequence[int], knowledge: float, learning_rate: float
+    point: MapPoint, world: BanditWorld, seeds: Sequence[int], knowledge: float, learning_rate: float
 ) -> list[TabularAgent]:
     """The stronger and the weaker agent, one copy for every seed.
 
@@ -43,11 +43,11 @@ def make_agents(
     cells = space.prefix_index(path) * space.actions + path
     shape = contexts, space.prefixes, space.actions
     first, fresh = (torch.special.ndtri(RandomStream(seeds, Stream.HABITS, k).uniform(*shape)) for k in range(2))
-    kinship = 1 - place.distance
+    kinship = 1 - point.distance
     habits = first, kinship * first + (1 - kinship**2) ** 0.5 * fresh
-    begins = 0, round((1 - place.overlap) * contexts / 2)
+    begins = 0, round((1 - point.overlap) * contexts / 2)
     agents = []
-    for name, logits, begin, strength in zip(NAMES, habits, begins, (1.0, 1 - place.gap), strict=True):
+    for name, logits, begin, strength in zip(NAMES, habits, begins, (1.0, 1 - point.gap), strict=True):
         known = (torch.arange(contexts) >= begin) & (torch.arange(contexts) < begin + contexts // 2)
         bonus = knowledge * strength * known.double()
         logits = logits.clone()

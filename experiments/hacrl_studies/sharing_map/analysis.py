@@ -18,10 +18,10 @@ from hacrl_studies.common.figures import mark
 from hacrl_studies.common.study import Results
 from hacrl_studies.common.testbeds import BANDIT
 from hacrl_studies.common.tuning import sweep_section
-from hacrl_studies.sharing_map.agents import NAMES, Place
-from hacrl_studies.sharing_map.study import DISTANCES, GAPS, OVERLAPS, PLACES, REFERENCE, Options
+from hacrl_studies.sharing_map.agents import NAMES, MapPoint
+from hacrl_studies.sharing_map.study import DISTANCES, GAPS, MAP_POINTS, OVERLAPS, REFERENCE, Options
 
-Gains = Mapping[tuple[Place, str, int], Comparison]
+Gains = Mapping[tuple[MapPoint, str, int], Comparison]
 """(point, method, agent) -> the method against GSPO; one correction over all of them."""
 SHOWN = ("hacpo", "naive", "hacpo_ppo_clip_alpha0")
 """The methods that carry the finding."""
@@ -30,48 +30,48 @@ SHOWN = ("hacpo", "naive", "hacpo_ppo_clip_alpha0")
 def gains(options: Options, results: Results) -> Gains:
     """Each agent at each point under each method against GSPO."""
 
-    def final(place: Place, method: str, k: int) -> np.ndarray:
-        return results[place, method]["success"][-1, k]
+    def final(point: MapPoint, method: str, k: int) -> np.ndarray:
+        return results[point, method]["success"][-1, k]
 
-    keys = product(PLACES, options.methods, range(len(NAMES)))
-    return compare({(place, one, k): (final(place, one, k), final(place, REFERENCE, k)) for place, one, k in keys})
+    keys = product(MAP_POINTS, options.methods, range(len(NAMES)))
+    return compare({key: (final(*key), final(key[0], REFERENCE, key[2])) for key in keys})
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
     """For each method and agent the mean gain over the points, and how many points help and hurt significantly."""
-    found = gains(options, results)
+    compared = gains(options, results)
     numbers: dict[str, float] = {}
     for method, (k, name) in product(options.methods, enumerate(NAMES)):
-        here = [found[place, method, k] for place in PLACES]
+        here = [compared[point, method, k] for point in MAP_POINTS]
         helps, hurts = _counts(here)
         values = {"gain": _mean(here), "helps": helps, "hurts": hurts}
         numbers |= {f"{what}/{method}/{name}": value for what, value in values.items()}
     return numbers
 
 
-def _counts(found: list[Comparison]) -> tuple[int, int]:
+def _counts(comparisons: list[Comparison]) -> tuple[int, int]:
     """At how many points a method helps and hurts significantly."""
-    helps, hurts = (sum(one.significant and sign * one.mean > 0 for one in found) for sign in (1, -1))
-    return helps, hurts
+    significant = [comparison.mean for comparison in comparisons if comparison.significant]
+    return sum(mean > 0 for mean in significant), sum(mean < 0 for mean in significant)
 
 
-def _mean(found: list[Comparison]) -> float:
-    return float(np.mean([one.mean for one in found]))
+def _mean(comparisons: list[Comparison]) -> float:
+    return float(np.mean([comparison.mean for comparison in comparisons]))
 
 
 def tables(options: Options, results: Results) -> dict[str, str]:
     """How often each method helps and hurts, what gains go with, and the list of figures."""
-    found = gains(options, results)
+    compared = gains(options, results)
     first, *others = (f"![{_named(methods)}: gain over GSPO]({name})" for name, methods in pictures(options).items())
     fold = f"<details><summary>The other methods</summary>\n\n{others[0]}\n\n</details>" if others else ""
     sizes = {name: str(value) for name, value in BANDIT.sizes().items()}
     tried = (
-        ([place.gap, place.overlap, place.distance, get_method(method).label], arrays)
-        for (place, method), arrays in results.items()
+        ([point.gap, point.overlap, point.distance, get_method(method).label], arrays)
+        for (point, method), arrays in results.items()
     )
     return {
-        "table": _gains(found, options),
-        "trends": _trends(found, results, options),
+        "table": _gains(compared, options),
+        "trends": _trends(compared, results, options),
         "updates": str(options.steps * options.training.updates(REFERENCE, agents=1)),
         "sweep": sweep_section(["gap", "overlap", "distance", "method"], tried, options.tuning_seeds),
         "picture": first,
@@ -84,25 +84,25 @@ def _named(methods: Sequence[str]) -> str:
     return "; ".join(get_method(method).label for method in methods)
 
 
-def _gains(found: Gains, options: Options) -> str:
+def _gains(compared: Gains, options: Options) -> str:
     """How often each method helps and hurts each agent, and where most."""
     rows = []
     for method, (k, name) in product(options.methods, enumerate(NAMES)):
-        at = {place: found[place, method, k] for place in PLACES}
-        best, worst = (choose(PLACES, key=lambda place: at[place].mean) for choose in (max, min))
+        at = {point: compared[point, method, k] for point in MAP_POINTS}
+        best, worst = (choose(MAP_POINTS, key=lambda point: at[point].mean) for choose in (max, min))
         extremes = [f"{at[p].mean:+.3f} at ({p.gap}, {p.overlap}, {p.distance})" for p in (best, worst)]
-        counts = [f"{count} of {len(PLACES)}" for count in _counts(list(at.values()))]
+        counts = [f"{count} of {len(MAP_POINTS)}" for count in _counts(list(at.values()))]
         rows.append([get_method(method).label, name, *counts, f"{_mean(list(at.values())):+.3f}", *extremes])
     return markdown_table(["method", "agent", "helps", "hurts", "mean gain", "most", "least"], rows)
 
 
-def _trends(found: Gains, results: Results, options: Options) -> str:
+def _trends(compared: Gains, results: Results, options: Options) -> str:
     """Spearman's rank correlation of an agent's gain with each coordinate, over the points of the map."""
     rows = []
     for method, (k, name) in product(options.methods, enumerate(NAMES)):
-        gain = [found[place, method, k].mean for place in PLACES]
-        columns = [[getattr(place, axis) for place in PLACES] for axis in ("gap", "overlap", "distance")]
-        columns += [[results[place, method][key][k].mean() for place in PLACES] for key in ("ratio", "clipped")]
+        gain = [compared[point, method, k].mean for point in MAP_POINTS]
+        columns = [[getattr(point, axis) for point in MAP_POINTS] for axis in ("gap", "overlap", "distance")]
+        columns += [[results[point, method][key][k].mean() for point in MAP_POINTS] for key in ("ratio", "clipped")]
         ranks = [f"{float(np.asarray(stats.spearmanr(column, gain))[0]):+.2f}" for column in columns]
         rows.append([get_method(method).label, name, *ranks])
     return markdown_table(["method", "agent", "gap", "overlap", "distance", "E_Q[s] before", "share clipped"], rows)
@@ -110,9 +110,9 @@ def _trends(found: Gains, results: Results, options: Options) -> str:
 
 def figures(options: Options, results: Results, folder: Path) -> None:
     """The gains at all points: of the methods that carry the finding, and apart from them of the others."""
-    found = gains(options, results)
+    compared = gains(options, results)
     for name, methods in pictures(options).items():
-        _plot_gains(found, results, methods, options.seeds, folder / name)
+        _plot_gains(compared, results, methods, options.seeds, folder / name)
 
 
 def pictures(options: Options) -> dict[str, list[str]]:
@@ -122,7 +122,7 @@ def pictures(options: Options) -> dict[str, list[str]]:
     return {"gains.png": first, **({"others.png": others} if others else {})}
 
 
-def _plot_gains(found: Gains, results: Results, methods: Sequence[str], seeds: int, path: Path) -> None:
+def _plot_gains(compared: Gains, results: Results, methods: Sequence[str], seeds: int, path: Path) -> None:
     """Gain over GSPO: one row an agent, one column a distance; inside, overlaps side by side, each with three gaps."""
     figure = new_figure(6.4)
     panels = figure.subplots(len(NAMES), len(DISTANCES), sharex=True, sharey=True)
@@ -130,12 +130,12 @@ def _plot_gains(found: Gains, results: Results, methods: Sequence[str], seeds: i
         axes = panels[k][column]
         for number, method in enumerate(methods):
             shift = 0.22 * (number - (len(methods) - 1) / 2)
-            _draw_gains(axes, found, method, k, distance, shift)
-        ratio = np.mean([results[p, methods[0]]["ratio"][k].mean() for p in PLACES if p.distance == distance])
+            _draw_gains(axes, compared, method, k, distance, shift)
+        ratio = np.mean([results[p, methods[0]]["ratio"][k].mean() for p in MAP_POINTS if p.distance == distance])
         axes.set_title(f"the {name}, distance {distance:g}\nE_Q[s] = {ratio:.2f}", fontsize=10)
         axes.axhline(0, color="black", linewidth=0.8)
         axes.grid(axis="y", alpha=0.25)
-    panels[-1][0].set_xticks(_positions().ravel(), [_tick(*one) for one in product(OVERLAPS, GAPS)])
+    panels[-1][0].set_xticks(_positions().ravel(), [_tick(*coordinates) for coordinates in product(OVERLAPS, GAPS)])
     panels[-1][len(DISTANCES) // 2].set_xlabel("capability gap, at each skill overlap")
     for axes in panels[-1]:
         axes.tick_params(axis="x", labelsize=9)
@@ -157,16 +157,16 @@ def _tick(overlap: float, gap: float) -> str:
     return f"{gap:g}\noverlap {overlap:g}" if gap == GAPS[len(GAPS) // 2] else f"{gap:g}"
 
 
-def _draw_gains(axes: Axes, found: Gains, method: str, k: int, distance: float, shift: float) -> None:
+def _draw_gains(axes: Axes, compared: Gains, method: str, k: int, distance: float, shift: float) -> None:
     """One method's gains of one agent with their intervals; a line joins the points of an overlap."""
     colour, marker = mark(method)
-    for places, overlap in zip(_positions() + shift, OVERLAPS, strict=True):
-        here = [found[Place(gap, overlap, distance), method, k] for gap in GAPS]
+    for positions, overlap in zip(_positions() + shift, OVERLAPS, strict=True):
+        here = [compared[MapPoint(gap, overlap, distance), method, k] for gap in GAPS]
         means, errors = means_and_errors(here)
-        axes.errorbar(places, means, errors, color=colour, linewidth=1, marker="", capsize=2)
-        for place, one in zip(places, here, strict=True):
-            face = colour if one.significant else "white"
-            axes.plot(place, one.mean, marker, color=colour, markerfacecolor=face, markersize=5)
+        axes.errorbar(positions, means, errors, color=colour, linewidth=1, marker="", capsize=2)
+        for position, comparison in zip(positions, here, strict=True):
+            face = colour if comparison.significant else "white"
+            axes.plot(position, comparison.mean, marker, color=colour, markerfacecolor=face, markersize=5)
     axes.plot([], [], f"{marker}-", color=colour, label=get_method(method).label)
 
 
@@ -177,9 +177,9 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
 
 
 def _rows(results: Results) -> Iterator[list[str]]:
-    for (place, method), arrays in results.items():
+    for (point, method), arrays in results.items():
         for k, name in enumerate(NAMES):
             columns = arrays["success"][0, k], arrays["success"][-1, k], arrays["ratio"][k], arrays["clipped"][k]
             for seed, values in enumerate(zip(*columns, strict=True)):
-                head = [place.gap, place.overlap, place.distance, method, name, seed]
+                head = [point.gap, point.overlap, point.distance, method, name, seed]
                 yield [*map(str, head), *decimals(values)]

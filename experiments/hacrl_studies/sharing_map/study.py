@@ -20,11 +20,11 @@ from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.common.testbeds import BANDIT
 from hacrl_studies.common.training import final_success, train_with
 from hacrl_studies.common.tuning import Sweep, tuned_cell
-from hacrl_studies.sharing_map.agents import Place, make_agents, mean_cross_ratios
+from hacrl_studies.sharing_map.agents import MapPoint, make_agents, mean_cross_ratios
 
 REFERENCE = "gspo"
 GAPS, OVERLAPS, DISTANCES = (0.0, 0.4, 0.8), (0.0, 0.5, 1.0), (0.0, 0.5, 1.0)
-PLACES = [Place(*values) for values in product(GAPS, OVERLAPS, DISTANCES)]
+MAP_POINTS = [MapPoint(*values) for values in product(GAPS, OVERLAPS, DISTANCES)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Options(ComparisonOptions):
 PUBLISHED = (Options(),)
 
 
-def cells(options: Options) -> dict[tuple[Place, str], Cell]:
+def cells(options: Options) -> dict[tuple[MapPoint, str], Cell]:
     """(point, method) -> its training."""
     settings = {
         **options.loop_settings(),
@@ -69,26 +69,28 @@ def cells(options: Options) -> dict[tuple[Place, str], Cell]:
         "learning_rate": options.learning_rate,
     }
     return {
-        (place, method): tuned_cell(
-            f"map-{place.gap}-{place.overlap}-{place.distance}-{method}",
-            partial(train, options, place, method),
+        (point, method): tuned_cell(
+            f"map-{point.gap}-{point.overlap}-{point.distance}-{method}",
+            partial(train, options, point, method),
             final_success,
             options.seeds,
             options.sweep,
-            {**settings, **asdict(place), "method": method},
+            {**settings, **asdict(point), "method": method},
         )
-        for place, method in product(PLACES, (REFERENCE, *options.methods))
+        for point, method in product(MAP_POINTS, (REFERENCE, *options.methods))
     }
 
 
-def train(options: Options, place: Place, method: str, seeds: Sequence[int], rate: float) -> Mapping[str, np.ndarray]:
+def train(
+    options: Options, point: MapPoint, method: str, seeds: Sequence[int], rate: float
+) -> Mapping[str, np.ndarray]:
     """One point with one method and a multiple of the learning rate.
 
     Returns:
         ``success`` and ``clipped`` of ``train_with``, and ``ratio``, E_Q[s] at the start.
     """
     world = BANDIT.world(seeds)
-    agents = make_agents(place, world, seeds, options.knowledge, options.learning_rate)
+    agents = make_agents(point, world, seeds, options.knowledge, options.learning_rate)
     ratio = mean_cross_ratios(agents, world).numpy()
     for agent in agents:
         agent.scale_learning_rate(rate)

@@ -46,7 +46,7 @@ def alignment_map(problems: int) -> dict[str, Cells]:
     drawn = [draw_alignment_problems(problems, rho) for rho in CORRELATIONS]
     maps = {}
     for name, clip in CLIPS.items():
-        cells = [[_summary(align(one, CrossWeight(alpha, **clip))) for one in drawn] for alpha in ALPHAS]
+        cells = [[_summary(align(problem, CrossWeight(alpha, **clip))) for problem in drawn] for alpha in ALPHAS]
         maps[name] = Cells(*np.moveaxis(np.array(cells), -1, 0))
     return maps
 
@@ -54,7 +54,7 @@ def alignment_map(problems: int) -> dict[str, Cells]:
 def misaligned_by_length(problems: int) -> dict[float, list[float]]:
     """By α: share of misaligned problems for each length; two unrelated coins tossed that many times, no clip."""
     drawn = [draw_problems(problems, ResponseSpace(2, length), correlation=0.0, rows=1) for length in LENGTHS]
-    return {alpha: [_summary(align(one, CrossWeight(alpha)))[1] for one in drawn] for alpha in ALPHAS[:-1]}
+    return {alpha: [_summary(align(problem, CrossWeight(alpha)))[1] for problem in drawn] for alpha in ALPHAS[:-1]}
 
 
 def _summary(result: Alignment) -> tuple[float, float, float]:

@@ -35,7 +35,7 @@ def value(results: Results, name: str) -> Any:
 def score(options: Options, results: Results) -> dict[str, float]:
     """Largest error of each result where it is given what it needs; aligned shares; gains of the alternatives."""
     errors = {f"error/{name}": value(results, name).max_error for name in FINDINGS}
-    aligned = {f"aligned/{name}": float(1 - one.misaligned.mean()) for name, one in value(results, "map").items()}
+    aligned = {f"aligned/{name}": float(1 - cells.misaligned.mean()) for name, cells in value(results, "map").items()}
     gains = {
         f"gain/{world}/{method}": float(gain(results, (world, method)).mean())
         for world in WORLDS

@@ -129,7 +129,7 @@ def concentration(problems: int) -> Finding:
     exact = f64([capability_variance(p.expand(2), window, batch, group) for p in equal])
     drawn = draw_problems(problems, ResponseSpace(4, 1), correlation=FAR, prompts=8).expected_rewards()[:, 0]
     rate = drawn.mean(-1) * (1 - drawn.mean(-1)) / (window * batch * group)
-    actual = f64([capability_variance(one, window, batch, group) for one in drawn])
+    actual = f64([capability_variance(rewards, window, batch, group) for rewards in drawn])
     return Finding(
         "Concentration (revision of May 2026)",
         "Var(P̂) = p(1 − p)/(K·B·G)",

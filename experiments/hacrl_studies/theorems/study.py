@@ -69,12 +69,12 @@ def cells(options: Options) -> dict[Hashable, Cell]:
         "map": alignment_map.alignment_map,
         "lengths": alignment_map.misaligned_by_length,
     }
-    found: dict[Hashable, Cell] = {
+    by_key: dict[Hashable, Cell] = {
         name: Cell(name, partial(_kept_as_it_is, measure, problems)) for name, measure in enumerated.items()
     }
-    found |= training_cells(options)
-    found["time"] = time_cell(options)
-    return found
+    by_key |= training_cells(options)
+    by_key["time"] = time_cell(options)
+    return by_key
 
 
 def _kept_as_it_is(measure: Callable[[int], object], problems: int) -> dict[str, object]:

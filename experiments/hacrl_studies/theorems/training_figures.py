@@ -19,10 +19,10 @@ def plot_gains(results: Results, seeds: int, path: Path) -> None:
     axes = figure.subplots()
     width = 0.8 / len(WORLDS)
     methods = (*ALTERNATIVES, *OTHERS)
-    for place, (colour, world) in enumerate(zip(AGENT_COLOURS, WORLDS, strict=False)):
+    for position, (colour, world) in enumerate(zip(AGENT_COLOURS, WORLDS, strict=False)):
         means, halves = np.array([mean_interval(gain(results, (world, method))) for method in methods]).T
-        places = np.arange(len(methods)) + (place - (len(WORLDS) - 1) / 2) * width
-        axes.bar(places, means, width, yerr=halves, color=colour, label=world, error_kw={"linewidth": 0.8})
+        centres = np.arange(len(methods)) + (position - (len(WORLDS) - 1) / 2) * width
+        axes.bar(centres, means, width, yerr=halves, color=colour, label=world, error_kw={"linewidth": 0.8})
     axes.set_xticks(range(len(methods)), [get_method(method).label.removeprefix("HACPO, ") for method in methods])
     axes.tick_params(axis="x", labelsize=9)
     for label in axes.get_xticklabels():

@@ -33,17 +33,17 @@ def curve(options: Options, results: Results, sampler: Sampler, key: str) -> np.
     return np.array([[run[f"{CURVE}{key}/{name}"] for run in runs] for name in agents(results)])
 
 
-def on_the_way(options: Options, results: Results, sampler: Sampler) -> np.ndarray:
+def during_training(options: Options, results: Results, sampler: Sampler) -> np.ndarray:
     """Accuracy of the answers sampled in training, mean over agents and steps: (seeds,)."""
     return curve(options, results, sampler, "accuracy").mean((0, 2))
 
 
 def score(options: Options, results: Results) -> dict[str, float]:
-    """By sampler accuracy at the end and on the way, and how far its log-probabilities are from the trainer's."""
+    """By sampler accuracy at the end and during training, and how far its log-probabilities are from the trainer's."""
     numbers: dict[str, float] = {}
     for sampler in SAMPLERS:
         numbers[f"accuracy/{sampler}"] = float(final(options, results, sampler).mean())
-        numbers[f"on_the_way/{sampler}"] = float(on_the_way(options, results, sampler).mean())
+        numbers[f"during_training/{sampler}"] = float(during_training(options, results, sampler).mean())
         numbers[f"mismatch/{sampler}"] = float(curve(options, results, sampler, "engine_mismatch_max").max())
     return numbers
 
@@ -52,15 +52,16 @@ def tables(options: Options, results: Results) -> dict[str, str]:
     """The placeholders of the page."""
     rows: list[list[object]] = []
     for sampler in SAMPLERS:
-        ends, ways = final(options, results, sampler), on_the_way(options, results, sampler)
+        ends, ways = final(options, results, sampler), during_training(options, results, sampler)
         seconds = np.mean([results[sampler, seed]["seconds"] / options.steps for seed in range(options.seeds)])
         largest = curve(options, results, sampler, "engine_mismatch_max").max()
         rows.append([sampler, _mean(ends), _mean(ways), f"{largest:.1e}", f"{seconds:.1f}"])
     differences = [
-        _mean(of(options, results, "vllm") - of(options, results, "transformers"), "+") for of in (final, on_the_way)
+        _mean(of(options, results, "vllm") - of(options, results, "transformers"), "+")
+        for of in (final, during_training)
     ]
     rows.append(["vllm − transformers", *differences, "", ""])
-    header = ["sampler", "accuracy after training", "on the way", "largest mismatch, nats", "seconds a step"]
+    header = ["sampler", "accuracy after training", "during training", "largest mismatch, nats", "seconds a step"]
     return {"summary": markdown_table(header, rows)}
 
 

@@ -99,9 +99,9 @@ def a_seed_for_each_start(env: gymnasium.Env[Any, Any], starts: int) -> list[int
     Raises:
         ValueError: a thousand seeds give fewer states.
     """
-    found: dict[int, int] = {}
+    seed_of_start: dict[int, int] = {}
     for seed in range(1000):
-        found.setdefault(int(env.reset(seed=seed)[0]), seed)
-        if len(found) == starts:
-            return [found[state] for state in sorted(found)]
-    raise ValueError(f"a thousand seeds give {len(found)} initial states, expected {starts}")
+        seed_of_start.setdefault(int(env.reset(seed=seed)[0]), seed)
+        if len(seed_of_start) == starts:
+            return [seed_of_start[state] for state in sorted(seed_of_start)]
+    raise ValueError(f"a thousand seeds give {len(seed_of_start)} initial states, expected {starts}")
