@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ INSTEAD = {
     r"as [\w-]+ (?:has|have|had) (?:it|them)": "as it decides",
     r"in silence": "silently, without a message",
     r"of late": "recently",
-    r"leaves? (?:\w+ )?out,? 0|leaves? 0 out": "excludes 0",
+    r"leaves? 0 out": "excludes 0",
     r"turn(?:ed|s)? (?:\w+ ){0,2}round": "reverse, change the sign of",
     r"by heart": "memorised, from memory",
     r"of which nothing is reported": "that are not reported",
@@ -40,11 +40,8 @@ INSTEAD = {
     r"as good as (?:certain|impossible|nothing)": "almost certain, practically impossible",
     r"some (?:two |three )?(?:\d[\d,.]*|dozens?|fifty|hundred|ten|thirty|twenty)": "about",
     r"it is no teacher": "differs from a teacher",
-    r"must not mind|needs? to mind": "can be ignored",
-    r"nobody would": "no user would",
     r"(?:seen|checked) by hand": "checked manually",
-    r"knows? (?:its|their) way": "is familiar with",
-    r"taught_nothing": "stopped_learning",
+    r"taught_nothing": "contributed_no_gradient",
     r"hacpo_open": "hacpo_ppo_clip_alpha0",
     r"hacpo_sound": "hacpo_lagged_loo_capped",
 }
@@ -88,7 +85,7 @@ def texts_of(source: str) -> Iterator[str]:
             yield node.value
 
 
-def violations(text: str, allowed: set[str] = frozenset()) -> list[str]:
+def violations(text: str, allowed: Collection[str] = ()) -> list[str]:
     """What must be said in other words, with its surroundings and the plain words."""
     text = " ".join(text.split())
     return [
@@ -123,7 +120,6 @@ def test_other_sentences_may_stay(text: str) -> None:
 
 def test_strings_docstrings_and_cells_are_read() -> None:
     source = '"""It is looked for."""\nmessage = f"{1} fell apart"  # a comment\n'
-    assert sum((violations(text) for text in texts_of(source)), []) != []
     assert len([text for text in texts_of(source) if violations(text)]) == 2
     notebook = {
         "cells": [{"cell_type": "markdown", "source": ["in the\n", "mean"]}, {"cell_type": "code", "source": []}]
