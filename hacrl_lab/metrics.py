@@ -102,14 +102,14 @@ def learner_metrics(
     name, updates = names[learner], result.updates
     no_gradient = (advantages == 0).all(-1).all(-2)  # (..., P)
     metrics: Metrics = {
-        f"objective/{name}": torch.stack([one.value.value for one in updates]).mean(0),
+        f"objective/{name}": torch.stack([record.value.value for record in updates]).mean(0),
         f"advantage_std/{name}": advantages.flatten(-3).std(-1),
         f"zero_variance_share/{name}": no_gradient.double().mean(-1),
-        f"gradient_norm/{name}": torch.stack([one.gradient_norm for one in updates]).mean(0),
+        f"gradient_norm/{name}": torch.stack([record.gradient_norm for record in updates]).mean(0),
         f"updates/{name}": torch.tensor(steps_done * len(updates)),
     }
     for position, j in enumerate(samplers):
-        held = [one.value for one in updates if position in one.samplers]
+        held = [record.value for record in updates if position in record.samplers]
         if not held:
             continue
         for key, values in (

@@ -16,7 +16,7 @@ from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import extra
 from hacrl_lab.metrics import open_log
-from hacrl_lab.observers import Observer, Watch
+from hacrl_lab.observers import LearningMonitor, Observer
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.folder import evaluated_steps
 from hacrl_runs.settings import Logger, Options
@@ -36,7 +36,7 @@ def showing(options: Options, folder: Path) -> Iterator[list[Observer]]:
     """
     left = [method for method in options.methods if evaluated_steps(folder / method) != options.steps]
     bar = WholeRun(options.steps * len(left))
-    observers: list[Observer] = [SampleAnswers(), bar, Watch(options.patience)]
+    observers: list[Observer] = [SampleAnswers(), bar, LearningMonitor(options.patience)]
     if options.logger != "none":
         observers.insert(0, Tracker(options.logger, folder.name, flat(options)))
     try:

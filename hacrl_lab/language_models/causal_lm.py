@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hacrl_lab.agents.local import LocalAgent
-from hacrl_lab.agents.state import load_policy, save_policy, whole, whole_tensors
+from hacrl_lab.agents.state import full_tensor, full_tensors, load_policy, save_policy
 from hacrl_lab.errors import LabError, NonFiniteError
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
@@ -104,7 +104,7 @@ class CausalLMAgent(LocalAgent):
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """What is trained, by name: all of the model, or its adapter."""
-        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def computing(self) -> AbstractContextManager[Any]:
         """Within it, matrix products are in the compute type."""
@@ -156,7 +156,7 @@ class CausalLMAgent(LocalAgent):
     def set_reference(self) -> None:
         """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
         has_adapter = self.settings.lora_rank > 0
-        self._reference = [] if has_adapter else [one.detach().clone() for one in self.trained().values()]
+        self._reference = [] if has_adapter else [weight.detach().clone() for weight in self.trained().values()]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -193,7 +193,7 @@ class CausalLMAgent(LocalAgent):
         for parameter in parameters:
             if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
                 parameter.grad = torch.zeros_like(parameter)
-        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
+        norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
         self.optimizer.step()
@@ -213,7 +213,7 @@ class CausalLMAgent(LocalAgent):
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer as an ordinary transformers checkpoint, or an adapter as peft's."""
         first = self.ranks.rank == 0
-        state = whole_tensors(self.model.state_dict(keep_vars=True), keep=first)
+        state = full_tensors(self.model.state_dict(keep_vars=True), keep=first)
         if first:
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)

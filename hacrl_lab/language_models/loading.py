@@ -113,9 +113,9 @@ def _make_fake(model: Any, device: str) -> None:
 
 def _keep_layers(config: Any, layers: int) -> None:
     """Shorten a configuration to its first layers, and what it lists layer by layer with it."""
-    whole = config.num_hidden_layers
+    all_layers = config.num_hidden_layers
     for name, value in list(vars(config).items()):
-        if isinstance(value, list) and len(value) == whole:
+        if isinstance(value, list) and len(value) == all_layers:
             setattr(config, name, value[:layers])
     config.num_hidden_layers = layers
 

@@ -120,6 +120,6 @@ class _SampledLogProbs(LogitsProcessor):
         """All columns, (B, T)."""
         return torch.stack([*self._columns, self._pick(tokens[:, -1])], dim=-1)
 
-    def _pick(self, chosen: Tensor) -> Tensor:
+    def _pick(self, sampled_tokens: Tensor) -> Tensor:
         assert self._latest is not None
-        return self._latest.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        return self._latest.gather(-1, sampled_tokens.unsqueeze(-1)).squeeze(-1)

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hacrl_lab.agents.state import whole, whole_tensors
+from hacrl_lab.agents.state import full_tensor, full_tensors
 from hacrl_lab.errors import EngineError, LabError, NonFiniteError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.sampler import Generation, SamplingSettings, as_generation
@@ -118,15 +118,15 @@ class VLLMSampler:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.weights()})
         else:
             shutil.rmtree(f"{self._adapters.name}/{self._pushes - 1}", ignore_errors=True)
-            adapter = {name: one for name, one in self._model.named_parameters() if one.requires_grad}
-            self._model.save_pretrained(self._adapter_folder(), state_dict=whole_tensors(adapter))
+            adapter = {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}
+            self._model.save_pretrained(self._adapter_folder(), state_dict=full_tensors(adapter))
         if not self._llm.reset_prefix_cache():
             raise EngineError("vLLM did not reset its prefix cache, and would answer with the weights before")
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Names and values of everything in the state dict: parameters alone would leave a tied output layer out."""
         for name, value in self._model.state_dict().items():
-            yield name, whole(value)
+            yield name, full_tensor(value)
 
     @torch.no_grad()
     def check(self, prompt: Sequence[int], agent: str) -> None:

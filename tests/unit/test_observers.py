@@ -15,7 +15,7 @@ from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.fit import fit
 from hacrl_lab.metrics import read_metrics
-from hacrl_lab.observers import NothingToLearn, Watch, troubles
+from hacrl_lab.observers import LearningMonitor, NothingToLearn, unlearnable_step_reasons
 from hacrl_lab.seeding import RandomStream, Stream
 from hacrl_lab.trainer import Trainer
 
@@ -49,7 +49,7 @@ def trainer(sharpness: float) -> Trainer:
 
 
 def test_a_step_that_teaches_one_agent_something_is_no_trouble() -> None:
-    assert troubles("ab", GOOD) == {}
+    assert unlearnable_step_reasons("ab", GOOD) == {}
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,20 @@ def test_a_step_that_teaches_one_agent_something_is_no_trouble() -> None:
     ],
 )
 def test_what_cannot_teach_is_said(changes: dict[str, float], sentence: str) -> None:
-    [found] = troubles("ab", GOOD | changes).values()
-    assert re.search(sentence, found)
+    [reason] = unlearnable_step_reasons("ab", GOOD | changes).values()
+    assert re.search(sentence, reason)
 
 
 def test_an_agent_alone_has_no_clip_of_others() -> None:
     alone = {key: value for key, value in GOOD.items() if key.count("/") == 1 and key.endswith("/a")}
-    assert troubles("a", alone) == {}
+    assert unlearnable_step_reasons("a", alone) == {}
 
 
 def test_three_steps_in_a_row_without_a_gradient_end_training_after_a_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     with pytest.raises(NothingToLearn, match="for 3 steps in a row all rewards were equal"):
-        fit(trainer(sharpness=1e5), 9, tmp_path, checkpoint_every=100, observers=[Watch(3)])
+        fit(trainer(sharpness=1e5), 9, tmp_path, checkpoint_every=100, observers=[LearningMonitor(3)])
     assert len(read_metrics(tmp_path)["step"]) == 3
     latest = Checkpoints(tmp_path / "checkpoints").latest()
     assert latest is not None
@@ -84,32 +84,32 @@ def test_three_steps_in_a_row_without_a_gradient_end_training_after_a_checkpoint
 
 
 def test_what_an_earlier_part_of_the_run_saw_counts(tmp_path: Path) -> None:
-    fit(trainer(sharpness=1e5), 2, tmp_path, observers=[Watch(3)])
+    fit(trainer(sharpness=1e5), 2, tmp_path, observers=[LearningMonitor(3)])
     with pytest.raises(NothingToLearn):
-        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[LearningMonitor(3)])
     assert len(read_metrics(tmp_path)["step"]) == 3
 
 
 def test_a_run_that_was_stopped_does_not_go_on_in_silence(tmp_path: Path) -> None:
     with pytest.raises(NothingToLearn, match="for 3 steps"):
-        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[LearningMonitor(3)])
     with pytest.raises(NothingToLearn, match="for 4 steps"):
-        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[Watch(3)])
+        fit(trainer(sharpness=1e5), 9, tmp_path, observers=[LearningMonitor(3)])
 
 
 def test_patience_of_zero_only_warns(tmp_path: Path) -> None:
-    fit(trainer(sharpness=1e5), 5, tmp_path, observers=[Watch(0)])
+    fit(trainer(sharpness=1e5), 5, tmp_path, observers=[LearningMonitor(0)])
     assert len(read_metrics(tmp_path)["step"]) == 5
 
 
 def test_training_that_teaches_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    fit(trainer(sharpness=1), 5, tmp_path, observers=[Watch(1)])
+    fit(trainer(sharpness=1), 5, tmp_path, observers=[LearningMonitor(1)])
     assert "Warning" not in capsys.readouterr().out
 
 
 def test_a_good_step_in_between_begins_the_count_anew() -> None:
     bad = GOOD | {"finished_share/a": 0.0}
-    watch, of = Watch(3), trainer(sharpness=1)
+    watch, of = LearningMonitor(3), trainer(sharpness=1)
     for metrics in (bad, bad, GOOD, bad, bad):
         watch.step(of, metrics)
     with pytest.raises(NothingToLearn, match="no response of 'a'"):
