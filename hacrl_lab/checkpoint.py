@@ -42,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         if keep < 1:
-            raise SettingError(f"keep must be at least 1 checkpoint, got {keep}")
+            raise SettingError(f"keep_checkpoints must be ≥ 1, got {keep}")
         self.folder = folder
         self._keep = keep
 

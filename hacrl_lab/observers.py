@@ -16,23 +16,37 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Is told of every step of :func:`hacrl_lab.trainer.fit`; it changes nothing in what is trained."""
+    """Is told of every step of :func:`hacrl_lab.fit.fit`; it changes nothing in what is trained.
+
+    It may ask the trainer's agents to answer, for instance to evaluate them every few steps with
+    :func:`hacrl_lab.evaluation.evaluate` and random streams of its own, and write what it measures with
+    :class:`hacrl_lab.metrics.EvaluationLog`.
+    """
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
-        """Training begins or goes on; ``trainer.steps_done`` steps are done."""
+        """Training begins or goes on; ``trainer.steps_done`` steps are done.
+
+        Raises:
+            StopTraining: an earlier part of the run has ended it.
+        """
         ...
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """A step is done and logged; its checkpoint, if it is to have one, is written afterwards.
 
         Raises:
-            LabError: training must end here.
+            StopTraining: training is complete.
+            LabError: training must end here, with an error.
         """
         ...
 
     def end(self) -> None:
         """Training has ended, for whatever reason."""
         ...
+
+
+class StopTraining(LabError):
+    """Training is complete before its last step: a checkpoint is written, and ``fit`` returns as after the last."""
 
 
 class NothingToLearn(LabError):

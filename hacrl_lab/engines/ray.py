@@ -26,6 +26,7 @@ from hacrl_lab.extras import extra
 from hacrl_lab.language_models.sharding import HERE, free_port, meet
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream
 
@@ -105,9 +106,12 @@ class RemoteAgent:
         """See :class:`hacrl_lab.agent.Agent`."""
         self._call("set_reference")
 
-    def generate(self, prompts: Any, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """See :class:`hacrl_lab.agent.Agent`."""
-        return self._call("generate", prompts, group_size, stream)
+    def generate(
+        self, prompts: Any, group_size: int, stream: RandomStream, sampling: Sampling | None = None
+    ) -> RolloutBatch:
+        """See :class:`hacrl_lab.agent.Agent`; ``sampling`` is for evaluations of language models."""
+        asked = () if sampling is None else (sampling,)
+        return self._call("generate", prompts, group_size, stream, *asked)
 
     def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
         """See :class:`hacrl_lab.agent.Agent`."""

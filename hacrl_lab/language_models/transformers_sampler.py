@@ -72,9 +72,9 @@ class TransformersSampler:
         config = GenerationConfig(
             max_new_tokens=settings.max_new_tokens,
             do_sample=not settings.greedy,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
+            temperature=settings.sampling.temperature,
+            top_k=settings.sampling.top_k,
+            top_p=settings.sampling.top_p,
             eos_token_id=list(settings.stop_tokens),
             pad_token_id=settings.pad_token,
         )

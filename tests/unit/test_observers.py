@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from hacrl_envs.bandit import bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.evaluation import evaluate
 from hacrl_lab.fit import fit
-from hacrl_lab.metrics import read_metrics
-from hacrl_lab.observers import LearningMonitor, NothingToLearn, unlearnable_step_reasons
+from hacrl_lab.metrics import EvaluationLog, read_evaluations, read_metrics
+from hacrl_lab.observers import LearningMonitor, NothingToLearn, StopTraining, unlearnable_step_reasons
 from hacrl_lab.seeding import RandomStream, Stream
 from hacrl_lab.trainer import Trainer
 
@@ -114,3 +116,47 @@ def test_a_good_step_in_between_begins_the_count_anew() -> None:
         watch.step(of, metrics)
     with pytest.raises(NothingToLearn, match="no response of 'a'"):
         watch.step(of, bad)
+
+
+class EvaluatesEveryOtherStep:
+    """Measures every second step, and ends training as soon as what it measured is written twice."""
+
+    def begin(self, trainer: Trainer, folder: Path) -> None:
+        self.log = EvaluationLog(folder, trainer.steps_done)
+        self.measured = len(read_evaluations(folder))
+
+    def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        if trainer.steps_done % 2 == 0:
+            prompts = trainer.world.sample_prompts(4, RandomStream(7))
+            accuracy = evaluate(trainer.agents, trainer.world, prompts, 3, seeds=8)
+            values = {f"evaluation/{name}": float(values.mean()) for name, values in accuracy.items()}
+            self.log.write(trainer.steps_done, values)
+            self.measured += 1
+        if self.measured == 2:
+            raise StopTraining("measured often enough")
+
+    def end(self) -> None:
+        self.log.close()
+
+
+def test_an_observer_evaluates_and_ends_training_early(tmp_path: Path) -> None:
+    early, plain = tmp_path / "early", tmp_path / "plain"
+    stopped = trainer(sharpness=1)
+    fit(stopped, 9, early, observers=[EvaluatesEveryOtherStep()])
+    assert stopped.steps_done == 4
+    assert [line["step"] for line in read_evaluations(early)] == [2, 4]
+    assert {key for line in read_evaluations(early) for key in line} == {"step", "evaluation/a", "evaluation/b"}
+    assert (early / "checkpoints" / "step-000004").is_dir()
+    fit(trainer(sharpness=1), 4, plain)
+    assert (early / "metrics.jsonl").read_bytes() == (plain / "metrics.jsonl").read_bytes()  # it changed nothing
+
+
+def test_evaluations_after_the_checkpoint_are_dropped_and_a_torn_line_too(tmp_path: Path) -> None:
+    log = EvaluationLog(tmp_path)
+    for step in (2, 4, 6):
+        log.write(step, {"evaluation/a": step / 8})
+    log.close()
+    with (tmp_path / "evaluations.jsonl").open("a") as file:
+        file.write('{"step": 8, "evalu')
+    EvaluationLog(tmp_path, steps_done=5).close()
+    assert read_evaluations(tmp_path) == [{"step": 2, "evaluation/a": 0.25}, {"step": 4, "evaluation/a": 0.5}]
