@@ -42,7 +42,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int = 2) -> None:
         if keep < 1:
-            raise SettingError(f"keep must be at least 1 checkpoint, got {keep}")
+            raise SettingError(f"keep_checkpoints must be ≥ 1, got {keep}")
         self.folder = folder
         self._keep = keep
 
@@ -75,10 +75,10 @@ class Checkpoints:
         Raises:
             CheckpointError: the latest checkpoint is not whole, or of another format.
         """
-        found = self._all()
-        if not found:
+        folders = self._all()
+        if not folders:
             return None
-        _, path = found[-1]
+        _, path = folders[-1]
         try:
             record = json.loads((path / COMPLETE).read_text(encoding="utf-8"))
             found_format, expected = record["format"], record["files"]
@@ -93,8 +93,8 @@ class Checkpoints:
 
     def last_step(self) -> int:
         """The step of the latest checkpoint, whole or not; 0 where there is none."""
-        found = self._all()
-        return found[-1][0] if found else 0
+        folders = self._all()
+        return folders[-1][0] if folders else 0
 
     def _all(self) -> list[tuple[int, Path]]:
         folders = [(_NAME.fullmatch(path.name), path) for path in self.folder.glob("step-*") if path.is_dir()]

@@ -78,19 +78,19 @@ class TrainingConfig:
             SettingError: an unknown method, one that makes more updates in a step than there are prompts, one whose
                 groups are of one rollout, or one whose own settings are impossible.
         """
-        chosen = get_method(method)
-        samplers = max(agents, 2) if chosen.shares else 1
-        if self.group_size * chosen.rollout_factor * samplers < 2:
+        row = get_method(method)
+        samplers = max(agents, 2) if row.shares else 1
+        if self.group_size * row.rollout_factor * samplers < 2:
             raise SettingError(
-                f"group_size must be ≥ 2 with {chosen.label}: the rewards of a group are compared with one another"
+                f"group_size must be ≥ 2 with {row.label}: the rewards of a group are compared with one another"
             )
-        plan = self.plan(chosen, agents)
+        plan = self.plan(row, agents)
         if any(update.prompts.shape[-1] == 0 for update in plan):
             raise SettingError(
-                f"minibatches must leave a prompt for each of the {len(plan)} updates in a step of {chosen.label}, "
+                f"minibatches must leave a prompt for each of the {len(plan)} updates in a step of {row.label}, "
                 f"got prompts_per_step = {self.prompts_per_step}"
             )
-        chosen.settings(self.objective)
+        row.settings(self.objective)
 
     def plan(self, method: Method, agents: int) -> UpdatePlan:
         """The first agent's updates in a step whose prompts are in their own order."""
@@ -105,9 +105,9 @@ def flat(options: Any) -> dict[str, Any]:
     ['delta_step', 'kl_weight']
     """
     values: dict[str, Any] = {}
-    for one in dataclasses.fields(options):
-        value = getattr(options, one.name)
-        values |= flat(value) if dataclasses.is_dataclass(value) else {one.name: value}
+    for setting in dataclasses.fields(options):
+        value = getattr(options, setting.name)
+        values |= flat(value) if dataclasses.is_dataclass(value) else {setting.name: value}
     return values
 
 

@@ -15,12 +15,17 @@ from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
 from hacrl_lab.metrics import MetricsWriter
-from hacrl_lab.observers import Observer
+from hacrl_lab.observers import Observer, StopTraining
 from hacrl_lab.trainer import Trainer
 
 
 def fit(
-    trainer: Trainer, steps: int, folder: Path, checkpoint_every: int = 5, observers: Sequence[Observer] = ()
+    trainer: Trainer,
+    steps: int,
+    folder: Path,
+    checkpoint_every: int = 5,
+    observers: Sequence[Observer] = (),
+    keep_checkpoints: int = 2,
 ) -> None:
     """Train up to ``steps`` steps in all, with a progress bar, metrics and checkpoints in ``folder``.
 
@@ -31,16 +36,18 @@ def fit(
         steps: total number of steps, those of an earlier part included.
         folder: the run's folder.
         checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
-        observers: are told of every step, and may end training by raising; a checkpoint is written then, too.
+        observers: are told of every step, and may end training by raising; a checkpoint is written then, too. After
+            :class:`hacrl_lab.observers.StopTraining` the function returns.
+        keep_checkpoints: how many of the latest to keep, ≥ 1; an older one is deleted when a newer one is complete.
 
     Raises:
-        SettingError: checkpoint_every below 1.
+        SettingError: checkpoint_every or keep_checkpoints below 1.
         Interrupted: Ctrl-C was pressed; a checkpoint of the last full step was written.
         NonFiniteError, CheckpointError: see there.
     """
     if checkpoint_every < 1:
         raise SettingError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
-    checkpoints = Checkpoints(folder / "checkpoints")
+    checkpoints = Checkpoints(folder / "checkpoints", keep_checkpoints)
     if (latest := checkpoints.latest()) is not None:
         trainer.load(latest)
     writer = MetricsWriter(folder, trainer.steps_done)
@@ -66,6 +73,8 @@ def fit(
                     raise stop
                 if interrupted() and done < steps:
                     raise Interrupted(f"{label} training stopped after step {done} of {steps}")
+    except StopTraining as reason:
+        tqdm.write(str(reason))
     finally:
         for observer in observers:
             observer.end()

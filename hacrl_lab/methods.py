@@ -212,22 +212,13 @@ MECHANISMS = (
 )
 ALPHA_FAMILY = "hacpo_alpha<number>"
 _ALPHA_NAME = re.compile(r"hacpo_alpha(\d+(?:\.\d+)?)")
-_RENAMED = {
-    "hacpo_sound": "hacpo_lagged_loo_capped",
-    "hacpo_pessimistic": "hacpo_ppo_clip",
-    "hacpo_open": "hacpo_ppo_clip_alpha0",
-    "hacpo_open_below": "hacpo_ppo_lower_alpha0",
-    "hacpo_open_above": "hacpo_ppo_upper_alpha0",
-    "naive_two_sided": "naive_hard_clip",
-}
 
 
 def get_method(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        SettingError: an unknown name, the message lists the known ones; or a name of earlier versions, the message says
-            what the method is called now.
+        SettingError: an unknown name; the message lists the known ones.
 
     >>> get_method("hacpo_alpha2").overrides
     {'alpha': 2.0}
@@ -237,8 +228,6 @@ def get_method(name: str) -> Method:
     if match := _ALPHA_NAME.fullmatch(name):
         label, summary = f"HACPO, α = {match[1]}", f"(iii) with α = {match[1]} (Table 4)"
         return replace(HACPO, name=name, label=label, summary=summary, overrides={"alpha": float(match[1])})
-    if name in _RENAMED:
-        raise SettingError(f"method {name!r} is now called {_RENAMED[name]!r}")
     raise SettingError(f"unknown method {name!r}; choose one of {', '.join(METHODS)} or {ALPHA_FAMILY}")
 
 

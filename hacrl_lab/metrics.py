@@ -102,14 +102,14 @@ def learner_metrics(
     name, updates = names[learner], result.updates
     no_gradient = (advantages == 0).all(-1).all(-2)  # (..., P)
     metrics: Metrics = {
-        f"objective/{name}": torch.stack([one.value.value for one in updates]).mean(0),
+        f"objective/{name}": torch.stack([record.value.value for record in updates]).mean(0),
         f"advantage_std/{name}": advantages.flatten(-3).std(-1),
         f"zero_variance_share/{name}": no_gradient.double().mean(-1),
-        f"gradient_norm/{name}": torch.stack([one.gradient_norm for one in updates]).mean(0),
+        f"gradient_norm/{name}": torch.stack([record.gradient_norm for record in updates]).mean(0),
         f"updates/{name}": torch.tensor(steps_done * len(updates)),
     }
     for position, j in enumerate(samplers):
-        held = [one.value for one in updates if position in one.samplers]
+        held = [record.value for record in updates if position in record.samplers]
         if not held:
             continue
         for key, values in (
@@ -177,6 +177,55 @@ class MetricsWriter:
         for file in self._files:
             file.close()
         self._board.close()
+
+
+EVALUATIONS = "evaluations.jsonl"
+
+
+class EvaluationLog:
+    """Writes what is measured every few steps: a line each to ``evaluations.jsonl``, and TensorBoard events.
+
+    Args:
+        folder: the run's folder, as :class:`MetricsWriter` has it.
+        steps_done: of an earlier part of the same run; lines of later steps are dropped.
+    """
+
+    def __init__(self, folder: Path, steps_done: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        earlier = [line for line in read_evaluations(folder) if line["step"] <= steps_done]
+        path = folder / EVALUATIONS
+        with atomic_write(path) as file:
+            file.writelines(f"{json.dumps(line)}\n".encode() for line in earlier)
+        self._file = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=steps_done + 1)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the values after step ``step``; their names must not be those of metrics."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        self._file.flush()
+        for key, value in values.items():
+            self._board.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._file.close()
+        self._board.close()
+
+
+def read_evaluations(folder: Path) -> list[dict[str, float]]:
+    """The lines of a run's ``evaluations.jsonl``, none without the file; a line being written is left out.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    path = folder / EVALUATIONS
+    if not path.exists():
+        return []
+    try:
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1]]
+        return [{key: float(value) for key, value in line.items()} | {"step": int(line["step"])} for line in lines]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LabError(f"{str(path)!r} is damaged: {error!r}") from error
 
 
 def open_log(path: Path, steps_done: int) -> IO[str]:

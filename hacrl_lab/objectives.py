@@ -150,8 +150,8 @@ def grpo_objective(inputs: ObjectiveInputs, settings: ObjectiveSettings) -> Obje
     clipped = ppo_clipped(ratio, advantages, low, high)
     return ObjectiveValue(
         _over_prompts(per_rollout),
-        importance_ratio=_masked_mean(ratio.detach(), inputs.mask),
-        clip_fraction=_masked_mean(clipped.to(ratio.dtype), inputs.mask),
+        importance_ratio=masked_mean(ratio.detach().flatten(-3), inputs.mask.flatten(-3)),
+        clip_fraction=masked_mean(clipped.to(ratio.dtype).flatten(-3), inputs.mask.flatten(-3)),
         advantage_mass=_advantage_mass(inputs.advantages),
         kept_mass=_advantage_mass(inputs.advantages * masked_mean((~clipped).to(ratio.dtype), inputs.mask)),
     )
@@ -308,8 +308,3 @@ def _over_prompts(terms: Tensor) -> Tensor:
 def _by_sampler(values: Tensor) -> Tensor:
     """Mean over prompts and group, without gradient: (..., n, P, G) -> (..., n)."""
     return values.detach().mean((-2, -1))
-
-
-def _masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean over all tokens of a sampler: (..., n, P, G, T) -> (..., n)."""
-    return (values * mask).sum((-3, -2, -1)) / mask.sum((-3, -2, -1)).clamp_min(1)

@@ -16,17 +16,27 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Is told of every step of :func:`hacrl_lab.trainer.fit`; it changes nothing in what is trained."""
+    """Is told of every step of :func:`hacrl_lab.fit.fit`; it changes nothing in what is trained.
+
+    It may ask the trainer's agents to answer, for instance to evaluate them every few steps with
+    :func:`hacrl_lab.evaluation.evaluate` and random streams of its own, and write what it measures with
+    :class:`hacrl_lab.metrics.EvaluationLog`.
+    """
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
-        """Training begins or goes on; ``trainer.steps_done`` steps are done."""
+        """Training begins or goes on; ``trainer.steps_done`` steps are done.
+
+        Raises:
+            StopTraining: an earlier part of the run has ended it.
+        """
         ...
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """A step is done and logged; its checkpoint, if it is to have one, is written afterwards.
 
         Raises:
-            LabError: training must end here.
+            StopTraining: training is complete.
+            LabError: training must end here, with an error.
         """
         ...
 
@@ -35,11 +45,15 @@ class Observer(Protocol):
         ...
 
 
+class StopTraining(LabError):
+    """Training is complete before its last step: a checkpoint is written, and ``fit`` returns as after the last."""
+
+
 class NothingToLearn(LabError):
     """Several steps in a row from which nothing could be learned."""
 
 
-class Watch:
+class LearningMonitor:
     """Warns of steps from which nothing can be learned, and ends training after several in a row.
 
     Args:
@@ -55,7 +69,7 @@ class Watch:
         self._in_a_row = {}
         curves = read_metrics(folder) if trainer.steps_done else {}
         for step in range(trainer.steps_done):
-            self._count(troubles(trainer.names, {key: values[step] for key, values in curves.items()}))
+            self._count(unlearnable_step_reasons(trainer.names, {key: values[step] for key, values in curves.items()}))
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Warn at the first of several steps in a row.
@@ -63,9 +77,9 @@ class Watch:
         Raises:
             NothingToLearn: it was the last of too many.
         """
-        found = troubles(trainer.names, metrics)
-        self._count(found)
-        for kind, sentence in found.items():
+        reasons = unlearnable_step_reasons(trainer.names, metrics)
+        self._count(reasons)
+        for kind, sentence in reasons.items():
             if self._in_a_row[kind] == 1:
                 tqdm.write(f"Warning, {trainer.method.label}, step {trainer.steps_done}: {sentence}.")
             if 0 < self._patience <= self._in_a_row[kind]:
@@ -74,21 +88,22 @@ class Watch:
     def end(self) -> None:
         """Nothing is left open."""
 
-    def _count(self, found: Iterable[str]) -> None:
-        self._in_a_row = {kind: self._in_a_row.get(kind, 0) + 1 for kind in found}
+    def _count(self, reasons: Iterable[str]) -> None:
+        self._in_a_row = {kind: self._in_a_row.get(kind, 0) + 1 for kind in reasons}
 
 
-def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> dict[str, str]:
+def unlearnable_step_reasons(names: Sequence[str], metrics: Mapping[str, float]) -> dict[str, str]:
     """What is wrong with a step, by kind, as sentences without a full stop; each says what to do.
 
     Args:
         names: of the agents.
         metrics: of the step, see :data:`hacrl_lab.metrics.METRICS`.
 
-    >>> list(troubles(["a"], {"zero_variance_share/a": 1.0, "accuracy/a": 0.0, "finished_share/a": 1.0}))
+    >>> metrics = {"zero_variance_share/a": 1.0, "accuracy/a": 0.0, "finished_share/a": 1.0}
+    >>> list(unlearnable_step_reasons(["a"], metrics))
     ['rewards']
     """
-    found = {}
+    reasons = {}
     if all(metrics[f"zero_variance_share/{name}"] == 1 for name in names):
         mean = sum(metrics[f"accuracy/{name}"] for name in names) / len(names)
         remedy = (
@@ -97,10 +112,10 @@ def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> dict[str, st
             else "look at the sample answers: is the answer where the answer rule looks for it, and are the problems "
             "within reach?"
         )
-        found["rewards"] = f"all rewards were equal, on average {mean:.3g}, so nothing was learned; {remedy}"
+        reasons["rewards"] = f"all rewards were equal, on average {mean:.3g}, so nothing was learned; {remedy}"
     for name in names:
         if metrics[f"finished_share/{name}"] == 0:
-            found[f"length {name}"] = (
+            reasons[f"length {name}"] = (
                 f"no response of {name!r} came to its end; allow more tokens, or ask for shorter answers"
             )
     crossed = [
@@ -110,8 +125,8 @@ def troubles(names: Sequence[str], metrics: Mapping[str, float]) -> dict[str, st
         if learner != sampler and f"clip_fraction/{learner}/{sampler}" in metrics
     ]
     if crossed and min(crossed) == 1:
-        found["clip"] = (
+        reasons["clip"] = (
             "nothing of the others' rollouts passed the clip, so each agent learned alone; their answers are too "
             "unlikely for one another, or too short for this delta (see docs/long_answers.md)"
         )
-    return found
+    return reasons

@@ -32,25 +32,25 @@ class Stream(IntEnum):
     EXAMPLES = 2**31
     """Initial weights in the documentation's examples and in tests."""
     BANDIT_WEIGHTS = 2**31 + 1
-    """Initial logits in the bandit study."""
+    """Initial logits of agents that answer a bandit's questions."""
     ENVIRONMENT_WEIGHTS = 2**31 + 10
-    """Initial weights in the study of Gymnasium environments."""
+    """Initial weights of agents that act in a Gymnasium environment."""
     ENVIRONMENT_DEMONSTRATIONS = 2**31 + 11
-    """Demonstrations in the study of Gymnasium environments."""
-    STUDY_WEIGHTS = 2**31 + 20
-    """Initial weights of the teams of the other studies."""
-    STUDY_DEMONSTRATIONS = 2**31 + 21
-    """Demonstrations to the teams of the other studies."""
+    """Demonstrations to agents that act in a Gymnasium environment."""
+    TEAM_WEIGHTS = 2**31 + 20
+    """Initial weights of a team of agents with different skills."""
+    TEAM_DEMONSTRATIONS = 2**31 + 21
+    """Demonstrations that give the agents of a team their skills."""
     CRITIC_WEIGHTS = 2**31 + 30
     """Initial weights of PPO's critics."""
     HABITS = 2**31 + 40
-    """Preferences that have nothing to do with reward, in the map of when sharing helps."""
+    """Preferences of an agent that have nothing to do with reward."""
     STYLES = 2**31 + 41
     """Styles of long answers."""
     NETWORK_DEMONSTRATIONS = 2**31 + 42
-    """What networks imitate before they train on long answers."""
+    """Long answers that networks imitate before they train."""
     EVALUATION = 2**31 + 43
-    """Style tokens in the evaluation of long answers."""
+    """Responses in evaluations."""
 
 
 class RandomStream:

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from hacrl_lab.extras import extra
-from hacrl_lab.observers import Observer, Watch
+from hacrl_lab.observers import LearningMonitor, Observer
 from hacrl_lab.own_code import load_own
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.resolve import Job
@@ -30,7 +30,7 @@ def observing(job: Job, name: str, methods: Sequence[str]) -> Iterator[list[Obse
     """
     own = [load_own(path, "observer")[0]() for path in job.run.observers]
     progress = RunProgress(job.run.steps * len(methods))
-    observers: list[Observer] = [SampleAnswers(), progress, Watch(job.run.patience), *own]
+    observers: list[Observer] = [SampleAnswers(), progress, LearningMonitor(job.run.patience), *own]
     if job.worlds.validation is not None:
         observers.append(Validation(job.worlds.validation, job.evaluation, job.sampling))
     if job.run.logger != "none":

@@ -12,13 +12,13 @@ import numpy.typing as npt
 
 from hacrl_lab.evaluation import mean_interval
 from hacrl_lab.methods import get_method
-from hacrl_lab.metrics import read_metrics
+from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.figures import INITIAL, plot_before_after, plot_curves
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SAMPLES, as_text
 from hacrl_runs.tables import markdown_table, with_half_width
-from hacrl_runs.validation import read_validations
+from hacrl_runs.validation import KEY
 
 Values = npt.NDArray[np.float64]
 
@@ -104,9 +104,10 @@ def _stopped_early(folder: Path, methods: Sequence[str]) -> str:
 def _validations(folder: Path, methods: Sequence[str], agents: Sequence[str]) -> str:
     """Accuracy on the validation share during training, if the run has one."""
     rows = [
-        [get_method(method).label, validation.step, *(f"{validation.accuracy[agent]:.3f}" for agent in agents)]
+        [get_method(method).label, line["step"], *(f"{line[f'{KEY}/{agent}']:.3f}" for agent in agents)]
         for method in methods
-        for validation in read_validations(folder / method)
+        for line in read_evaluations(folder / method)
+        if f"{KEY}/{agents[0]}" in line
     ]
     if not rows:
         return ""

@@ -21,12 +21,13 @@ from hacrl_lab.engine import Engine
 from hacrl_lab.engines.ray import RemoteAgent
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.agents import prompting_of, running_agents, sources_of, usable_devices
-from hacrl_runs.settings import EvaluationSettings, RunSettings, SamplingSettings, TrainSettings, changed
+from hacrl_runs.settings import EvaluationSettings, RunSettings, TrainSettings, changed
 from hacrl_runs.worlds import EVALUATION_SEED, Worlds, make_worlds, read_data
 
 LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
@@ -42,7 +43,7 @@ class Job:
     run: RunSettings
     training: TrainingConfig
     evaluation: EvaluationSettings
-    sampling: SamplingSettings
+    sampling: Sampling
     engine: str
     answer_rule: AnswerRuleName
     record: Mapping[str, Any]
@@ -159,7 +160,7 @@ def agent_settings(settings: TrainSettings, agents: Sequence[str]) -> dict[str, 
         ranks=scaling.ranks_per_agent,
         offload=scaling.offload,
         weight_decay=optimisation.weight_decay,
-        schedule=LearningRateSchedule(
+        learning_rate_schedule=LearningRateSchedule(
             optimisation.learning_rate_schedule, optimisation.warmup_steps, settings.run.steps
         ),
     )

@@ -16,6 +16,8 @@ import tyro
 
 from hacrl_lab.config import MethodName, TrainingConfig
 from hacrl_lab.errors import SettingError
+from hacrl_lab.learning_rates import ScheduleKind
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.verification.answer_rules import AnswerRuleName
 from hacrl_runs.own_pair.recipes import Answers, Size
 
@@ -204,30 +206,6 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
-class SamplingSettings:
-    """How responses of evaluations are sampled; training samples at temperature 1 from the whole distribution."""
-
-    temperature: float = 1.0
-    """Temperature of evaluations."""
-    top_p: float = 1.0
-    """Evaluations sample from the likeliest tokens with this probability together; 1: from all."""
-    top_k: int = 0
-    """Evaluations sample from so many of the likeliest tokens; 0: from all."""
-
-    def __post_init__(self) -> None:
-        _at_least(self, top_k=0)
-        _positive(self, "temperature")
-        _refuse((not 0 < self.top_p <= 1, f"top_p must be in (0, 1], got {self.top_p}"))
-
-    def __str__(self) -> str:
-        """For sentences on pages."""
-        parts = [f"temperature {self.temperature:g}"]
-        parts += [f"top-p {self.top_p:g}"] if self.top_p < 1 else []
-        parts += [f"top-k {self.top_k}"] if self.top_k > 0 else []
-        return ", ".join(parts)
-
-
-@dataclass(frozen=True)
 class OptimisationSettings:
     """How large an update is."""
 
@@ -236,7 +214,7 @@ class OptimisationSettings:
     other models."""
     rate_factors: tuple[float, ...] = ()
     """Multiples of the learning rate, one for each agent. Left out: all agents have the same."""
-    learning_rate_schedule: Literal["constant", "linear", "cosine"] = "constant"
+    learning_rate_schedule: ScheduleKind = "constant"
     """How the learning rate changes after the warm-up: not at all, or down to 0 at the last step."""
     warmup_steps: int = 0
     """Training steps in which the learning rate grows from 0."""
@@ -322,7 +300,7 @@ class TrainSettings:
     optimisation: Annotated[OptimisationSettings, Group] = field(default_factory=OptimisationSettings)
     generation: Annotated[GenerationSettings, Group] = field(default_factory=GenerationSettings)
     evaluation: Annotated[EvaluationSettings, Group] = field(default_factory=EvaluationSettings)
-    sampling: Annotated[SamplingSettings, Group] = field(default_factory=SamplingSettings)
+    sampling: Annotated[Sampling, Group] = field(default_factory=Sampling)
     devices: Annotated[DeviceSettings, Group] = field(default_factory=DeviceSettings)
     scaling: Annotated[ScalingSettings, Group] = field(default_factory=ScalingSettings)
 

@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tqdm.auto import tqdm
 
 from hacrl_lab.evaluation import evaluate
-from hacrl_lab.metrics import open_log
+from hacrl_lab.metrics import EvaluationLog, read_evaluations
 from hacrl_lab.observers import StopTraining
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.worlds import World
-from hacrl_runs.settings import EvaluationSettings, SamplingSettings
+from hacrl_runs.settings import EvaluationSettings
 from hacrl_runs.worlds import EVALUATION_SEED
 
-VALIDATIONS = "validation.jsonl"
+KEY = "validation_accuracy"
+"""Of each agent, in the run's log of evaluations: ``validation_accuracy/NAME``."""
 VALIDATION = 2
-"""Tells the stream of validation problems and samples from that of the evaluation."""
-
-
-@dataclass(frozen=True)
-class Validated:
-    """What one validation found."""
-
-    step: int
-    accuracy: Mapping[str, float]
-    """By agent."""
-
-    @property
-    def mean(self) -> float:
-        """Over the agents."""
-        return sum(self.accuracy.values()) / len(self.accuracy)
-
-
-def read_validations(folder: Path) -> list[Validated]:
-    """Those of a method, in the order of their steps."""
-    path = folder / VALIDATIONS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [Validated(**json.loads(line)) for line in lines]
+"""Tells the streams of validation problems and samples from those of the evaluation."""
 
 
 class Validation:
@@ -54,12 +32,13 @@ class Validation:
         sampling: of the responses.
     """
 
-    def __init__(self, world: World, settings: EvaluationSettings, sampling: SamplingSettings) -> None:
+    def __init__(self, world: World, settings: EvaluationSettings, sampling: Sampling) -> None:
         self._world = world
         self._settings = settings
         self._sampling = sampling
         self._prompts = world.sample_prompts(settings.eval_prompts, RandomStream(EVALUATION_SEED, VALIDATION))
-        self._done: list[Validated] = []
+        self._log: EvaluationLog | None = None
+        self._means: list[float] = []
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
         """Continue after the validations of the steps that are done.
@@ -67,9 +46,10 @@ class Validation:
         Raises:
             StopTraining: they had ended the training already.
         """
-        self._log: Any = open_log(folder / VALIDATIONS, trainer.steps_done // self._settings.validation_every)
-        self._done = read_validations(folder)
-        self._stop_if_it_is_time()
+        self._log = EvaluationLog(folder, trainer.steps_done)
+        keys = [f"{KEY}/{name}" for name in trainer.names]
+        self._means = [sum(line[key] for key in keys) / len(keys) for line in read_evaluations(folder)]
+        self._stop_without_progress()
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Evaluate, if it is time.
@@ -87,21 +67,24 @@ class Validation:
             EVALUATION_SEED + VALIDATION,
             self._sampling,
         )
-        validated = Validated(trainer.steps_done, {name: float(values.mean()) for name, values in accuracy.items()})
-        self._done.append(validated)
-        self._log.write(json.dumps(asdict(validated)) + "\n")
-        self._log.flush()
-        by_agent = ", ".join(f"{name} {value:.3f}" for name, value in validated.accuracy.items())
-        tqdm.write(f"Validation after step {validated.step}: {by_agent}")
-        self._stop_if_it_is_time()
+        means = {name: float(values.mean()) for name, values in accuracy.items()}
+        assert self._log is not None
+        self._log.write(trainer.steps_done, {f"{KEY}/{name}": mean for name, mean in means.items()})
+        self._means.append(sum(means.values()) / len(means))
+        by_agent = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+        tqdm.write(f"Validation after step {trainer.steps_done}: {by_agent}")
+        self._stop_without_progress()
 
     def end(self) -> None:
         """Close the log."""
-        self._log.close()
+        if self._log is not None:
+            self._log.close()
 
-    def _stop_if_it_is_time(self) -> None:
-        if 0 < self._settings.early_stopping <= without_progress([one.mean for one in self._done]):
-            raise StopTraining(f"validation accuracy has not grown for {self._settings.early_stopping} validations")
+    def _stop_without_progress(self) -> None:
+        if 0 < self._settings.early_stopping <= without_progress(self._means):
+            raise StopTraining(
+                f"Stopped early: validation accuracy has not grown for {self._settings.early_stopping} validations."
+            )
 
 
 def without_progress(accuracy: Sequence[float]) -> int:

@@ -17,7 +17,7 @@ STEM = "policy"
 PARAMETER = "parameter"
 
 
-def whole(values: Tensor) -> Tensor:
+def full_tensor(values: Tensor) -> Tensor:
     """A tensor in one piece; if FSDP2 has divided it among processes, all of them must ask for it."""
     return values.full_tensor() if hasattr(values, "full_tensor") else values  # type: ignore[operator]
 
@@ -34,13 +34,13 @@ def save_policy(folder: Path, parameters: Mapping[str, Tensor], optimizer: Optim
     tensors = {f"{PARAMETER}/{name}": value for name, value in parameters.items()}
     for name, value in parameters.items():
         tensors |= {f"{kind}/{name}": state for kind, state in _state(optimizer, value).items()}
-    pieces = whole_tensors(tensors, write)
+    pieces = full_tensors(tensors, write)
     if write:
         save_part(folder / STEM, pieces, {"optimizer": type(optimizer).__name__})
 
 
-def whole_tensors(tensors: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]:
-    """Tensors by name in one piece and on the CPU, see :func:`whole`; two names of one tensor stay names of one.
+def full_tensors(tensors: Mapping[str, Tensor], keep: bool = True) -> dict[str, Tensor]:
+    """Tensors by name in one piece and on the CPU, see :func:`full_tensor`; two names of one tensor stay names of one.
 
     Args:
         tensors: by name.
@@ -49,7 +49,7 @@ def whole_tensors(tensors: Mapping[str, Tensor], keep: bool = True) -> dict[str,
     pieces: dict[int, Tensor] = {}
     for value in tensors.values():
         if id(value) not in pieces:
-            piece = whole(value)
+            piece = full_tensor(value)
             pieces[id(value)] = piece.detach().cpu() if keep else torch.empty(0)
     return {name: pieces[id(value)] for name, value in tensors.items()} if keep else {}
 

@@ -26,6 +26,7 @@ from hacrl_lab.extras import extra
 from hacrl_lab.language_models.sharding import HERE, free_port, meet
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import RolloutBatch
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.schedules import UpdatePlan
 from hacrl_lab.seeding import RandomStream
 
@@ -83,8 +84,8 @@ class _Worker:
 
 def _meet(rank: int, ranks: int, port: int) -> None:
     """Make a group of this process and the agent's other ranks, and tell vLLM of it in the way of torchrun."""
-    place = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": HERE, "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in place.items()})
+    variables = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": HERE, "MASTER_PORT": port}
+    os.environ.update({name: str(value) for name, value in variables.items()})
     meet(rank, ranks, port)
 
 
@@ -105,9 +106,12 @@ class RemoteAgent:
         """See :class:`hacrl_lab.agent.Agent`."""
         self._call("set_reference")
 
-    def generate(self, prompts: Any, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """See :class:`hacrl_lab.agent.Agent`."""
-        return self._call("generate", prompts, group_size, stream)
+    def generate(
+        self, prompts: Any, group_size: int, stream: RandomStream, sampling: Sampling | None = None
+    ) -> RolloutBatch:
+        """See :class:`hacrl_lab.agent.Agent`; ``sampling`` is for evaluations of language models."""
+        asked = () if sampling is None else (sampling,)
+        return self._call("generate", prompts, group_size, stream, *asked)
 
     def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
         """See :class:`hacrl_lab.agent.Agent`."""
@@ -157,9 +161,9 @@ class RemoteAgent:
         try:
             sent = ray.put(packed)
             answers = [getattr(worker, method).remote(sent) for worker in self._workers]
-            while waiting := [one for one in answers if one not in results]:
+            while waiting := [answer for answer in answers if answer not in results]:
                 come, _ = ray.wait(waiting, timeout=LOOK_EVERY)
-                results |= {one: _opened(ray.get(one)) for one in come}
+                results |= {answer: _opened(ray.get(answer)) for answer in come}
                 if not come:
                     ray.get([worker.alive.remote() for worker in self._workers], timeout=patience)
         except ray.exceptions.GetTimeoutError as error:
@@ -220,8 +224,8 @@ class RayEngine:
     def _workers(self, gpus: float, ranks: int, variables: Mapping[str, str]) -> list[Any]:
         """An agent's workers in one placement group, so that no agent waits for what another half has."""
         bundle = {"CPU": 1.0} | ({"GPU": gpus} if gpus > 0 else {})
-        place = self._ray.util.placement_group([bundle] * ranks)
-        if not place.wait(START):
+        group = self._ray.util.placement_group([bundle] * ranks)
+        if not group.wait(START):
             raise LabError(f"there are not {gpus * ranks:g} free GPUs for the {ranks} ranks of an agent")
         strategies = extra("ray.util.scheduling_strategies", "ray")
         worker = self._ray.remote(_Worker).options(
@@ -229,7 +233,7 @@ class RayEngine:
             num_gpus=gpus,
             max_concurrency=2,
             runtime_env={"env_vars": variables},
-            scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(place),
+            scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(group),
         )
         return [worker.remote(rank, ranks) for rank in range(ranks)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -13,14 +14,17 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from hacrl_lab.agents.local import LocalAgent
-from hacrl_lab.agents.state import load_policy, save_policy, whole, whole_tensors
-from hacrl_lab.errors import LabError, NonFiniteError
+from hacrl_lab.agents.state import full_tensor, full_tensors, load_policy, save_policy
+from hacrl_lab.errors import LabError, NonFiniteError, SettingError
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, shared_prompts
 from hacrl_lab.language_models.sharding import Ranks, as_forward, ranks_here
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
+from hacrl_lab.learner import LearnerBatch, UpdateResult
+from hacrl_lab.learning_rates import CONSTANT, LearningRateSchedule
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
+from hacrl_lab.sampling import AS_IN_TRAINING, Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
@@ -32,7 +36,7 @@ class CausalLMSettings:
     max_new_tokens: int
     """Length limit of a response, in the agent's own tokens."""
     learning_rate: float
-    """AdamW's learning rate."""
+    """AdamW's learning rate, which ``learning_rate_schedule`` multiplies."""
     max_grad_norm: float
     """Gradients are clipped to this norm."""
     prompting: Prompting
@@ -57,6 +61,22 @@ class CausalLMSettings:
     """Processes among which the model is divided; several need ``checkpointing``."""
     offload: bool = False
     """Keep weights, gradients and moments in the host's memory; needs ``checkpointing``."""
+    weight_decay: float = 0.0
+    """AdamW's: an update also takes this share of the learning rate off every trained weight."""
+    learning_rate_schedule: LearningRateSchedule = CONSTANT
+    """How the learning rate changes from training step to training step."""
+    lora_alpha: int | None = None
+    """Numerator of the LoRA adapter's scale, alpha / rank; None: twice the rank."""
+    lora_targets: tuple[str, ...] = ()
+    """Names of the linear layers that get an adapter, for instance q_proj; none: all but the output layer."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.weight_decay < math.inf:
+            raise SettingError(f"weight_decay must be a number ≥ 0, got {self.weight_decay}")
+        if self.lora_alpha is not None and self.lora_alpha < 1:
+            raise SettingError(f"lora_alpha must be ≥ 1, got {self.lora_alpha}")
+        if self.lora_rank == 0 and (self.lora_alpha is not None or self.lora_targets):
+            raise SettingError("lora_alpha and lora_targets need lora_rank > 0, got 0")
 
 
 class CausalLMAgent(LocalAgent):
@@ -95,7 +115,9 @@ class CausalLMAgent(LocalAgent):
         )
         self._score_chunks = as_forward(model, chunked_log_probs)
         self._reference: list[Tensor] | None = None
-        self.optimizer = torch.optim.AdamW(self.trained().values(), lr=settings.learning_rate, weight_decay=0.0)
+        self.optimizer = torch.optim.AdamW(
+            self.trained().values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -104,17 +126,32 @@ class CausalLMAgent(LocalAgent):
 
     def trained(self) -> dict[str, torch.nn.Parameter]:
         """What is trained, by name: all of the model, or its adapter."""
-        return {name: one for name, one in self.model.named_parameters() if one.requires_grad}
+        return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
     def computing(self) -> AbstractContextManager[Any]:
         """Within it, matrix products are in the compute type."""
         low = self.settings.compute_dtype == "bfloat16"
         return torch.autocast(torch.device(self.settings.device).type, torch.bfloat16, enabled=low)
 
-    def generate(self, prompts: TextPrompts, group_size: int, stream: RandomStream) -> RolloutBatch:
-        """Responses are texts without special tokens."""
+    def generate(
+        self, prompts: TextPrompts, group_size: int, stream: RandomStream, sampling: Sampling | None = None
+    ) -> RolloutBatch:
+        """Responses are texts without special tokens.
+
+        Args:
+            prompts, group_size, stream: see :class:`hacrl_lab.agent.Agent`.
+            sampling: for evaluations; None, as in training: at temperature 1 from the whole distribution.
+        """
         seed = int(stream.integers(2**62)) + self.ranks.rank
-        return self._respond(prompts, group_size, self._sampling_settings(), seed)
+        settings = replace(self._sampling_settings(), sampling=sampling or AS_IN_TRAINING)
+        return self._respond(prompts, group_size, settings, seed)
+
+    def update(self, batch: LearnerBatch) -> UpdateResult:
+        """See :class:`hacrl_lab.agent.Agent`; the learning rate is that of the batch's training step."""
+        rate = self.settings.learning_rate * self.settings.learning_rate_schedule.factor(batch.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return super().update(batch)
 
     def generate_greedily(self, prompts: TextPrompts) -> RolloutBatch:
         """One response to each prompt, of the likeliest token at every place; for evaluations."""
@@ -156,7 +193,7 @@ class CausalLMAgent(LocalAgent):
     def set_reference(self) -> None:
         """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
         has_adapter = self.settings.lora_rank > 0
-        self._reference = [] if has_adapter else [one.detach().clone() for one in self.trained().values()]
+        self._reference = [] if has_adapter else [weight.detach().clone() for weight in self.trained().values()]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -193,7 +230,7 @@ class CausalLMAgent(LocalAgent):
         for parameter in parameters:
             if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
                 parameter.grad = torch.zeros_like(parameter)
-        norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
+        norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
         self.optimizer.step()
@@ -213,7 +250,7 @@ class CausalLMAgent(LocalAgent):
     def save_pretrained(self, folder: Path) -> None:
         """Write model and tokenizer as an ordinary transformers checkpoint, or an adapter as peft's."""
         first = self.ranks.rank == 0
-        state = whole_tensors(self.model.state_dict(keep_vars=True), keep=first)
+        state = full_tensors(self.model.state_dict(keep_vars=True), keep=first)
         if first:
             self.model.save_pretrained(folder, state_dict=state)
             self.tokenizer.save_pretrained(folder)

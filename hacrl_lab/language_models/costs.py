@@ -122,31 +122,31 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
 
 def agent_seconds(source: str, settings: CausalLMSettings, work: Work) -> AgentSeconds:
     """How long an agent takes, from models of one and of a few of its layers; see :func:`agent_memory`."""
-    whole = layers_of(source)
-    layers = 1, min(TIMED_LAYERS, whole)
+    all_layers = layers_of(source)
+    layers = 1, min(TIMED_LAYERS, all_layers)
     first, second = (_timed(untrained_agent(source, source, settings, count), work) for count in layers)
-    return with_layers(whole, dict(zip(layers, (first, second), strict=True)))
+    return with_layers(all_layers, dict(zip(layers, (first, second), strict=True)))
 
 
-def with_layers(whole: int, timed: Mapping[int, AgentSeconds]) -> AgentSeconds:
+def with_layers(all_layers: int, timed: Mapping[int, AgentSeconds]) -> AgentSeconds:
     """Seconds of a model from those of shorter ones, on a line through the shortest and the longest.
 
     Args:
-        whole: layers of the model.
+        all_layers: how many layers the model has.
         timed: by layers.
     """
     few, more = min(timed), max(timed)
-    share = (whole - few) / max(1, more - few)
+    share = (all_layers - few) / max(1, more - few)
 
     def line(value: Callable[[AgentSeconds], float]) -> float:
         start, end = value(timed[few]), value(timed[more])
         return start + share * max(0.0, end - start)
 
     return AgentSeconds(
-        line(lambda one: one.scored_row),
-        line(lambda one: one.learned_row),
-        line(lambda one: one.optimizer_step),
-        {rows: line(lambda one, rows=rows: one.answers[rows]) for rows in timed[few].answers},
+        line(lambda seconds: seconds.scored_row),
+        line(lambda seconds: seconds.learned_row),
+        line(lambda seconds: seconds.optimizer_step),
+        {rows: line(lambda seconds, rows=rows: seconds.answers[rows]) for rows in timed[few].answers},
     )
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
-from hacrl_lab.errors import ModelLoadError
+from hacrl_lab.errors import ModelLoadError, SettingError
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.adapters import merged
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
@@ -113,9 +114,9 @@ def _make_fake(model: Any, device: str) -> None:
 
 def _keep_layers(config: Any, layers: int) -> None:
     """Shorten a configuration to its first layers, and what it lists layer by layer with it."""
-    whole = config.num_hidden_layers
+    all_layers = config.num_hidden_layers
     for name, value in list(vars(config).items()):
-        if isinstance(value, list) and len(value) == whole:
+        if isinstance(value, list) and len(value) == all_layers:
             setattr(config, name, value[:layers])
     config.num_hidden_layers = layers
 
@@ -124,18 +125,42 @@ def _prepared(model: Any, settings: CausalLMSettings) -> Any:
     """The model with what its settings add: checkpointed activations, an adapter."""
     if settings.checkpointing:
         _checkpoint_activations(model)
-    return _with_adapter(model, settings.lora_rank) if settings.lora_rank > 0 else model
+    return _with_adapter(model, settings) if settings.lora_rank > 0 else model
 
 
-def _with_adapter(model: Any, rank: int) -> Any:
-    """A LoRA adapter on all linear layers, which changes nothing yet."""
+def _with_adapter(model: Any, settings: CausalLMSettings) -> Any:
+    """A LoRA adapter on the linear layers that the settings name, which changes nothing yet.
+
+    Raises:
+        SettingError: the model has no layer of one of these names.
+    """
     peft = extra("peft", "lora")
+    names = _linear_layers(model)
+    if unknown := [name for name in settings.lora_targets if name not in names]:
+        raise SettingError(f"lora_targets must be among {', '.join(names)}, got {unknown[0]!r}")
     if getattr(model, "is_gradient_checkpointing", False):
         model.enable_input_require_grads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(ADAPTER_SEED)
-        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", lora_dropout=0.0)
+        config = peft.LoraConfig(
+            r=settings.lora_rank,
+            lora_alpha=2 * settings.lora_rank if settings.lora_alpha is None else settings.lora_alpha,
+            target_modules=list(settings.lora_targets) or "all-linear",
+            lora_dropout=0.0,
+        )
         return peft.get_peft_model(model, config)
+
+
+def _linear_layers(model: Any) -> list[str]:
+    """Names of a model's linear layers, each once, without the output layer."""
+    output = model.get_output_embeddings()
+    return sorted(
+        {
+            name.rpartition(".")[-1]
+            for name, module in model.named_modules()
+            if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not output
+        }
+    )
 
 
 def _checkpoint_activations(model: Any) -> None:

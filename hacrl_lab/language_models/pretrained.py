@@ -78,8 +78,8 @@ def read_model(source: str) -> Any:
     """
     location = model_location(source)
     settings = {"dtype": torch.float32, "output_loading_info": True}
-    model, found = _read(AutoModelForCausalLM, location, "model", **settings)
-    missing, unused = (sorted(found[kind]) for kind in ("missing_keys", "unexpected_keys"))
+    model, keys = _read(AutoModelForCausalLM, location, "model", **settings)
+    missing, unused = (sorted(keys[kind]) for kind in ("missing_keys", "unexpected_keys"))
     if missing:
         raise ModelLoadError(
             f"{location!r} lacks {len(missing)} tensors of its model, {missing[0]!r} for instance, which would be "

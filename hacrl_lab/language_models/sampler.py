@@ -8,10 +8,12 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from hacrl_lab.sampling import AS_IN_TRAINING, Sampling
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How responses end; all sampling is at temperature 1 from the whole distribution (decision 10), or greedy."""
+    """How responses end, and from which distribution they are drawn: in training always the whole one (decision 10)."""
 
     max_new_tokens: int
     """Length limit T of a response."""
@@ -23,6 +25,8 @@ class SamplingSettings:
     """Name, for the progress bar and errors."""
     greedy: bool = False
     """Take the likeliest token at every place, in evaluations only; all responses to a prompt are then the same."""
+    sampling: Sampling = AS_IN_TRAINING
+    """Temperature, top-p and top-k, in evaluations only; not read if ``greedy``."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,10 @@ class Generation:
     finished: Tensor
     """True where a stop token was sampled: (P, G)."""
     log_probs: Tensor
-    """Log-probability of each sampled token as computed while sampling, nats: (P, G, T); 0 outside the mask."""
+    """Log-probability of each sampled token as computed while sampling, nats: (P, G, T); 0 outside the mask.
+
+    With other settings than training's, engines differ in whether it is that of the whole distribution.
+    """
 
 
 class Sampler(Protocol):

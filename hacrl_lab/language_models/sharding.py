@@ -94,8 +94,8 @@ def free_port() -> int:
 def meet(rank: int, count: int, port: int) -> None:
     """Make a group of this process and the agent's other ranks, which are on this machine."""
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    place = f"tcp://{HERE}:{port}"
-    dist.init_process_group(backend, init_method=place, rank=rank, world_size=count, timeout=RANKS_WAIT)
+    address = f"tcp://{HERE}:{port}"
+    dist.init_process_group(backend, init_method=address, rank=rank, world_size=count, timeout=RANKS_WAIT)
 
 
 def shard(model: Any, device: str, offload: bool) -> None:

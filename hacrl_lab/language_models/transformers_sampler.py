@@ -72,9 +72,9 @@ class TransformersSampler:
         config = GenerationConfig(
             max_new_tokens=settings.max_new_tokens,
             do_sample=not settings.greedy,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
+            temperature=settings.sampling.temperature,
+            top_k=settings.sampling.top_k,
+            top_p=settings.sampling.top_p,
             eos_token_id=list(settings.stop_tokens),
             pad_token_id=settings.pad_token,
         )
@@ -120,6 +120,6 @@ class _SampledLogProbs(LogitsProcessor):
         """All columns, (B, T)."""
         return torch.stack([*self._columns, self._pick(tokens[:, -1])], dim=-1)
 
-    def _pick(self, chosen: Tensor) -> Tensor:
+    def _pick(self, sampled_tokens: Tensor) -> Tensor:
         assert self._latest is not None
-        return self._latest.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        return self._latest.gather(-1, sampled_tokens.unsqueeze(-1)).squeeze(-1)

@@ -12,17 +12,18 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hacrl_lab.agents.state import whole, whole_tensors
+from hacrl_lab.agents.state import full_tensor, full_tensors
 from hacrl_lab.errors import EngineError, LabError, NonFiniteError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.sampler import Generation, SamplingSettings, as_generation
+from hacrl_lab.sampling import AS_IN_TRAINING
 
 ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # the engine lives in this process
@@ -94,8 +95,8 @@ class VLLMSampler:
             self.push()
             self.check(_probe_prompt(prompts[0], self._settings.context_size), settings.agent)
             self._outdated = False
-        temperature = 0.0 if settings.greedy else 1.0
-        rows = self._generate(prompts, group_size, settings.max_new_tokens, settings.stop_tokens, seed, temperature)
+        drawn = {"temperature": 0.0} if settings.greedy else asdict(settings.sampling)
+        rows = self._generate(prompts, group_size, settings.max_new_tokens, settings.stop_tokens, seed, drawn)
         tokens = _padded([row for row, _ in rows], settings.pad_token).to(contexts.device)
         log_probs = _padded([values for _, values in rows], 0.0).to(contexts.device)
         if not bool(torch.isfinite(log_probs).all()):
@@ -118,15 +119,15 @@ class VLLMSampler:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.weights()})
         else:
             shutil.rmtree(f"{self._adapters.name}/{self._pushes - 1}", ignore_errors=True)
-            adapter = {name: one for name, one in self._model.named_parameters() if one.requires_grad}
-            self._model.save_pretrained(self._adapter_folder(), state_dict=whole_tensors(adapter))
+            adapter = {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}
+            self._model.save_pretrained(self._adapter_folder(), state_dict=full_tensors(adapter))
         if not self._llm.reset_prefix_cache():
             raise EngineError("vLLM did not reset its prefix cache, and would answer with the weights before")
 
     def weights(self) -> Iterator[tuple[str, Tensor]]:
         """Names and values of everything in the state dict: parameters alone would leave a tied output layer out."""
         for name, value in self._model.state_dict().items():
-            yield name, whole(value)
+            yield name, full_tensor(value)
 
     @torch.no_grad()
     def check(self, prompt: Sequence[int], agent: str) -> None:
@@ -139,7 +140,7 @@ class VLLMSampler:
         Raises:
             EngineError: they differ by more than TOLERANCE.
         """
-        rows = self._generate([list(prompt)], PROBE_SAMPLES, PROBE_TOKENS, (), seed=0)
+        rows = self._generate([list(prompt)], PROBE_SAMPLES, PROBE_TOKENS, (), seed=0, drawn=asdict(AS_IN_TRAINING))
         tokens = torch.tensor([row for row, _ in rows])  # (PROBE_SAMPLES, PROBE_TOKENS)
         ids = torch.cat([torch.tensor([list(prompt)]).expand(PROBE_SAMPLES, -1), tokens], -1)
         logits = self._model(input_ids=ids.to(self._settings.device)).logits[:, len(prompt) - 1 : -1]
@@ -170,12 +171,15 @@ class VLLMSampler:
         length: int,
         stop_tokens: Sequence[int],
         seed: int,
-        temperature: float = 1.0,
+        drawn: Mapping[str, float],
     ) -> list[tuple[list[int], list[float]]]:
-        """Tokens and their log-probabilities, sample by sample; without stop tokens all of one length."""
+        """Tokens and their log-probabilities, sample by sample; without stop tokens all of one length.
+
+        ``drawn`` has vLLM's names of temperature, top-p and top-k.
+        """
         parameters = extra("vllm", "vllm").SamplingParams(
             n=samples,
-            temperature=temperature,
+            **drawn,
             max_tokens=length,
             stop_token_ids=list(stop_tokens),
             ignore_eos=True,  # what ends a response is among the stop tokens

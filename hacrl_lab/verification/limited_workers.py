@@ -91,16 +91,16 @@ class LimitedWorkers:
                 while waiting or busy:
                     while waiting and self._may_start(busy):
                         worker = self._idle_or_new_worker()
-                        place = waiting.popleft()
-                        worker.call(place, function, arguments[place])
+                        argument_index = waiting.popleft()
+                        worker.call(argument_index, function, arguments[argument_index])
                         busy[worker.connection] = worker
                     for connection in wait(list(busy), SLOW_AFTER if waiting else None):
                         worker = busy.pop(connection)  # type: ignore[call-overload]
                         result = self._result(worker)
-                        if result is Lost.DIED and worker.place not in died:
-                            died.add(worker.place)
-                            waiting.appendleft(worker.place)
-                        results[worker.place] = result
+                        if result is Lost.DIED and worker.argument_index not in died:
+                            died.add(worker.argument_index)
+                            waiting.appendleft(worker.argument_index)
+                        results[worker.argument_index] = result
             finally:
                 for connection in busy:  # interrupted: whatever they answer, nobody will read it
                     connection.close()
@@ -144,13 +144,13 @@ class LimitedWorkers:
 class _Worker:
     connection: Connection
     calls: int = 0
-    place: int = 0
+    argument_index: int = 0
     """Of its present call among the arguments."""
     started: float = 0.0
     """When its present call began, on the monotonic clock."""
 
-    def call(self, place: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self.calls, self.place, self.started = self.calls + 1, place, time.monotonic()
+    def call(self, argument_index: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.calls, self.argument_index, self.started = self.calls + 1, argument_index, time.monotonic()
         with contextlib.suppress(OSError):  # it has ended, as reading from it will tell
             self.connection.send((function, arguments))
 

@@ -11,8 +11,9 @@ import tyro
 
 from hacrl_lab.config import flat
 from hacrl_lab.errors import SettingError
+from hacrl_lab.sampling import Sampling
 from hacrl_runs.other_names import refuse_other_names
-from hacrl_runs.settings import DeviceSettings, GenerationSettings, Group, PromptSettings, SamplingSettings
+from hacrl_runs.settings import DeviceSettings, GenerationSettings, Group, PromptSettings
 
 WITHOUT_EFFECT = ("output_dir", "cache_dir")
 """Settings that no result depends on."""
@@ -75,7 +76,7 @@ class EvaluateSettings:
     generation: Annotated[GenerationSettings, Group] = field(
         default_factory=partial(GenerationSettings, max_new_tokens=1024)
     )
-    sampling: Annotated[SamplingSettings, Group] = field(default_factory=SamplingSettings)
+    sampling: Annotated[Sampling, Group] = field(default_factory=Sampling)
     devices: Annotated[DeviceSettings, Group] = field(default_factory=DeviceSettings)
 
     def __post_init__(self) -> None:

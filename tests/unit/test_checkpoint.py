@@ -201,5 +201,26 @@ def test_agents_names_may_hold_any_character_and_stay_inside_the_checkpoint(tmp_
 
 
 def test_keeping_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="keep must be at least 1 checkpoint, got 0"):
+    with pytest.raises(ValueError, match="keep_checkpoints must be ≥ 1, got 0"):
         Checkpoints(tmp_path, keep=0)
+
+
+def test_the_newest_is_not_deleted_before_the_next_is_complete(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    seen: list[list[str]] = []
+
+    def write(folder: Path) -> None:
+        seen.append(sorted(path.name for path in tmp_path.iterdir() if path != folder))
+        (folder / "content").write_text("some")
+
+    def fail(folder: Path) -> None:
+        write(folder)
+        raise OSError("no space left")
+
+    checkpoints.save(1, write)
+    checkpoints.save(2, write)
+    assert seen == [[], ["step-000001"]]
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000002"]
+    with pytest.raises(OSError, match="no space left"):
+        checkpoints.save(3, fail)
+    assert checkpoints.latest() == tmp_path / "step-000002"

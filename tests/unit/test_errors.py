@@ -40,7 +40,7 @@ IMPOSSIBLE_SETTINGS: dict[str, Callable[[], object]] = {
     "delta and epsilon_low": lambda: ObjectiveSettings(delta=1.5),
     "unknown method": lambda: get_method("hacpoo"),
     "unknown method 'hacpooo'": lambda: method_style("hacpooo"),
-    "keep": lambda: Checkpoints(Path("nowhere"), keep=0),
+    "keep_checkpoints": lambda: Checkpoints(Path("nowhere"), keep=0),
     "seeds": lambda: RandomStream(-1),
     "own_weight": lambda: calibrated_baseline(REWARDS, ONES, 0, own_weight=2),
     "trace": lambda: generalised_advantages(torch.ones(1), torch.ones(()), torch.ones(1) > 0, trace=2),

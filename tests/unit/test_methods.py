@@ -1,7 +1,6 @@
 import pytest
 import torch
 
-from hacrl_lab import methods
 from hacrl_lab.advantages import capability_aware_baseline
 from hacrl_lab.capability import CapabilityTracker
 from hacrl_lab.methods import METHODS, Method, get_method, methods_help, methods_table
@@ -95,10 +94,3 @@ def test_unknown_method_is_refused_with_the_known_ones(name: str) -> None:
     assert known.startswith("gspo, hacpo, ")
     with pytest.raises(ValueError, match=f"^unknown method '{name}'; choose one of {known} or hacpo_alpha<number>$"):
         get_method(name)
-
-
-@pytest.mark.parametrize(("old", "new"), methods._RENAMED.items())
-def test_a_name_of_earlier_versions_is_refused_with_the_new_one(old: str, new: str) -> None:
-    assert new in METHODS
-    with pytest.raises(ValueError, match=f"^method '{old}' is now called '{new}'$"):
-        get_method(old)

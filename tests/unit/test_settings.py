@@ -10,7 +10,7 @@ import pytest
 from hacrl_lab.config import flat
 from hacrl_lab.errors import SettingError
 from hacrl_runs.presets import PAIRS, preset_settings
-from hacrl_runs.settings import PromptSettings, SamplingSettings, TrainSettings, changed, train_settings
+from hacrl_runs.settings import PromptSettings, TrainSettings, changed, train_settings
 
 
 def test_no_two_groups_have_a_setting_of_the_same_name() -> None:
@@ -100,11 +100,6 @@ def test_methods_are_trained_in_order_and_each_once() -> None:
     assert train_settings(method="hacpo", compare="gspo").run.methods == ("gspo", "hacpo")
     assert train_settings(method="gspo", compare="gspo").run.methods == ("gspo",)
     assert train_settings(compare="none").run.methods == ("hacpo",)
-
-
-def test_sampling_is_described_for_pages() -> None:
-    assert str(SamplingSettings()) == "temperature 1"
-    assert str(SamplingSettings(0.6, 0.95, 20)) == "temperature 0.6, top-p 0.95, top-k 20"
 
 
 def test_presets_have_the_numbers_of_table_5() -> None:

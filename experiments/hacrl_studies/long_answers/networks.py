@@ -116,7 +116,7 @@ def imitators(run: NetworkRun, world: LongAnswerWorld, seeds: Sequence[int]) -> 
             NETWORKS[run.network](features.size, run.task.symbols),
             features,
             run.task.space,
-            RandomStream(list(seeds), Stream.STUDY_WEIGHTS, k),
+            RandomStream(list(seeds), Stream.TEAM_WEIGHTS, k),
             partial(torch.optim.Adam, lr=LEARNING_RATE),
         )
         for part in range(ROUNDS):

@@ -76,11 +76,11 @@ class FrozenLakeTestbed(Testbed[EpisodeWorld, EpisodicAgent]):
                 spec.network(features, vocabulary.size),
                 view,
                 vocabulary,
-                RandomStream(seeds, Stream.STUDY_WEIGHTS, k),
+                RandomStream(seeds, Stream.TEAM_WEIGHTS, k),
                 partial(torch.optim.Adam, lr=spec.learning_rate),
             )
             starts = world.starts_at(world.starts[list(spec.skills)].expand(len(seeds), -1))
-            stream = RandomStream(seeds, Stream.STUDY_DEMONSTRATIONS, k)
+            stream = RandomStream(seeds, Stream.TEAM_DEMONSTRATIONS, k)
             shown = demonstrate(starts, optimal_policy(world.env), self.demonstrations, self.mistakes, stream)
             fit_demonstrations(agent, starts, shown, round(spec.updates * self.share_of_updates))
             agents.append(agent)

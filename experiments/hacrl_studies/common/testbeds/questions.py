@@ -50,7 +50,7 @@ class QuestionTestbed(Testbed[QuestionWorldT, NeuralAgent]):
                 spec.network(features.size, self.space.actions),
                 features,
                 self.space,
-                RandomStream(seeds, Stream.STUDY_WEIGHTS, k),
+                RandomStream(seeds, Stream.TEAM_WEIGHTS, k),
                 partial(torch.optim.Adam, lr=spec.learning_rate),
             )
             known = torch.arange(len(self.skills))[torch.isin(self.skills, torch.tensor(spec.skills))]
