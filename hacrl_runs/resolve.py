@@ -13,7 +13,6 @@ from itertools import cycle
 from typing import Any
 
 import transformers
-from hacrl_lab.learning_rates import LearningRateSchedule
 
 from hacrl_envs.data import Data
 from hacrl_lab.config import TrainingConfig, flat
@@ -21,6 +20,7 @@ from hacrl_lab.engine import Engine
 from hacrl_lab.engines.ray import RemoteAgent
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.learning_rates import LearningRateSchedule
 from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName

@@ -23,24 +23,20 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from matplotlib.image import imread
 from torch import Tensor
 
 from hacrl_demos import coins, common, lengths, matrix, tokens, weights
-from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.long_answers import LongAnswerTask, long_answer_world
 from hacrl_lab.agents.actions import plain_ascent
 from hacrl_lab.importance import mean_log_prob, sequence_importance_ratio
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.describe import ratios_of
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Options
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
 from hacrl_studies.common.writers import Beginning, draw_writers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -90,11 +86,8 @@ def _rounded(values: Sequence[float]) -> list[float]:
 
 def pair_data() -> dict[str, Any]:
     """Names, ratios and scored answers of the pre-trained pair."""
-    transformers.utils.logging.disable_progress_bar()
-    options = resolve(Options())
-    agents = load_agents(options, sources_of(options))
-    with MathVerifier() as verifier:
-        world = ArithmeticWorld(verifier)
+    with prepared(train_settings()) as job:
+        agents, world = job.load_agents(), job.worlds.training
         prompts = world.sample_prompts(PROBLEMS, RandomStream(0))
         batches = [agent.generate(prompts, GROUP, RandomStream(0, k)) for k, agent in enumerate(agents)]
         rewards = torch.stack([world.verify(prompts, batch) for batch in batches])

@@ -34,7 +34,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-import llm_pair
+from hacrl_runs.main import train
 from attack_inputs import make_inputs, random_words
 from hacrl_runs.own_pair.pretrain import build_pair
 
@@ -114,7 +114,7 @@ def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
     sys.argv = ["llm_pair.py", *words]
     status = 70
     try:
-        status = llm_pair.main()
+        status = train()
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 2
     except BaseException:

@@ -14,7 +14,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,7 +24,7 @@ from hacrl_lab.errors import LabError
 from hacrl_runs.own_pair.pretrain import build_pair
 from hacrl_runs.plan import plan
 from hacrl_runs.presets import PresetName, preset_settings
-from hacrl_runs.settings import Options
+from hacrl_runs.settings import train_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,15 +82,15 @@ CONFIGS: Mapping[str, Any] = {
 SAME_SHAPE = {"Qwen/Qwen3-4B": "Qwen/Qwen3-4B-Base", "Qwen/Qwen3-4B-Instruct-2507": "Qwen/Qwen3-4B-Base"}
 """Models whose configurations differ in nothing that takes memory."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-INTRODUCTION = f"""# What the presets take
+INTRODUCTION = f"""# The memory and time that the presets need
 
 *Written by `python tools/preset_plans.py`.*
 
-What `python experiments/llm_pair.py --preset NAME --plan --plan-gpu-gib {GPU_GIB:g}` prints for the paper's six
-pairs, on eight GPUs of {GPU_GIB:g} GiB with all weights, and on one with adapters. Nothing of this was run on a GPU by
-us: memory is counted on tensors without values (a run of SmolLM2 on a CPU took 5 % more than its plan), hours are not
-estimated without the GPU at hand, and all responses are taken to be 4,096 tokens long. The problems are the lab's own
-stories in place of MATH, whose prompts are longer by some hundred tokens at most.
+`hacrl-lab plan --preset NAME --plan-gpu-gib {GPU_GIB:g}` prints this for the paper's six pairs, on eight GPUs of
+{GPU_GIB:g} GiB with all weights, and on one with adapters. We ran none of it on a GPU. Memory is counted on tensors
+without values (a run of SmolLM2 on a CPU needed 5 % more than its plan). Hours are estimated only on the GPU itself.
+All responses are taken to be 4,096 tokens long. The problems are the lab's own stories in place of MATH, whose prompts
+are longer by some hundred tokens at most.
 """
 
 
@@ -109,12 +108,11 @@ def plan_of(name: PresetName, tokenizer: Path, work: Path) -> str:
     """The section of one preset."""
     settings = preset_settings(name)
     agents = tuple(folder_of(model, tokenizer, work) for model in settings["agents"])
-    local = {"agents": agents, "problems": None, "eval_problems": None}
-    options = replace(Options(), **(settings | local), preset=name, plan=True, plan_gpu_gib=GPU_GIB)
+    local = {"agents": agents, "problems": (), "eval_problems": None}
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):
-            plan(options)
+            plan(train_settings(**(settings | local)), GPU_GIB)
         ending = ""
     except LabError as error:
         ending = f"\n\n**Refused:** {error}."

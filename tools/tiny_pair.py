@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
-import transformers
-
-from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Answers, Options
-from hacrl_runs.train import resolve
+from hacrl_runs.own_pair.recipes import Answers
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
 
 
 @contextmanager
@@ -32,15 +27,7 @@ def tiny_pair_trainer(
         tokens_per_pass: tokens in a forward and backward pass; the main job's by default.
         answers: what the pair writes.
     """
-    transformers.utils.logging.disable_progress_bar()
-    options = Options(answers=answers)
-    options = resolve(
-        replace(
-            options,
-            training=options.training if training is None else training,
-            tokens_per_pass=options.tokens_per_pass if tokens_per_pass is None else tokens_per_pass,
-        )
-    )
-    with MathVerifier() as verifier:
-        agents = load_agents(options, sources_of(options))
-        yield Trainer(agents, ArithmeticWorld(verifier), method, options.training, options.seed)
+    values = {"training": training, "tokens_per_pass": tokens_per_pass}
+    given = {name: value for name, value in values.items() if value is not None}
+    with prepared(train_settings(answers=answers, **given)) as job:
+        yield Trainer(job.load_agents(), job.worlds.training, method, job.training, job.run.seed)

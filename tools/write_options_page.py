@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import ast
 import inspect
-import textwrap
 from dataclasses import MISSING, fields, is_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import tyro
 
 from hacrl_runs.command_line import TrainCommand
 from hacrl_runs.evaluation.settings import DEFAULTS
@@ -74,21 +72,15 @@ def docstrings(kind: type) -> dict[str, str]:
     """The text after each field of a dataclass, or the help that its type has, as one line."""
     texts: dict[str, str] = {}
     for base in reversed(kind.__mro__[:-1]):
-        [body] = [
-            node.body
-            for node in ast.parse(textwrap.dedent(inspect.getsource(base))).body
-            if isinstance(node, ast.ClassDef)
-        ]
-        for field, text in zip(body, body[1:], strict=False):
+        body = next(node.body for node in ast.parse(inspect.getsource(base)).body if isinstance(node, ast.ClassDef))
+        for field, text in pairwise(body):
             is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and is_text:
-                texts[field.target.id] = str(text.value.value)  # type: ignore[attr-defined]
+                texts[field.target.id] = ast.literal_eval(text.value)  # type: ignore[union-attr]
     for name, hint in get_type_hints(kind, include_extras=True).items():
-        texts |= {
-            name: part.help
-            for part in getattr(hint, "__metadata__", ())
-            if isinstance(part, type(tyro.conf.arg(help="")))
-        }
+        helps = [part.help for part in getattr(hint, "__metadata__", ()) if hasattr(part, "help")]
+        if helps:
+            texts[name] = helps[0]
     return {name: " ".join(text.split()).replace("|", "\\|") for name, text in texts.items()}
 
 

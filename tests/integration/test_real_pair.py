@@ -15,9 +15,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from hacrl_runs.models import settings_of, sources_of
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import agent_settings, resolved
+from hacrl_runs.settings import train_settings
 from hacrl_studies import command as studies
 from hacrl_studies.real_pair.build import TEMPLATE, FineTuning, Pair, build
 from hacrl_studies.real_pair.pairs import PRODUCTS, RECIPES, SUMS, Recipe
@@ -141,11 +141,12 @@ def test_what_cannot_be_run_is_refused_at_once(options: dict, message: str) -> N
 
 
 def test_each_agent_of_a_pair_has_its_own_learning_rate() -> None:
-    pair = resolve(replace(Options().pair("model", "hacpo", 0, 3.0), agents=("a/sums", "a/qwen3")))
-    rates = {name: settings.learning_rate for name, settings in settings_of(pair, sources_of(pair)).items()}
+    pair = {**Options().pair("model", "hacpo", 0, 3.0), "agents": ("a/sums", "a/qwen3")}
+    settings = agent_settings(resolved(train_settings(**pair)), ["sums", "qwen3"])
+    rates = {name: own.learning_rate for name, own in settings.items()}
     assert rates == pytest.approx({"sums": 3e-5, "qwen3": 6e-4})
     with pytest.raises(ValueError, match="rate_factors must be one for each agent, all > 0"):
-        replace(pair, rate_factors=(1.0,))
+        train_settings(**{**pair, "rate_factors": (1.0,)})
 
 
 def test_a_folder_without_a_model_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -12,19 +12,17 @@ import pytest
 from hacrl_lab.config import TrainingConfig
 from hacrl_runs.cache import Cell, cell_path
 from hacrl_runs.figures import INITIAL
-from hacrl_runs.settings import Options as PairOptions
 from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
 from hacrl_studies.common.arm_tables import run_ends
-from hacrl_studies.common.arms import ArmOptions, run_cell
+from hacrl_studies.common.arms import ArmOptions, RunValues, run_cell, run_key
 from hacrl_studies.common.tuning import Sweep
 
 BEST_RATE = 3.0
 
 
-def accuracy_of(pair: PairOptions, steps: int) -> dict[str, np.ndarray]:
+def accuracy_of(pair: RunValues, steps: int) -> dict[str, np.ndarray]:
     """Accuracy of two agents on three problems, largest for the best multiple of 1e-4."""
-    assert pair.learning_rate is not None
-    value = 1 - abs(pair.learning_rate / 1e-4 - BEST_RATE) / 100 + pair.seed / 1e6 if steps else 0.0
+    value = 1 - abs(pair["learning_rate"] / 1e-4 - BEST_RATE) / 100 + pair["seed"] / 1e6 if steps else 0.0
     return {"accuracy": np.full((2, 3), value), "agents": np.array(["a", "b"])}
 
 
@@ -40,24 +38,38 @@ def options_of(cache: Path) -> ArmOptions:
     )
 
 
-def one_run(cache: Path, pair: PairOptions, steps: int) -> Cell:
-    name = f"run-{pair.method}-{pair.seed}"
-    settings = {"method": pair.method, "rate": pair.learning_rate, "seed": pair.seed, "steps": steps}
+def one_run(cache: Path, pair: RunValues, steps: int) -> Cell:
+    name = f"run-{pair['method']}-{pair['seed']}"
+    settings = {"method": pair["method"], "rate": pair["learning_rate"], "seed": pair["seed"], "steps": steps}
     return Cell(name, partial(accuracy_of, pair, steps), settings)
 
 
 def test_a_run_has_the_settings_of_its_study_and_of_its_arm(tmp_path: Path) -> None:
-    pair = PairOptions(prompt_template="{question}!", max_new_tokens=9)
+    pair = {"prompt_template": ("{question}!",), "max_new_tokens": 9}
     run = arm_run(options_of(tmp_path), pair, "hacpo/mixed_2u", seed=5, rate=3.0)
-    assert (run.prompt_template, run.max_new_tokens) == ("{question}!", 9)
-    assert (run.method, run.compare, run.steps, run.seed, run.device) == ("hacpo", "none", 7, 5, "cpu")
-    assert (run.training.schedule, run.training.prompts_per_step) == ("mixed_2u", 6)
-    assert run.learning_rate == pytest.approx(3e-4)
+    expected = {"method": "hacpo", "compare": "none", "steps": 7, "seed": 5, "device": "cpu", **pair}
+    assert {name: run[name] for name in expected} == expected
+    assert (run["training"].schedule, run["training"].prompts_per_step) == ("mixed_2u", 6)
+    assert run["learning_rate"] == pytest.approx(3e-4)
+
+
+def test_a_run_is_known_by_the_settings_that_are_not_at_their_defaults() -> None:
+    training = TrainingConfig(prompts_per_step=32, minibatches=1)
+    pair = {
+        "seed": 4,
+        "steps": 20,
+        "training": training,
+        "problems": ("a.jsonl",),
+        "agents": ("a", "b"),
+        "device": "cpu",
+    }
+    known = {"seed": 4, "minibatches": 1, "problems": "a.jsonl", "agents": ("a", "b")}
+    assert run_key(pair) == known
 
 
 def test_every_arm_is_trained_with_the_rate_that_is_best_for_it(tmp_path: Path) -> None:
     options = options_of(tmp_path)
-    run_options = partial(arm_run, options, PairOptions())
+    run_options = partial(arm_run, options, {})
     cells = arm_cells(options, "some", run_options, partial(one_run, tmp_path), {"built": "x"})
     assert list(cells) == [INITIAL, "gspo", "hacpo/mixed_2u"]
     assert [cell.name for cell in cells.values()] == ["run-gspo-0", "some-gspo", "some-hacpo-mixed_2u"]
@@ -74,7 +86,7 @@ def test_every_arm_is_trained_with_the_rate_that_is_best_for_it(tmp_path: Path) 
 
 
 def test_the_folder_of_a_run_is_called_like_its_file(tmp_path: Path) -> None:
-    pair = PairOptions(compare="none", seed=4)
+    pair = {"compare": "none", "seed": 4}
     folders = []
     for steps, method in ((3, "hacpo"), (0, INITIAL)):
         cell = run_cell("some", pair, steps, {"built": "x"}, lambda *_: {}, tmp_path)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.worlds import World
-from hacrl_runs.models import load_agents
-from hacrl_runs.settings import Options as PairOptions
+from hacrl_runs.resolve import Job
 from language_benchmark.clock import Clock, Measurement
 
 
@@ -16,15 +12,13 @@ class LabSide:
 
     Args:
         method: name of :mod:`hacrl_lab.methods`.
-        options: of the pair, resolved.
-        sources: of the agents, see :func:`hacrl_runs.models.sources_of`.
-        world: its own, since verifiers remember what they have decided.
+        job: the agents and their world; its own, since verifiers remember what they have decided.
     """
 
-    def __init__(self, method: str, options: PairOptions, sources: Mapping[str, str], world: World) -> None:
-        agents = load_agents(options, sources)
-        self._trainer = Trainer(agents, world, method, options.training, options.seed)
-        self._clock = Clock(options.device)
+    def __init__(self, method: str, job: Job) -> None:
+        agents, world = job.load_agents(), job.worlds.training
+        self._trainer = Trainer(agents, world, method, job.training, job.run.seed)
+        self._clock = Clock(job.shared.device)
         self._clock.watch(world, "verify", "verification")
         for agent in agents:
             for call, part in (("generate", "generation"), ("score", "scoring"), ("update", "updates")):

@@ -7,7 +7,7 @@ one round at a time. A round is one generation and the updates on it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from queue import Queue
 from threading import Thread
 from typing import Any
@@ -17,12 +17,10 @@ from transformers import PrinterCallback, TrainerCallback
 
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
-from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.worlds import TextPrompts, World
-from hacrl_runs.models import settings_of
-from hacrl_runs.settings import Options as PairOptions
+from hacrl_runs.resolve import Job
 from language_benchmark.clock import Clock, Measurement
 from language_benchmark.options import Options
 
@@ -35,22 +33,17 @@ class TRLSide:
 
     Args:
         options: of the benchmark.
-        pair: the same, as options of the pair.
-        sources: of the models by name, see :func:`hacrl_runs.models.sources_of`.
-        world: its own, since verifiers remember what they have decided.
+        job: the models and their world; its own, since verifiers remember what they have decided.
 
     Raises:
         LabError: TRL is not installed.
     """
 
-    def __init__(self, options: Options, pair: PairOptions, sources: Mapping[str, str], world: World) -> None:
-        questions = _questions(options, world)
+    def __init__(self, options: Options, job: Job) -> None:
+        questions = _questions(options, job.worlds.training)
         self._folder = tempfile.TemporaryDirectory()
         self._trainers = [
-            _SteppedTrainer(
-                options, pair, load_agent(sources[name], name, settings), questions, world, self._folder.name
-            )
-            for name, settings in settings_of(pair, sources).items()
+            _SteppedTrainer(options, job, agent, questions, self._folder.name) for agent in job.load_agents()
         ]
 
     def step(self) -> Measurement:
@@ -78,10 +71,9 @@ class _SteppedTrainer:
     def __init__(
         self,
         options: Options,
-        pair: PairOptions,
+        job: Job,
         agent: CausalLMAgent,
         questions: list[str],
-        world: World,
         folder: str,
     ) -> None:
         trl, datasets = extra("trl", "benchmark"), extra("datasets", "benchmark")
@@ -89,13 +81,13 @@ class _SteppedTrainer:
         examples = [{"prompt": agent.codec.prompt(question), "question": question} for question in questions]
         trainer = trl.GRPOTrainer(
             model=agent.model,
-            reward_funcs=_reward(world, options.group_size, self._lengths),
-            args=trl.GRPOConfig(output_dir=folder, **_arguments(options, pair)),
+            reward_funcs=_reward(job.worlds.training, options.group_size, self._lengths),
+            args=trl.GRPOConfig(output_dir=folder, **_arguments(options, job)),
             train_dataset=datasets.Dataset.from_list(examples),
             processing_class=agent.tokenizer,
         )
         trainer.remove_callback(PrinterCallback)
-        self._rounds = _Rounds(trainer, Clock(pair.device), options.minibatches)
+        self._rounds = _Rounds(trainer, Clock(job.shared.device), options.minibatches)
         trainer.add_callback(self._rounds)
         self._thread = Thread(target=self._train, args=(trainer.train,), daemon=True)
         self._thread.start()
@@ -152,27 +144,32 @@ class _Rounds(TrainerCallback):
         self._clock.start()
 
 
-def _arguments(options: Options, pair: PairOptions) -> dict[str, Any]:
+def _arguments(options: Options, job: Job) -> dict[str, Any]:
     """TRL's names of the same settings: GSPO without a KL penalty, nothing logged or saved.
 
     A generation is for ``steps_per_generation`` passes, of which ``gradient_accumulation_steps`` make an update.
     """
+    settings, objective = job.shared, job.training.objective
     return {
         "per_device_train_batch_size": options.rows_of_an_update // options.trl_passes,
         "gradient_accumulation_steps": options.trl_passes,
         "steps_per_generation": options.trl_passes * options.minibatches,
         "num_generations": options.group_size,
         "max_steps": (options.rounds + 1) * options.minibatches,
-        "max_completion_length": pair.max_new_tokens,
+        "max_completion_length": settings.max_new_tokens,
         **{"temperature": 1.0, "top_k": 0, "top_p": 1.0},
         **{"importance_sampling_level": "sequence", "loss_type": "grpo", "beta": 0.0},
-        "epsilon": pair.training.objective.epsilon_low,
-        "epsilon_high": pair.training.objective.epsilon_high,
-        **{"learning_rate": pair.learning_rate, "lr_scheduler_type": "constant", "weight_decay": 0.0},
-        "max_grad_norm": pair.max_grad_norm,
-        **{"use_cpu": pair.device == "cpu", "bf16": pair.dtype == "bfloat16", "gradient_checkpointing": False},
+        "epsilon": objective.epsilon_low,
+        "epsilon_high": objective.epsilon_high,
+        **{"learning_rate": settings.learning_rate, "lr_scheduler_type": "constant", "weight_decay": 0.0},
+        "max_grad_norm": settings.max_grad_norm,
+        **{
+            "use_cpu": settings.device == "cpu",
+            "bf16": settings.compute_dtype == "bfloat16",
+            "gradient_checkpointing": False,
+        },
         **{"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True},
-        **{"shuffle_dataset": False, "seed": pair.seed},
+        **{"shuffle_dataset": False, "seed": job.run.seed},
     }
 
 

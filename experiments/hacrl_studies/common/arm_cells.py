@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,16 @@ import numpy as np
 from hacrl_runs.cache import Cell
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.own_pair.recipes import Answers, recipes
-from hacrl_runs.settings import Options as PairOptions
-from hacrl_studies.common.arms import REFERENCE, ArmOptions, arm_parts, tuned_runs
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, RunValues, arm_parts, tuned_runs
 
-RunOptions = Callable[[str, int, float], PairOptions]
-"""The options of one run by its arm, its training seed and the multiple of the study's learning rate."""
-RunCell = Callable[[PairOptions, int], Cell]
-"""The cell of one run by its options and its number of training steps, 0 for none."""
+RunOptions = Callable[[str, int, float], RunValues]
+"""The settings of one run by its arm, its training seed and the multiple of the study's learning rate."""
+RunCell = Callable[[RunValues, int], Cell]
+"""The cell of one run by its settings and its number of training steps, 0 for none."""
 
 
-def arm_run(options: ArmOptions, pair: PairOptions, arm: str, seed: int, rate: float) -> PairOptions:
-    """The options of one run.
+def arm_run(options: ArmOptions, pair: RunValues, arm: str, seed: int, rate: float) -> RunValues:
+    """The settings of one run.
 
     Args:
         options: of the study.
@@ -33,18 +31,18 @@ def arm_run(options: ArmOptions, pair: PairOptions, arm: str, seed: int, rate: f
         rate: multiple of the study's learning rate.
     """
     method, training = arm_parts(arm, options.training)
-    return replace(
-        pair,
-        method=method,
-        compare="none",
-        steps=options.steps,
-        training=training,
-        learning_rate=options.learning_rate * rate,
-        eval_prompts=options.eval_prompts,
-        eval_samples=options.eval_samples,
-        seed=seed,
-        device="cpu",
-    )
+    return {
+        **pair,
+        "method": method,
+        "compare": "none",
+        "steps": options.steps,
+        "training": training,
+        "learning_rate": options.learning_rate * rate,
+        "eval_prompts": options.eval_prompts,
+        "eval_samples": options.eval_samples,
+        "seed": seed,
+        "device": "cpu",
+    }
 
 
 def arm_cells(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,20 +21,22 @@ from hacrl_lab.errors import SettingError
 from hacrl_lab.interrupt import Interrupted
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verification.answer_rules import ANSWER_RULES
-from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.cache import Cell, cell_path, computed
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
-from hacrl_runs.models import sources_of
-from hacrl_runs.settings import Options as PairOptions
-from hacrl_runs.train import EVALUATION_SEED, resolve, run_arm
-from hacrl_runs.worlds import make_worlds, read_data
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
+from hacrl_runs.train import run_arm
+from hacrl_runs.worlds import EVALUATION_SEED
 from hacrl_studies.common.options import ComparisonOptions
 from hacrl_studies.common.tuning import FIRST_SEED, Arrays, Sweep, tuned
 
 REFERENCE = "gspo"
 TIMINGS = "timings.jsonl"
+RunValues = Mapping[str, Any]
+"""Settings of a run by the names of their options; what is not in it has its default."""
+KNOWN_BY_ITSELF = ("problems", "prompt_template", "system_prompt", "reward")
+"""Settings that may hold several values."""
 CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
 
@@ -77,10 +79,10 @@ def arm_parts(arm: str, training: TrainingConfig) -> tuple[str, TrainingConfig]:
 
 def run_cell(
     study: str,
-    pair: PairOptions,
+    pair: RunValues,
     steps: int,
     settings: dict[str, Any],
-    train: Callable[[PairOptions, int, Path], Arrays],
+    train: Callable[[RunValues, int, Path], Arrays],
     cache: Path,
 ) -> Cell:
     """The cell of one run.
@@ -93,19 +95,31 @@ def run_cell(
         train: makes the run in the given folder.
         cache: folder of all cells.
     """
-    known = {**non_default_options(pair), "steps": steps, **settings}
-    name = f"{study}-{pair.method if steps else INITIAL}-{pair.seed}"
+    known = {**run_key(pair), "steps": steps, **settings}
+    run = train_settings(**pair).run
+    name = f"{study}-{run.method if steps else INITIAL}-{run.seed}"
     folder = cell_path(cache, name, known).with_suffix("")
     return Cell(name, partial(train, pair, steps, folder), known)
 
 
-def non_default_options(pair: PairOptions) -> dict[str, Any]:
-    """The options that are not left at their defaults: a run is known by them, also when options are added.
+def given(value: str | None) -> tuple[str, ...]:
+    """An option of one value as a setting that may hold several.
 
-    A default that is changed needs another ``RESULTS_VERSION``.
+    >>> given("a.jsonl"), given(None)
+    (('a.jsonl',), ())
     """
-    left = flat(PairOptions())
-    return {name: value for name, value in flat(pair).items() if value != left[name]}
+    return () if value is None else (value,)
+
+
+def run_key(pair: RunValues) -> dict[str, Any]:
+    """The settings that are not at their defaults: a run is known by them, also when settings are added.
+
+    A default that is changed needs another ``RESULTS_VERSION``. One prompt or one file of problems is known by itself.
+    """
+    defaults = flat(train_settings())
+    values = {name: value for name, value in flat(train_settings(**pair)).items() if value != defaults[name]}
+    alone = {name: values[name][0] for name in KNOWN_BY_ITSELF if len(values.get(name, ())) == 1}
+    return {**values, **alone}
 
 
 def tuned_runs(run: Callable[[int, float], Cell], seeds: int, sweep: Sweep, cache: Path) -> dict[str, np.ndarray]:
@@ -131,14 +145,14 @@ def mean_accuracy(arrays: Arrays) -> np.ndarray:
     return arrays["accuracy"].mean((0, -1))
 
 
-def train(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
+def train(pair: RunValues, steps: int, folder: Path) -> dict[str, np.ndarray]:
     """:func:`trained` with nothing left of the run but its arrays."""
     arrays = trained(pair, steps, folder)
     shutil.rmtree(folder)
     return arrays
 
 
-def trained(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
+def trained(pair: RunValues, steps: int, folder: Path) -> dict[str, np.ndarray]:
     """Train and evaluate as ``llm_pair.py`` does; the seeds for tuning have evaluation problems of their own.
 
     Args:
@@ -150,21 +164,19 @@ def trained(pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray
         ``agents``: names, (n,). ``accuracy``: (n, problems). ``topics``: those of each problem, joined by spaces.
         ``seconds``: of all steps. And with CURVE before its name every metric of training, (steps,).
     """
-    resolved = resolve(pair)
-    sources = sources_of(resolved)
-    of_tuning = (1,) if pair.seed >= FIRST_SEED else ()
-    with MathVerifier(answer_rule=ANSWER_RULES[resolved.answer_rule]) as verifier:
-        worlds = make_worlds(resolved, sources, verifier, read_data(resolved))
-        prompts = worlds.test.sample_prompts(resolved.eval_prompts, RandomStream(EVALUATION_SEED, *of_tuning))
+    with prepared(train_settings(**pair)) as job:
+        of_tuning = (1,) if job.run.seed >= FIRST_SEED else ()
+        stream = RandomStream(EVALUATION_SEED, *of_tuning)
+        prompts = job.worlds.test.sample_prompts(job.evaluation.eval_prompts, stream)
         try:
-            run_arm(folder, resolved, steps, pair.method, sources, worlds.training, worlds.test, prompts)
+            run_arm(folder, replace(job, eval_prompts=prompts), steps, job.run.method)
         except Interrupted as stop:
-            raise KeyboardInterrupt from stop  # which ends a study; the run goes on from its checkpoint
-    evaluated = read_evaluation(folder)
+            raise KeyboardInterrupt from stop  # which ends a study; the run continues from its checkpoint
+    evaluation = read_evaluation(folder)
     arrays = {
-        "agents": np.array(list(evaluated["accuracy"])),
-        "accuracy": np.array(list(evaluated["accuracy"].values())),
-        "topics": np.array([" ".join(topics) for topics in evaluated["topics"]]),
+        "agents": np.array(list(evaluation.accuracy)),
+        "accuracy": np.array(list(evaluation.accuracy.values())),
+        "topics": np.array([" ".join(topics) for topics in evaluation.topics]),
     }
     if steps > 0:
         arrays |= {f"{CURVE}{key}": np.array(values) for key, values in read_metrics(folder).items()}

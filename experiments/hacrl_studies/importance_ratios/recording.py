@@ -9,16 +9,14 @@ import torch
 from torch import Tensor
 from tqdm.auto import trange
 
-from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.importance import stepwise_lower_bound
 from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.verification.verifier import MathVerifier
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Options as PairOptions
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
+from hacrl_studies.common.arms import RunValues
 from hacrl_studies.common.teams import Team
 from hacrl_studies.common.testbeds import CHAIN
 
@@ -67,10 +65,8 @@ def record_chain(
     return record(trainer, steps, team.name)
 
 
-def record_language_pair(options: PairOptions) -> dict[str, np.ndarray]:
-    """The lab's own pair of language models, built on first use."""
-    resolved = resolve(options)
-    agents = load_agents(resolved, sources_of(resolved))
-    with MathVerifier() as verifier:
-        trainer = Trainer(agents, ArithmeticWorld(verifier), options.method, options.training, options.seed)
-        return record(trainer, options.steps, "language models")
+def record_language_pair(pair: RunValues) -> dict[str, np.ndarray]:
+    """The lab's own pair of language models, built on first use; see :data:`hacrl_studies.common.arms.RunValues`."""
+    with prepared(train_settings(**pair)) as job:
+        trainer = Trainer(job.load_agents(), job.worlds.training, job.run.method, job.training, job.run.seed)
+        return record(trainer, job.run.steps, "language models")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -13,7 +13,7 @@ from hacrl_lab.errors import SettingError
 from hacrl_lab.methods import get_method
 from hacrl_lab.schedules import mixed
 from hacrl_runs.cache import Cell
-from hacrl_runs.settings import Options as PairOptions
+from hacrl_studies.common.arms import RunValues, run_key
 from hacrl_studies.common.options import StudyOptions
 from hacrl_studies.common.teams import PAIRS
 from hacrl_studies.common.testbeds import CHAIN
@@ -44,11 +44,10 @@ class Options(StudyOptions):
                 f"minibatches and language_steps must be ≥ 2, got {self.training.minibatches} and {self.language_steps}"
             )
 
-    def language(self) -> PairOptions:
+    def language(self) -> RunValues:
         """The settings of the language models: their own, with this study's method and mini-batches."""
-        own = PairOptions()
-        training = replace(own.training, minibatches=self.training.minibatches)
-        return replace(own, method=self.method, compare="none", steps=self.language_steps, training=training)
+        own = {"method": self.method, "compare": "none", "steps": self.language_steps}
+        return {**own, "minibatches": self.training.minibatches}
 
 
 PUBLISHED = (Options(),)
@@ -68,6 +67,6 @@ def cells(options: Options) -> dict[str, Cell]:
     if options.language_pair:
         language = options.language()
         trainings[LANGUAGE] = Cell(
-            "ratios-language", partial(record_language_pair, language), {**asdict(language), "recorded": "ratios"}
+            "ratios-language", partial(record_language_pair, language), {**run_key(language), "recorded": "ratios"}
         )
     return trainings

@@ -21,13 +21,10 @@ from hacrl_lab.checkpoint import load_part
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.trainer import Trainer
-from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import World
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Options as PairOptions
-from hacrl_runs.train import resolve
-from hacrl_runs.worlds import make_worlds, read_data
-from hacrl_studies.common.arms import REFERENCE
+from hacrl_runs.resolve import prepared
+from hacrl_runs.settings import train_settings
+from hacrl_studies.common.arms import REFERENCE, RunValues
 
 FIRST_SEED = 3_000_000
 """Of these steps' problems and answers, apart from all training seeds."""
@@ -35,7 +32,7 @@ MOMENT = "exp_avg/"
 """Adam's first moment, which after one update is a multiple of that update's gradient."""
 
 
-def cosines(pair: PairOptions, methods: Sequence[str], steps: int) -> dict[str, np.ndarray]:
+def cosines(pair: RunValues, methods: Sequence[str], steps: int) -> dict[str, np.ndarray]:
     """Cosines of one-step gradients with the mean of the reference's gradients in the other steps.
 
     Args:
@@ -46,15 +43,13 @@ def cosines(pair: PairOptions, methods: Sequence[str], steps: int) -> dict[str, 
     Returns:
         ``agents``: names, (n,). By method: (n, steps).
     """
-    resolved = resolve(replace(pair, training=replace(pair.training, minibatches=1)))
-    sources = sources_of(resolved)
-    agents = load_agents(resolved, sources)
-    with MathVerifier() as verifier, tempfile.TemporaryDirectory() as folder:
-        world = make_worlds(resolved, sources, verifier, read_data(resolved)).training
-        starts = _saved(agents, Path(folder) / "start")
+    minibatches = {"training": replace(pair["training"], minibatches=1)}
+    with prepared(train_settings(**{**pair, **minibatches})) as job, tempfile.TemporaryDirectory() as folder:
+        agents = job.load_agents()
+        states = _saved(agents, Path(folder) / "start")
         gradients = {
             method: [
-                _gradients(agents, starts, world, method, resolved.training, FIRST_SEED + step, Path(folder))
+                _gradients(agents, states, job.worlds.training, method, job.training, FIRST_SEED + step, Path(folder))
                 for step in tqdm(range(steps), desc=f"Gradients of {method}", unit="step", leave=False)
             ]
             for method in methods

@@ -12,9 +12,9 @@ import tyro
 
 from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
-from hacrl_runs.settings import Options as PairOptions
+from hacrl_runs.settings import train_settings
 from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
-from hacrl_studies.common.arms import REFERENCE, ArmOptions, non_default_options, run_cell, train
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, RunValues, given, run_cell, run_key, train
 from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.long_language_pair.gradients import cosines
 
@@ -62,17 +62,17 @@ class Options(ArmOptions):
         self.check_arms(agents=max(2, len(self.agents)))
         if self.gradient_steps == 1 or self.gradient_steps < 0:
             raise SettingError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
-        self.pair(REFERENCE, 0, 1.0)
+        train_settings(**self.pair(REFERENCE, 0, 1.0))
 
-    def pair(self, arm: str, seed: int, rate: float) -> PairOptions:
+    def pair(self, arm: str, seed: int, rate: float) -> RunValues:
         """One run, see :func:`hacrl_studies.common.arm_cells.arm_run`."""
-        pair = PairOptions(
-            answers="short" if self.agents else "long",
-            agents=self.agents,
-            problems=self.problems,
-            prompt_template=self.prompt_template,
-            max_new_tokens=self.max_new_tokens,
-        )
+        pair = {
+            "answers": "short" if self.agents else "long",
+            "agents": self.agents,
+            "problems": given(self.problems),
+            "prompt_template": given(self.prompt_template),
+            "max_new_tokens": self.max_new_tokens,
+        }
         return arm_run(self, pair, arm, seed, rate)
 
 
@@ -91,15 +91,15 @@ def _gradients(options: Options) -> dict[Hashable, Cell]:
         return {}
     pair = options.pair(REFERENCE, 0, 1.0)
     settings = {
-        **non_default_options(pair),
+        **run_key(pair),
         "gradient_steps": options.gradient_steps,
-        "built": own_pair_fingerprints(pair.agents, "long"),
+        "built": own_pair_fingerprints(pair["agents"], "long"),
     }
     compute = partial(cosines, pair, GRADIENT_METHODS, options.gradient_steps)
     return {GRADIENTS: Cell(f"{STUDY}-gradients", compute, settings)}
 
 
-def run_of(options: Options, pair: PairOptions, steps: int) -> Cell:
+def run_of(options: Options, pair: RunValues, steps: int) -> Cell:
     """The cell of one run, 0 steps for none."""
-    built = own_pair_fingerprints(pair.agents, "long")
+    built = own_pair_fingerprints(pair["agents"], "long")
     return run_cell(STUDY, pair, steps, {"built": built}, train, Path(options.cache_dir))

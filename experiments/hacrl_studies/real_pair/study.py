@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,16 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.cache import Cell
 from hacrl_runs.describe import statistics
-from hacrl_runs.models import load_agents, sources_of
-from hacrl_runs.settings import Options as PairOptions
-from hacrl_runs.train import resolve
+from hacrl_runs.resolve import Job, prepared
+from hacrl_runs.settings import train_settings
 from hacrl_studies.common.arm_cells import arm_cells, arm_run
-from hacrl_studies.common.arms import REFERENCE, ArmOptions, run_cell, trained
+from hacrl_studies.common.arms import REFERENCE, ArmOptions, RunValues, run_cell, trained
 from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.real_pair.build import TEMPLATE, build
 from hacrl_studies.real_pair.pairs import MODEL, RECIPES, TASKS, pair_of
 
 ARMS = (REFERENCE, "naive", "hacpo", "hacpo_released")
+ANSWER_RULE = "last_number"
 SHOWN = 6
 """Questions whose answers are kept as samples."""
 SHOWN_SEED = 123_456_789
@@ -73,7 +73,7 @@ class Options(ArmOptions):
         """Everything that results depend on; the model is known by its weights, not by where it is."""
         return {name: value for name, value in super().settings().items() if name != "model"}
 
-    def pair(self, name: str, arm: str, seed: int, rate: float) -> PairOptions:
+    def pair(self, name: str, arm: str, seed: int, rate: float) -> RunValues:
         """One run, as options of the language pair, without its agents, which may not be built yet.
 
         Args:
@@ -82,14 +82,14 @@ class Options(ArmOptions):
             seed: of training.
             rate: multiple of the learning rate.
         """
-        pair = PairOptions(
-            tasks=TASKS,
-            answer_rule="last_number",
-            prompt_template=TEMPLATE,
-            rate_factors=RECIPES[name].rate_factors,
-            max_new_tokens=self.max_new_tokens,
-            dtype="bfloat16",
-        )
+        pair = {
+            "tasks": TASKS,
+            "answer_rule": ANSWER_RULE,
+            "prompt_template": (TEMPLATE,),
+            "rate_factors": RECIPES[name].rate_factors,
+            "max_new_tokens": self.max_new_tokens,
+            "dtype": "bfloat16",
+        }
         return arm_run(self, pair, arm, seed, rate)
 
 
@@ -108,7 +108,7 @@ def cells(options: Options) -> dict[Hashable, Cell]:
     return by_pair
 
 
-def _run_cell(options: Options, name: str, pair: PairOptions, steps: int) -> Cell:
+def _run_cell(options: Options, name: str, pair: RunValues, steps: int) -> Cell:
     make = partial(train, name, options.model)
     return run_cell(f"real_{name}", pair, steps, _built(options, name), make, Path(options.cache_dir))
 
@@ -117,7 +117,7 @@ def _built(options: Options, name: str) -> dict[str, Any]:
     return {"built": pair_of(name, options.model).fingerprints()}
 
 
-def train(name: str, model: str, pair: PairOptions, steps: int, folder: Path) -> dict[str, np.ndarray]:
+def train(name: str, model: str, pair: RunValues, steps: int, folder: Path) -> dict[str, np.ndarray]:
     """One run, of agents that are built first if they are not in the cache.
 
     Args:
@@ -132,27 +132,26 @@ def train(name: str, model: str, pair: PairOptions, steps: int, folder: Path) ->
         before their names, the numbers of :func:`hacrl_runs.describe.statistics`; ``peak_gib``, the most memory that
         the process had until then.
     """
-    built = build(pair_of(name, model))
-    resolved = resolve(replace(pair, agents=tuple(map(str, built.values()))))
-    sources = sources_of(resolved)
-    arrays = trained(resolved, steps, folder)
-    if steps > 0:
-        sources = {agent: str(folder / "agents" / agent) for agent in sources}
-    arrays |= sample_answers(resolved, sources)
-    if steps == 0:
-        arrays |= {f"{START}{key}": np.array(value) for key, value in at_the_start(resolved, sources).items()}
+    pair = {**pair, "agents": tuple(map(str, build(pair_of(name, model)).values()))}
+    arrays = trained(pair, steps, folder)
+    with prepared(train_settings(**pair)) as job:
+        if steps > 0:
+            job = replace(job, sources={agent: str(folder / "agents" / agent) for agent in job.sources})
+        arrays |= sample_answers(job)
+        if steps == 0:
+            arrays |= {f"{START}{key}": np.array(value) for key, value in at_the_start(job).items()}
     arrays["peak_gib"] = np.array(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     shutil.rmtree(folder)
     return arrays
 
 
-def sample_answers(resolved: PairOptions, sources: Mapping[str, str]) -> dict[str, np.ndarray]:
+def sample_answers(job: Job) -> dict[str, np.ndarray]:
     """``questions`` of the evaluation's kind, (Q,); an answer of each agent to each, ``answers``, and its ``rewards``:
     (n, Q).
     """
-    world = _world(resolved, "test")
+    world = _world("test")
     prompts = world.sample_prompts(SHOWN, RandomStream(SHOWN_SEED))
-    batches = [agent.generate(prompts, 1, RandomStream(SHOWN_SEED)) for agent in load_agents(resolved, sources)]
+    batches = [agent.generate(prompts, 1, RandomStream(SHOWN_SEED)) for agent in job.load_agents()]
     return {
         "questions": np.array(prompts.questions),
         "answers": np.array([[answer for (answer,) in batch.responses] for batch in batches]),
@@ -160,11 +159,10 @@ def sample_answers(resolved: PairOptions, sources: Mapping[str, str]) -> dict[st
     }
 
 
-def at_the_start(resolved: PairOptions, sources: Mapping[str, str]) -> dict[str, float]:
+def at_the_start(job: Job) -> dict[str, float]:
     """Lengths, accuracy and importance ratios of agents, on questions of training."""
-    agents = load_agents(resolved, sources)
-    return statistics(agents, _world(resolved, "training"), resolved.training.objective, SHOWN_SEED)
+    return statistics(job.load_agents(), _world("training"), job.training.objective, SHOWN_SEED)
 
 
-def _world(resolved: PairOptions, part: Any) -> ReasoningWorld:
-    return ReasoningWorld([parse_task(text) for text in resolved.tasks], ANSWER_RULES[resolved.answer_rule], part)
+def _world(part: Any) -> ReasoningWorld:
+    return ReasoningWorld([parse_task(text) for text in TASKS], ANSWER_RULES[ANSWER_RULE], part)

@@ -12,9 +12,8 @@ import tyro
 
 from hacrl_lab.config import MethodName, TrainingConfig
 from hacrl_runs.cache import Cell
-from hacrl_runs.settings import Options as PairOptions
 from hacrl_studies.common.arm_cells import own_pair_fingerprints
-from hacrl_studies.common.arms import run_cell, train
+from hacrl_studies.common.arms import RunValues, given, run_cell, train
 from hacrl_studies.common.options import StudyOptions
 
 Sampler = Literal["transformers", "vllm"]
@@ -46,23 +45,23 @@ class Options(StudyOptions):
     max_new_tokens: int = 64
     """Length limit of an answer, in each agent's own tokens."""
 
-    def pair(self, sampler: Sampler, seed: int) -> PairOptions:
+    def pair(self, sampler: Sampler, seed: int) -> RunValues:
         """One run, as options of the language pair."""
-        return PairOptions(
-            method=self.method,
-            compare="none",
-            agents=self.agents,
-            problems=self.problems,
-            prompt_template=self.prompt_template,
-            max_new_tokens=self.max_new_tokens,
-            steps=self.steps,
-            training=self.training,
-            generation=sampler,
-            eval_prompts=self.eval_prompts,
-            eval_samples=self.eval_samples,
-            seed=seed,
-            device="cpu",
-        )
+        return {
+            "method": self.method,
+            "compare": "none",
+            "agents": self.agents,
+            "problems": given(self.problems),
+            "prompt_template": given(self.prompt_template),
+            "max_new_tokens": self.max_new_tokens,
+            "steps": self.steps,
+            "training": self.training,
+            "generation": sampler,
+            "eval_prompts": self.eval_prompts,
+            "eval_samples": self.eval_samples,
+            "seed": seed,
+            "device": "cpu",
+        }
 
 
 PUBLISHED = (Options(),)
