@@ -111,10 +111,9 @@ def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     memory = 12 * 2**30
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    sys.argv = ["llm_pair.py", *words]
     status = 70
     try:
-        status = train()
+        status = train(words)
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 2
     except BaseException:
