@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -21,30 +22,159 @@ from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveValue
 from hacrl_lab.rollouts import SharedPool
 
-METRICS: Mapping[str, str] = {
-    "accuracy": "mean verified reward of the agent's own rollouts in this step, in [0, 1] for 0/1 rewards",
-    "capability": "P̂, mean accuracy over the last K steps (Eq. 8)",
-    "capability_ratio": "ω[learner, sampler] = P̂_learner / P̂_sampler (Eq. 9)",
-    "objective": "J of the learner, mean over the step's mini-batches (maximised)",
-    "advantage_std": "sample std of the advantages in the learner's pool, in units of the group's std",
-    "zero_variance_share": "share of the learner's prompts whose advantages are all 0 and contribute no gradient",
-    "importance_ratio": "mean ratio s of the sampler's rollouts under the learner, mean over the step's mini-batches",
-    "clip_fraction": "share of the sampler's rollouts (GRPO: tokens) without a gradient because of a clip bound",
-    "positive_mass_kept": "share of Σ A⁺ of the sampler's rollouts that no clip bound leaves without a gradient; 1 if "
-    "there is none",
-    "negative_mass_kept": "the same of Σ A⁻, wrong answers",
-    "initial_self_ratio_error": "largest |s − 1| of own rollouts before the step's first update; 0 if old "
-    "log-probabilities and updates compute alike",
-    "gradient_norm": "L2 norm of the learner's gradient before clipping, mean over the step's mini-batches",
-    "response_length": "mean |y| in the sampler's own tokens",
-    "finished_share": "share of responses that end with a stop action rather than at the length limit",
-    "token_nll": "−mean log-probability of the agent's own sampled tokens, nats per token: an entropy estimate",
-    "engine_mismatch": "|engine's − recomputed log-probability| of sampled tokens, mean over tokens and rollouts, nats",
-    "engine_mismatch_max": "the largest of these, nats",
-    "engine_kl": "KL divergence of the trained policy from what generated, k3 estimate, nats per token",
-    "rollouts": "rollouts that the agent has generated since the start of training",
-    "updates": "optimiser updates that the agent has made since the start of training",
+
+@dataclass(frozen=True)
+class Metric:
+    """What a logged number says."""
+
+    meaning: str
+    """What it is, in words."""
+    formula: str
+    """How it is computed, in LaTeX; empty where the words say it all."""
+    unit: str
+    """What it is measured in."""
+    oddity: str
+    """Which values are odd, and where to look then."""
+
+
+METRICS: Mapping[str, Metric] = {
+    "accuracy": Metric(
+        "mean verified reward of the agent's own rollouts in this step",
+        r"\frac{1}{PG}\sum_{p,i} R_{p,i}",
+        "reward; a share for rewards of 0 and 1",
+        "0 or 1 in every step: the problems are out of reach or too easy, or the answer rule does not find the answer; "
+        "read the run's sample answers",
+    ),
+    "capability": Metric(
+        "accuracy averaged over the last K steps (Eq. 8)",
+        r"\hat P_j = \frac{1}{K}\sum_{t-K<t'\le t} \text{accuracy}_j(t')",
+        "as accuracy",
+        "it lags behind an agent that improves fast: lower capability_window",
+    ),
+    "capability_ratio": Metric(
+        "the learner's capability relative to the sampler's (Eq. 9)",
+        r"\omega_{k,j} = \hat P_k / \hat P_j",
+        "ratio in [0.1, 10]",
+        "0.1 or 10: it is held at its bound because one agent is (almost) never right",
+    ),
+    "objective": Metric(
+        "what the learner maximises, before each update, averaged over the step's updates",
+        r"\frac{1}{M}\sum_m J_k^{(m)}",
+        "units of the advantage",
+        "it need not rise: advantages are relative to each group's mean. inf or nan ends the run",
+    ),
+    "advantage_std": Metric(
+        "sample standard deviation of the advantages in the learner's pool",
+        r"\operatorname{std}(A)",
+        "standard deviations of a group",
+        "near 0: almost all groups have equal rewards, see zero_variance_share; far above 1: few prompts carry all",
+    ),
+    "zero_variance_share": Metric(
+        "share of the learner's prompts whose advantages are all 0, so that they contribute no gradient",
+        r"\frac{1}{P}\sum_p 1[A_{\cdot,p,\cdot} = 0]",
+        "share in [0, 1]",
+        "near 1: little is learned in a step; take problems that are neither too easy nor too hard, or a larger "
+        "group_size. 1 for all agents several times in a row ends the run",
+    ),
+    "importance_ratio": Metric(
+        "mean importance ratio of the sampler's rollouts under the learner, averaged over the step's updates (Eq. 11)",
+        r"\operatorname{mean}(s), \; s = \exp(\overline{\log \pi_k} - \overline{\log \pi_j^{old}})",
+        "ratio > 0",
+        "own rollouts far from 1: the learning rate is too high; others' far below 1: their answers are unlikely for "
+        "this learner, so that the clip lets little through",
+    ),
+    "clip_fraction": Metric(
+        "share of the sampler's rollouts (GRPO: tokens) without a gradient because of a clip bound",
+        "",
+        "share in [0, 1]",
+        "1 for all others' rollouts: each agent learns alone (docs/long_answers.md); own rollouts near 1: the learning "
+        "rate is too high for epsilon_low and epsilon_high",
+    ),
+    "positive_mass_kept": Metric(
+        "share of the sampler's positive advantages that no clip bound leaves without a gradient; 1 if there are none",
+        r"\sum_{kept} A^+ / \sum A^+",
+        "share in [0, 1]",
+        "near 0 for another sampler: its right answers teach nothing; see delta, and docs/long_answers.md",
+    ),
+    "negative_mass_kept": Metric(
+        "the same of negative advantages, those of wrong answers",
+        r"\sum_{kept} A^- / \sum A^-",
+        "share in [0, 1]",
+        "far above positive_mass_kept: the learner mostly moves away from others' wrong answers",
+    ),
+    "initial_self_ratio_error": Metric(
+        "how far the ratios of own rollouts are from 1 before the step's first update",
+        r"\max |s - 1|",
+        "ratio",
+        "above 1e-3 in float32: what scored and what is updated compute differently; 0 or rounding is right. With "
+        "old_log_probs = engine it is the engine's mismatch",
+    ),
+    "gradient_norm": Metric(
+        "L2 norm of the learner's gradient before it is clipped, averaged over the step's updates",
+        r"\lVert \nabla J \rVert_2",
+        "units of the advantage per unit of a weight",
+        "0: no rollout contributed, see zero_variance_share and clip_fraction; always far above max_grad_norm: every "
+        "update is scaled down",
+    ),
+    "response_length": Metric(
+        "mean length of the agent's own responses",
+        r"\operatorname{mean} |y|",
+        "the sampler's own tokens",
+        "at max_new_tokens: answers are cut off, see finished_share; a few tokens: answers without reasoning",
+    ),
+    "finished_share": Metric(
+        "share of responses that end with a stop token rather than at the length limit",
+        "",
+        "share in [0, 1]",
+        "low: raise max_new_tokens or ask for shorter answers. 0 several times in a row ends the run",
+    ),
+    "token_nll": Metric(
+        "minus the mean log-probability of the agent's own sampled tokens: an estimate of its entropy per token",
+        r"-\operatorname{mean}(\overline{\log \pi_j})",
+        "nats per token",
+        "near 0: the policy has collapsed and always answers the same; rising without end: the learning rate is too "
+        "high",
+    ),
+    "engine_mismatch": Metric(
+        "distance of the generating engine's log-probabilities from the recomputed ones, mean over tokens and rollouts",
+        r"\operatorname{mean} |d|, \; d = \log \pi_{engine} - \log \pi",
+        "nats",
+        "above 0.1: the engine computes in lower precision or lacks weights; use old_log_probs = recomputed",
+    ),
+    "engine_mismatch_max": Metric(
+        "the largest of these distances", r"\max |d|", "nats", "single large values are usual in bfloat16"
+    ),
+    "engine_kl": Metric(
+        "KL divergence of the trained policy from what generated, by the k3 estimator",
+        r"\operatorname{mean}(e^{-d} - 1 + d)",
+        "nats per token",
+        "above 0.01: what is learned from is not what is trained; see engine_mismatch",
+    ),
+    "rollouts": Metric(
+        "rollouts that the agent has generated since the start of training",
+        "",
+        "rollouts",
+        "compare methods at equal numbers: gspo_x2 generates twice as many in a step",
+    ),
+    "updates": Metric(
+        "optimiser updates that the agent has made since the start of training",
+        "",
+        "updates",
+        "schedules and methods differ in how many they make in a step",
+    ),
 }
+"""By name, in the order of the page ``docs/metrics.md``."""
+
+
+def metrics_table() -> str:
+    """The table of ``docs/metrics.md``."""
+    lines = ["| metric | what it is | formula | unit | odd, and where to look |", "|---|---|---|---|---|"]
+    for name, metric in METRICS.items():
+        formula = metric.formula.replace("|", r"\vert ").strip()  # a bar would end the cell
+        formula = f"${formula}$" if formula else ""
+        lines.append(f"| `{name}` | {metric.meaning} | {formula} | {metric.unit} | {metric.oddity} |")
+    return "\n".join(lines)
+
 
 Metrics = dict[str, Tensor]
 """Key to value; a value has the leading axes of the run, for instance seeds."""

@@ -23,6 +23,7 @@ from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.language_models.sampler import SamplingSettings
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
+from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.worlds import TextPrompts
@@ -151,6 +152,13 @@ def test_greedy_responses_are_those_of_transformers(agent: CausalLMAgent) -> Non
     expected = plain.sample(contexts, mask, 1, replace(agent._sampling_settings(), greedy=True), seed=0)
     assert greedy.responses == agent.codec.decode(expected.tokens, expected.mask)
     assert agent.generate_greedily(PROMPTS).responses == greedy.responses
+
+
+def test_an_evaluation_samples_as_it_is_told(agent: CausalLMAgent) -> None:
+    greedy = [text for (text,) in agent.generate_greedily(PROMPTS).responses]
+    for sampling in (Sampling(top_k=1), Sampling(top_p=1e-6), Sampling(temperature=1e-3)):
+        sampled = agent.generate(PROMPTS, 2, RandomStream(3), sampling).responses
+        assert sampled == [[text, text] for text in greedy], sampling
 
 
 def test_an_adapter_is_applied_by_the_engine_as_it_is_by_the_trainer(source: str) -> None:

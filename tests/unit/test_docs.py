@@ -21,10 +21,11 @@ CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
-def test_the_page_of_methods_is_what_the_table_of_methods_gives() -> None:
-    tool = ROOT / "tools" / "write_methods_page.py"
+@pytest.mark.parametrize("name", ["methods", "metrics"])
+def test_the_page_is_what_the_table_in_the_code_gives(name: str) -> None:
+    tool = ROOT / "tools" / f"write_{name}_page.py"
     expected = runpy.run_path(str(tool))["page"]()
-    assert (ROOT / "docs" / "methods.md").read_text(encoding="utf-8") == expected, f"run python {tool}"
+    assert (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") == expected, f"run python {tool}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

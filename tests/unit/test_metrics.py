@@ -25,7 +25,11 @@ def lines(folder: Path, name: str) -> list[str]:
 
 def test_every_metric_has_a_description() -> None:
     assert METRICS
-    assert all(len(description.split()) >= 3 for description in METRICS.values())
+    for metric in METRICS.values():
+        assert len(metric.meaning.split()) >= 3
+        assert metric.unit
+        assert len(metric.oddity.split()) >= 3
+        assert "$" not in metric.formula
     assert all("/" not in name and name == name.strip().lower() for name in METRICS)
 
 
