@@ -20,29 +20,37 @@ hacrl-lab: language models learn from each other's verified answers.
 runs the lab's own small pair, on a CPU, in minutes.
 """
 TRAIN = """\
-Two different language models learn from each other: HACPO against GSPO from the
-same start.
+Language models learn from each other: HACPO and, from the same start, GSPO.
 
     hacrl-lab train                        the lab's own small pair, on a CPU
     hacrl-lab train --size base --device cuda           a larger pair on a GPU
-    hacrl-lab train --agents MODEL MODEL --problems FILE.jsonl    your own
+    hacrl-lab train --agents MODEL MODEL --problems FILE.jsonl        your own
     hacrl-lab train --agents ... --plan          memory and hours of the run
-    hacrl-lab train --config RUN/config.yaml --seed 1     a run, changed
+    hacrl-lab train --config RUN/config.yaml --seed 1     a run with changes
     hacrl-lab train --resume RUN           continue after Ctrl-C or a crash
 
-A MODEL is a transformers folder or a hub id. Every run leaves a folder RUN with
-its settings, metrics, TensorBoard events, figures, checkpoints and a summary."""
-EVALUATE = """\
-Accuracy of any language models on any problems: greedy accuracy, avg@k, best@k
-and pass@k, with intervals.
+A MODEL is a transformers folder or a hub id, a RUN the folder of a run.
 
-    hacrl-lab evaluate --models MODEL ... --problems math500 aime2025 --samples 8
-    hacrl-lab evaluate --models RUN --problems my_problems.jsonl
+A run keeps its settings, metrics, figures, checkpoints and a summary."""
+EVALUATE = """\
+Accuracy of language models: greedy, avg@k, best@k, pass@k, with intervals.
+
+    hacrl-lab evaluate --models MODEL ... --problems math500 aime2025
+    hacrl-lab evaluate --models RUN --problems my_problems.jsonl --samples 8
     hacrl-lab evaluate --models MODEL --tasks chain_sum:max_terms=3 gcd
 
-A MODEL is a transformers folder or a hub id, a RUN the folder of a training run.
-Writes a page with a table, the same in LaTeX, and a record of every response.
+A MODEL is a transformers folder or a hub id, a RUN the folder of a run.
+
+Writes a page, a LaTeX table, and a record of every response.
+
 After Ctrl-C the same command continues."""
+DESCRIBE = """\
+What models are like before training: lengths, skills, and how far apart.
+
+    hacrl-lab describe --answers long
+    hacrl-lab describe --agents MODEL MODEL --tasks gcd
+
+Prints JSON; a pair is chosen by these numbers, before any method is run."""
 LAST_CHECKPOINT = "What the last checkpoint holds is kept."
 
 
@@ -109,10 +117,10 @@ def describe(words: Sequence[str], prog: str = "hacrl-lab describe") -> int:
     from hacrl_runs.command_line import NAMES, read_command
 
     def run() -> None:
-        from hacrl_runs.describe import __doc__ as description
+        settings = read_command(words, prog, DESCRIBE).settings
         from hacrl_runs.describe import describe
 
-        print(describe(read_command(words, prog, description).settings))
+        print(describe(settings))
 
     return with_clear_errors(run, NAMES)
 

@@ -7,6 +7,7 @@ everything else is a fault of the program and keeps its traceback.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -67,6 +68,9 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
         return _failed(str(error))
     except LabError as error:
         return _failed(as_typed(str(error), names))
+    except BrokenPipeError:  # who reads what is printed has gone, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     except OSError as error:
         return _failed(system_error_sentence(error))
     except Interrupted as stop:
