@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hacrl_lab.errors import CheckpointError, SettingError
-from hacrl_lab.files import UNFINISHED, flush_to_disk
+from hacrl_lab.files import UNFINISHED, flush_to_disk, told_by_the_system
 
 FORMAT = 1
 """Raised with every change of what a checkpoint holds."""
@@ -110,7 +110,8 @@ def agent_folder(checkpoint: Path, name: str) -> Path:
 def save_part(stem: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     """Write tensors to ``stem.safetensors`` and everything else to ``stem.json``."""
     contiguous = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    save_file(contiguous, stem.with_suffix(".safetensors"))
+    with told_by_the_system(stem.parent):
+        save_file(contiguous, stem.with_suffix(".safetensors"))
     stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, first_line
 
 LOCK = ".lock"
 """Name of the file by which a process has a folder to itself; it may stay, the system forgets who held it."""
@@ -56,6 +59,27 @@ def locked(folder: Path, refusal: str | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def told_by_the_system(folder: Path) -> Iterator[None]:
+    """Within it, what libraries in Rust raise when a file cannot be written is an error of the system, as Python's own.
+
+    safetensors has one type for it, tokenizers raises bare exceptions.
+
+    Args:
+        folder: that is written to.
+
+    Raises:
+        OSError: the disk is full, or something cannot be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) not in (SafetensorError, Exception):
+            raise
+        number = re.search(r"os error (\d+)", str(error))  # as Rust writes errno
+        raise OSError(int(number[1]) if number else errno.EIO, first_line(error), str(folder)) from error
 
 
 def flush_to_disk(path: Path) -> None:

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.state import full_tensor, full_tensors, load_policy, save_policy
 from hacrl_lab.errors import LabError, NonFiniteError, SettingError
+from hacrl_lab.files import told_by_the_system
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, shared_prompts
@@ -252,8 +253,10 @@ class CausalLMAgent(LocalAgent):
         first = self.ranks.rank == 0
         state = full_tensors(self.model.state_dict(keep_vars=True), keep=first)
         if first:
-            self.model.save_pretrained(folder, state_dict=state)
-            self.tokenizer.save_pretrained(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            with told_by_the_system(folder):
+                self.model.save_pretrained(folder, state_dict=state)
+                self.tokenizer.save_pretrained(folder)
 
     def _respond(self, prompts: TextPrompts, group_size: int, settings: SamplingSettings, seed: int) -> RolloutBatch:
         contexts, context_mask = self._prompt_tokens(prompts)
