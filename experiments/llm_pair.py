@@ -3,7 +3,7 @@
 import sys
 from functools import partial
 
-from hacrl_runs.main import train
+from hacrl_runs.cli.main import train
 from hacrl_runs.program import exit_with
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from hacrl_runs.main import train
 from attack_inputs import make_inputs, random_words
+from hacrl_runs.cli.main import train
 from hacrl_runs.own_pair.pretrain import build_pair
 
 PROJECT = Path(__file__).resolve().parent.parent

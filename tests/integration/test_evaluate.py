@@ -16,9 +16,9 @@ from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.verification.answer_rules import boxed_answer
 from hacrl_lab.worlds import TextPrompts
+from hacrl_runs.cli.main import evaluate, train
 from hacrl_runs.evaluation.models import asked_differently, models_of, settings_for
 from hacrl_runs.evaluation.settings import EvaluatedSettings, EvaluateSettings
-from hacrl_runs.main import evaluate, train
 from hacrl_runs.settings import PromptSettings, changed
 
 ARGUMENTS = ["--prompt-template", "{question}\n", "--max-new-tokens", "12", "--samples", "4", "--batch", "4"]

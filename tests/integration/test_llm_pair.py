@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import hacrl_runs.resolve
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
-from hacrl_runs.main import train
+from hacrl_runs.cli.main import train
 from hacrl_runs.own_pair.recipes import PAIRS
 
 ROOT = Path(__file__).parents[2]

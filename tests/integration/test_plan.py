@@ -11,8 +11,8 @@ import pytest
 from test_llm_pair import command
 
 from hacrl_lab.metrics import read_metrics
+from hacrl_runs.cli.main import plan, train
 from hacrl_runs.devices import GIB, AgentParts, Device
-from hacrl_runs.main import plan, train
 
 AGENT = AgentParts({"weights": 3 * GIB, "AdamW's moments": 6 * GIB}, {"gradients": 3 * GIB, "logits": GIB}, 2 * GIB)
 

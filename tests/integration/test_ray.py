@@ -22,7 +22,7 @@ from test_llm_pair import STEPS, call, command, start, wait_until
 from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
-from hacrl_runs.main import train
+from hacrl_runs.cli.main import train
 
 ray = pytest.importorskip("ray")
 

@@ -9,8 +9,8 @@ import pytest
 from test_llm_pair import command
 
 from hacrl_lab.metrics import read_evaluations, read_metrics
+from hacrl_runs.cli.main import train
 from hacrl_runs.folder import read_evaluation
-from hacrl_runs.main import train
 
 ONE_METHOD = ("--compare", "none")
 

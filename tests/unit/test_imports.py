@@ -36,6 +36,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "hacrl_envs",
         "hacrl_runs.own_pair",
     ),
+    "hacrl_runs.cli": ("hacrl_runs", "hacrl_runs.evaluation"),
     "hacrl_runs.evaluation": (CORE, "hacrl_lab.language_models", "hacrl_lab.verification", "hacrl_envs", "hacrl_runs"),
 }
 """Room -> the rooms that its files may import, beside their own. A room is a folder without its subfolders."""
@@ -205,7 +206,8 @@ def test_studies_build_on_no_more_than_they_need() -> None:
         ("hacrl_lab.schedules", "if TYPE_CHECKING:\n    from hacrl_lab.agent import Agent"),
         ("hacrl_runs.tables", "from hacrl_studies.bandit.study import Options"),
         ("hacrl_runs.own_pair.recipes", "from hacrl_runs.settings import RunSettings"),
-        ("hacrl_runs.train", "from hacrl_runs.evaluation.evaluate import run"),
+        ("hacrl_runs.train", "from hacrl_runs.evaluation.evaluate import evaluate"),
+        ("hacrl_runs.evaluation.sets", "from hacrl_runs.cli.main import main"),
         ("hacrl_studies.common.tuning", "from hacrl_studies.bandit.study import Options"),
         ("hacrl_studies.bandit.study", "from hacrl_studies.heterogeneity.study import cells"),
         ("hacrl_studies.bandit.study", "import tools.mutations"),

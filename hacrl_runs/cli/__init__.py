@@ -1,0 +1,1 @@
+"""The command ``hacrl-lab``, above everything else of the package."""
