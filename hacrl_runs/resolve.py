@@ -27,7 +27,7 @@ from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.agents import prompting_of, running_agents, sources_of, usable_devices
-from hacrl_runs.settings import EvaluationSettings, RunSettings, TrainSettings, changed
+from hacrl_runs.settings import EvaluationSettings, RunSettings, TrainSettings, changed, train_settings
 from hacrl_runs.worlds import EVALUATION_SEED, Worlds, make_worlds, read_data
 
 LEARNING_RATES = {"tiny": 2e-4, "small": 1e-4, "base": 3e-5}
@@ -126,6 +126,11 @@ def prepared(settings: TrainSettings, data: Data | None = None) -> Iterator[Job]
             worlds=worlds,
             eval_prompts=worlds.test.sample_prompts(settings.evaluation.eval_prompts, RandomStream(EVALUATION_SEED)),
         )
+
+
+def prepared_run(**values: Any) -> AbstractContextManager[Job]:
+    """:func:`prepared`, from settings by their names on the command line; for studies, tools and notebooks."""
+    return prepared(train_settings(**values))
 
 
 def agent_settings(settings: TrainSettings, agents: Sequence[str]) -> dict[str, CausalLMSettings]:

@@ -35,8 +35,7 @@ from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.describe import ratios_of
-from hacrl_runs.resolve import prepared
-from hacrl_runs.settings import train_settings
+from hacrl_runs.resolve import prepared_run
 from hacrl_studies.common.writers import Beginning, draw_writers
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +85,7 @@ def _rounded(values: Sequence[float]) -> list[float]:
 
 def pair_data() -> dict[str, Any]:
     """Names, ratios and scored answers of the pre-trained pair."""
-    with prepared(train_settings()) as job:
+    with prepared_run() as job:
         agents, world = job.load_agents(), job.worlds.training
         prompts = world.sample_prompts(PROBLEMS, RandomStream(0))
         batches = [agent.generate(prompts, GROUP, RandomStream(0, k)) for k, agent in enumerate(agents)]

@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.own_pair.recipes import Answers
-from hacrl_runs.resolve import prepared
-from hacrl_runs.settings import train_settings
+from hacrl_runs.resolve import prepared_run
 
 
 @contextmanager
@@ -29,5 +28,5 @@ def tiny_pair_trainer(
     """
     values = {"training": training, "tokens_per_pass": tokens_per_pass}
     given = {name: value for name, value in values.items() if value is not None}
-    with prepared(train_settings(answers=answers, **given)) as job:
+    with prepared_run(answers=answers, **given) as job:
         yield Trainer(job.load_agents(), job.worlds.training, method, job.training, job.run.seed)

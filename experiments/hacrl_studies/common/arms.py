@@ -24,7 +24,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_runs.cache import Cell, cell_path, computed
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
-from hacrl_runs.resolve import prepared
+from hacrl_runs.resolve import prepared_run
 from hacrl_runs.settings import train_settings
 from hacrl_runs.train import run_arm
 from hacrl_runs.worlds import EVALUATION_SEED
@@ -164,7 +164,7 @@ def trained(pair: RunValues, steps: int, folder: Path) -> dict[str, np.ndarray]:
         ``agents``: names, (n,). ``accuracy``: (n, problems). ``topics``: those of each problem, joined by spaces.
         ``seconds``: of all steps. And with CURVE before its name every metric of training, (steps,).
     """
-    with prepared(train_settings(**pair)) as job:
+    with prepared_run(**pair) as job:
         of_tuning = (1,) if job.run.seed >= FIRST_SEED else ()
         stream = RandomStream(EVALUATION_SEED, *of_tuning)
         prompts = job.worlds.test.sample_prompts(job.evaluation.eval_prompts, stream)

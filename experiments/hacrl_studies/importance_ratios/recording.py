@@ -14,8 +14,7 @@ from hacrl_lab.importance import stepwise_lower_bound
 from hacrl_lab.learner import UpdateResult
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.trainer import Trainer
-from hacrl_runs.resolve import prepared
-from hacrl_runs.settings import train_settings
+from hacrl_runs.resolve import prepared_run
 from hacrl_studies.common.arms import RunValues
 from hacrl_studies.common.teams import Team
 from hacrl_studies.common.testbeds import CHAIN
@@ -67,6 +66,6 @@ def record_chain(
 
 def record_language_pair(pair: RunValues) -> dict[str, np.ndarray]:
     """The lab's own pair of language models, built on first use; see :data:`hacrl_studies.common.arms.RunValues`."""
-    with prepared(train_settings(**pair)) as job:
+    with prepared_run(**pair) as job:
         trainer = Trainer(job.load_agents(), job.worlds.training, job.run.method, job.training, job.run.seed)
         return record(trainer, job.run.steps, "language models")

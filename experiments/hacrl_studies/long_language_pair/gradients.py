@@ -22,8 +22,7 @@ from hacrl_lab.config import TrainingConfig
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.trainer import Trainer
 from hacrl_lab.worlds import World
-from hacrl_runs.resolve import prepared
-from hacrl_runs.settings import train_settings
+from hacrl_runs.resolve import prepared_run
 from hacrl_studies.common.arms import REFERENCE, RunValues
 
 FIRST_SEED = 3_000_000
@@ -44,7 +43,7 @@ def cosines(pair: RunValues, methods: Sequence[str], steps: int) -> dict[str, np
         ``agents``: names, (n,). By method: (n, steps).
     """
     minibatches = {"training": replace(pair["training"], minibatches=1)}
-    with prepared(train_settings(**{**pair, **minibatches})) as job, tempfile.TemporaryDirectory() as folder:
+    with prepared_run(**{**pair, **minibatches}) as job, tempfile.TemporaryDirectory() as folder:
         agents = job.load_agents()
         states = _saved(agents, Path(folder) / "start")
         gradients = {

@@ -12,7 +12,6 @@ import tyro
 
 from hacrl_lab.errors import SettingError
 from hacrl_runs.cache import Cell
-from hacrl_runs.settings import train_settings
 from hacrl_studies.common.arm_cells import arm_cells, arm_run, own_pair_fingerprints
 from hacrl_studies.common.arms import REFERENCE, ArmOptions, RunValues, given, run_cell, run_key, train
 from hacrl_studies.common.tuning import Sweep
@@ -62,7 +61,7 @@ class Options(ArmOptions):
         self.check_arms(agents=max(2, len(self.agents)))
         if self.gradient_steps == 1 or self.gradient_steps < 0:
             raise SettingError(f"gradient_steps must be 0 or ≥ 2, got {self.gradient_steps}")
-        train_settings(**self.pair(REFERENCE, 0, 1.0))
+        run_key(self.pair(REFERENCE, 0, 1.0))  # refuses what no run can have
 
     def pair(self, arm: str, seed: int, rate: float) -> RunValues:
         """One run, see :func:`hacrl_studies.common.arm_cells.arm_run`."""

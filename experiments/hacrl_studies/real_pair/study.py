@@ -20,8 +20,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.cache import Cell
 from hacrl_runs.describe import statistics
-from hacrl_runs.resolve import Job, prepared
-from hacrl_runs.settings import train_settings
+from hacrl_runs.resolve import Job, prepared_run
 from hacrl_studies.common.arm_cells import arm_cells, arm_run
 from hacrl_studies.common.arms import REFERENCE, ArmOptions, RunValues, run_cell, trained
 from hacrl_studies.common.tuning import Sweep
@@ -134,7 +133,7 @@ def train(name: str, model: str, pair: RunValues, steps: int, folder: Path) -> d
     """
     pair = {**pair, "agents": tuple(map(str, build(pair_of(name, model)).values()))}
     arrays = trained(pair, steps, folder)
-    with prepared(train_settings(**pair)) as job:
+    with prepared_run(**pair) as job:
         if steps > 0:
             job = replace(job, sources={agent: str(folder / "agents" / agent) for agent in job.sources})
         arrays |= sample_answers(job)
