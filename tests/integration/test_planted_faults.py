@@ -1,4 +1,4 @@
-"""A fault of the program, planted where it could be, ends with a traceback that names the place, not with a sentence."""
+"""A fault of the program, wherever it is planted, ends with a traceback that names the place, not with a sentence."""
 
 from __future__ import annotations
 
