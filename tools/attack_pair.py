@@ -1,7 +1,7 @@
 """Attacks on ``experiments/llm_pair.py``: clumsy and hostile inputs, kill -9, full disks.
 
     python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
-    python tools/attack_pair.py kill --count 100         killed at random moments; what goes on ends with the same bytes
+    python tools/attack_pair.py kill --count 100         killed at random moments, then continued to the same bytes
     python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
 
 Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, on an end that is
@@ -34,8 +34,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from hacrl_runs.main import train
 from attack_inputs import make_inputs, random_words
+from hacrl_runs.main import train
 from hacrl_runs.own_pair.pretrain import build_pair
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -149,7 +149,7 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
 
 
 def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
-    """Runs that are killed at a random moment and go on; which of them ended otherwise than an undisturbed one."""
+    """Runs that are killed at a random moment and continue; which of them ended differently from an undisturbed one."""
     words = _long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
     assert whole.status == 0, whole.text
@@ -168,7 +168,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
 
 
 def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
-    """Runs on disks of several sizes that run full, and go on when there is room."""
+    """Runs on disks of several sizes that run full, and continue when there is room."""
     words = _long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
     reference = _content(work / "whole")
@@ -199,7 +199,7 @@ def _long_words(work: Path, models: dict[str, str]) -> list[str]:
 
 
 def _content(folder: Path) -> dict[str, str]:
-    """What a run must come to whatever happened on the way, by file: digests."""
+    """What a run must come to whatever happened before, by file: digests."""
     parts = ("metrics.jsonl", "samples.jsonl", "evaluation.json")
     found = [path for path in sorted(folder.rglob("*")) if path.name in parts or path.suffix == ".safetensors"]
     kept = [path for path in found if "checkpoints" not in path.parts]

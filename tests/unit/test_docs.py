@@ -42,7 +42,7 @@ def test_the_tests_and_tools_that_the_page_of_failures_names_are_there() -> None
 
 
 def crossing_table() -> str:
-    """The table of ``docs/long_answers.md``: the shortest answers that pass in the mean, of two decisive tokens."""
+    """The table of ``docs/long_answers.md``: the shortest answers that pass on average, of two decisive tokens."""
     lines = ["| δ | λ | κ | D = 1.3 | D = 3 | D = 6 |", "|---|---|---|---|---|---|"]
     for delta in (0.1, 0.2, 0.5):
         budget = token_budget(delta)
