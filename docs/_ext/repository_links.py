@@ -102,7 +102,7 @@ def listed(app: Sphinx, folder: str, entry: Path) -> str:
 
 def source_of(domain: str, info: dict[str, str]) -> str | None:
     """Where the source of an object of the API pages is, seen from docs/api/."""
-    if domain != "py":
+    if domain != "py" or not info["module"]:
         return None
     analyzer = ModuleAnalyzer.for_module(info["module"])
     found = analyzer.find_tags().get(info["fullname"])

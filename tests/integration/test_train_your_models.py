@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "train_your_models.md"
-COPIED = ("hacrl_lab", "envs", "experiments", "docs", "pyproject.toml", "README.md", "LICENSE")
+COPIED = ("hacrl_lab", "hacrl_runs", "envs", "experiments", "docs", "pyproject.toml", "README.md", "LICENSE")
 
 
 @pytest.mark.real_model
