@@ -6,6 +6,7 @@ import doctest
 import math
 import re
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def test_the_page_is_what_the_table_in_the_code_gives(name: str) -> None:
 def test_links_lead_to_files_of_the_repository(page: Path) -> None:
     links = LINK.findall(CODE.sub("", page.read_text(encoding="utf-8")))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_api_pages_list_every_module_once() -> None:
+    pages = (ROOT / "docs" / "api").glob("*.md")
+    listed = Counter(name for page in pages for name in re.findall(r"automodule:: (\S+)", page.read_text("utf-8")))
+    folders = (ROOT / "hacrl_lab", ROOT / "hacrl_runs", ROOT / "envs" / "hacrl_envs")
+    modules = {
+        ".".join(path.relative_to(folder.parent).with_suffix("").parts)
+        for folder in folders
+        for path in folder.rglob("*.py")
+        if path.stem != "__init__"
+    }
+    assert modules - set(listed) == set()
+    assert [name for name, count in listed.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
