@@ -28,6 +28,7 @@ root_doc = "docs/index"
 include_patterns = [
     "README.md",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "docs/**.md",
     "experiments/LOG.md",
     "experiments/README.md",

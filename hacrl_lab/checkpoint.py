@@ -131,11 +131,11 @@ def load_part(stem: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def unreadable(path: Path) -> CheckpointError:
     """The error that names a checkpoint, or the part of it, that cannot be used."""
     step = next((folder for folder in (path, *path.parents) if _NAME.fullmatch(folder.name)), path)
-    return CheckpointError(f"checkpoint {str(step)!r} cannot be read; delete it to go on from the one before")
+    return CheckpointError(f"checkpoint {str(step)!r} cannot be read; delete it to continue from the one before")
 
 
 def _complete(folder: Path) -> None:
-    """Put everything on disk, and then the list of files that says so."""
+    """Put everything on disk, and then the list of files, which marks it as complete."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     for path in (*files, *(path for path in folder.rglob("*") if path.is_dir())):
         flush_to_disk(path)

@@ -14,7 +14,7 @@ class SettingError(LabError, ValueError):
     """A setting that is impossible, or that another one excludes; the message names it as Python does."""
 
     spell: ClassVar[Callable[[str], str]] = str
-    """Applied to every message; a command line sets it, so that settings are named as they are typed."""
+    """Applied to every message; a command line sets it, so that settings are named as on the command line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(SettingError.spell(message))

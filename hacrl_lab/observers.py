@@ -24,7 +24,7 @@ class Observer(Protocol):
     """
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
-        """Training begins or goes on; ``trainer.steps_done`` steps are done.
+        """Training begins or continues; ``trainer.steps_done`` steps are done.
 
         Raises:
             StopTraining: an earlier part of the run has ended it.

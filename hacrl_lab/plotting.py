@@ -1,4 +1,4 @@
-"""What every figure shares: one look for each method, colours that colour-blind readers can tell apart, bands."""
+"""What every figure shares: one look for each method, colours that colour-blind readers can distinguish, bands."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ AGENT_COLOURS = (
     "#000000",
     "#999999",
 )
-"""The colours of Okabe and Ito, which colour-blind readers can tell apart; for agents and other categories."""
+"""The colours of Okabe and Ito, which colour-blind readers can distinguish; for agents and other categories."""
 WIDTH = 8.5
-"""Inches; some 820 pixels."""
+"""Inches; about 820 pixels."""
 DPI = 130
 LINE_STYLES = ("-", "--", "-.", ":")
 
@@ -58,7 +58,7 @@ def draw_band(
         x: (points,).
         values: (points, units).
         label: for the legend.
-        color, linestyle: as matplotlib has them; a method's are those of :func:`method_style`.
+        color, linestyle: as matplotlib names them; a method's are those of :func:`method_style`.
     """
     mean, half = np.array([mean_interval(at_one_point) for at_one_point in values]).T
     axes.plot(x, mean, linestyle, color=color, label=label)

@@ -54,7 +54,7 @@ class Episodes:
 
 
 Act = Callable[[Tensor, Tensor], Tensor]
-"""(observations (..., P, G, D), which episodes go on (..., P, G)) -> the next single moves (..., P, G)."""
+"""(observations (..., P, G, D), which episodes continue (..., P, G)) -> the next single moves (..., P, G)."""
 
 
 class Starts(Protocol):

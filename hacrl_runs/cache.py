@@ -1,4 +1,4 @@
-"""Results that are computed once: every cell of a study is a file, and a study goes on where it was interrupted."""
+"""Results that are computed once: every cell of a study is a file, and a study continues where it was interrupted."""
 
 from __future__ import annotations
 

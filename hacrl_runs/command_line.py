@@ -62,7 +62,7 @@ class TrainCommand(TrainSettings):
 
 
 NAMES = tuple(flat(TrainCommand()))
-"""Of all settings, as Python has them."""
+"""Of all settings, in Python."""
 
 
 def read_command(words: Sequence[str], prog: str, description: str | None = None) -> TrainCommand:

@@ -29,7 +29,7 @@ Curves = Mapping[str, Sequence[float]]
 def plot_curves(runs: Mapping[str, Curves], agents: Sequence[str], lower_bound: float, path: Path) -> None:
     """Accuracy, capability ratios, importance ratios and clip fractions against steps.
 
-    One column for each learner. A method's lines have the method's look; markers tell the samplers apart.
+    One column for each learner. A method's lines have the method's look; markers distinguish the samplers.
 
     Args:
         runs: curves by method name.

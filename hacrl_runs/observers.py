@@ -84,7 +84,7 @@ class Tracker:
         self._settings = dict(settings)
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
-        """Begin a run of the service, or go on with the one of the same name."""
+        """Begin a run of the service, or continue the one of the same name."""
         name = f"{self._run}-{trainer.method.name}"
         identity = {"id": name} if self._service.__name__ == "wandb" else {}
         self._service.init(project="hacrl-lab", name=name, config=self._settings, resume="allow", **identity)

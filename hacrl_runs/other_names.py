@@ -70,7 +70,7 @@ def refuse_other_names(words: Sequence[str], names: Iterable[str]) -> None:
 
     Args:
         words: of the command line.
-        names: of the settings that there are, as Python has them.
+        names: of the settings that there are, in Python.
 
     Raises:
         SettingError: naming the option to use.

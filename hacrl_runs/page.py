@@ -8,7 +8,7 @@ between two lines of its own::
     <!-- end -->
 
 Such blocks are kept if the run's settings are among the study's PUBLISHED ones. Otherwise the first one becomes a note
-that says so, and the others are left out.
+about it, and the others are left out.
 """
 
 from __future__ import annotations

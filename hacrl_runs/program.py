@@ -57,7 +57,7 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
 
     Args:
         run: what to do.
-        names: of settings, which messages show as they are typed.
+        names: of settings, which messages show as on the command line.
         kept: what to say after Ctrl-C.
     """
     names = tuple(names)
@@ -113,7 +113,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> str:
-    """A message with settings named as they are typed; what stands in quotes is left as it is.
+    """A message with settings named as on the command line; what stands in quotes is left as it is.
 
     Args:
         message: names settings as Python does.
@@ -137,7 +137,7 @@ def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> st
 
 @contextlib.contextmanager
 def _spelled(names: Sequence[str]) -> Iterator[None]:
-    """Within it, impossible settings are named as they are typed, also by the parser of options."""
+    """Within it, impossible settings are named as on the command line, also by the parser of options."""
     try:
         SettingError.spell = partial(as_typed, names=names, everywhere=True)  # type: ignore[assignment]
         yield

@@ -27,7 +27,7 @@ class SampleAnswers:
         self._file: IO[str] | None = None
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
-        """Go on after the steps that are done."""
+        """Continue after the steps that are done."""
         self._file = open_log(folder / SAMPLES, trainer.steps_done)
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:

@@ -159,9 +159,9 @@ def _make_models(folder: Path, good: list[Path]) -> None:
     (folder / "file").write_text("no model")
     (like_a("no-tokenizer") / "tokenizer.json").unlink()
     shutil.copy(folder / "b" / "tokenizer.json", like_a("larger-tokenizer") / "tokenizer.json")
-    (like_a("no-config") / "config.json").unlink()
+    (like_a("no-config") / "config.yaml").unlink()
     (like_a("no-weights") / "model.safetensors").unlink()
-    (like_a("broken-config") / "config.json").write_text("{")
+    (like_a("broken-config") / "config.yaml").write_text("{")
     weights = like_a("short-weights") / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     (like_a("empty-weights") / "model.safetensors").write_bytes(b"")
@@ -175,7 +175,7 @@ def _make_models(folder: Path, good: list[Path]) -> None:
         ("no-context", {"max_position_embeddings": None}),
         ("short-context", {"max_position_embeddings": 4}),
     ):
-        path = like_a(name) / "config.json"
+        path = like_a(name) / "config.yaml"
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
     (folder / "remote-code" / "evil.py").write_text("open(__file__ + '.executed', 'w')\n")
     for name, template in (
@@ -241,10 +241,10 @@ def _make_folders(folder: Path) -> None:
 def _damage_runs(folder: Path) -> None:
     good = folder / "good"
     for name, part, text in (
-        ("config-empty", "config.json", ""),
-        ("config-list", "config.json", "[]"),
-        ("config-unknown", "config.json", '{"colour": 3}'),
-        ("config-wrong-type", "config.json", '{"steps": "many"}'),
+        ("config-empty", "config.yaml", ""),
+        ("config-list", "config.yaml", "[]"),
+        ("config-unknown", "config.yaml", '{"colour": 3}'),
+        ("config-wrong-type", "config.yaml", '{"steps": "many"}'),
         ("versions-broken", "versions.json", "{"),
         ("problems-broken", "problems.json", "{"),
         ("problems-changed", "problems.json", '{"fingerprint": "0"}'),
@@ -265,7 +265,7 @@ def _damage_runs(folder: Path) -> None:
         ("no-evaluation", "hacpo/evaluation.json"),
         ("no-metrics", "hacpo/metrics.jsonl"),
         ("no-checkpoints", "hacpo/checkpoints"),
-        ("no-config", "config.json"),
+        ("no-config", "config.yaml"),
         ("no-initial", "initial"),
         ("no-agents", "hacpo/agents"),
     ):

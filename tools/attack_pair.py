@@ -1,7 +1,7 @@
 """Attacks on ``experiments/llm_pair.py``: clumsy and hostile inputs, kill -9, full disks.
 
     python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
-    python tools/attack_pair.py kill --count 100         killed at random moments; what goes on ends with the same bytes
+    python tools/attack_pair.py kill --count 100         killed at random moments, then continued to the same bytes
     python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
 
 Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, on an end that is
@@ -149,7 +149,7 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
 
 
 def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
-    """Runs that are killed at a random moment and go on; which of them ended otherwise than an undisturbed one."""
+    """Runs that are killed at a random moment and continue; which of them ended differently from an undisturbed one."""
     words = _long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
     assert whole.status == 0, whole.text
@@ -159,7 +159,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
     for number in tqdm(range(count), unit="kill"):
         command = [*words, "--output-dir", str(folder)]
         run(command, work / "killed.log", 600, kill_after=chance.uniform(0, whole.seconds))
-        again = ["--resume", str(folder)] if (folder / "config.json").exists() else command
+        again = ["--resume", str(folder)] if (folder / "config.yaml").exists() else command
         end = run(again, work / "again.log", 600)
         if end.status != 0 or _content(folder) != reference:
             different.append({"number": number, "status": end.status, "text": end.text[-300:]})
@@ -168,7 +168,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
 
 
 def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
-    """Runs on disks of several sizes that run full, and go on when there is room."""
+    """Runs on disks of several sizes that run full, and continue when there is room."""
     words = _long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
     reference = _content(work / "whole")
@@ -183,7 +183,7 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
             full = run(command, work / "full.log", 600)
             sizes.append(size)
             subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
-            again = ["--resume", str(disk / "run")] if (disk / "run" / "config.json").exists() else command
+            again = ["--resume", str(disk / "run")] if (disk / "run" / "config.yaml").exists() else command
             end = run(again, work / "again.log", 600)
             if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
                 faults.append({"size": size, "full": full.text[-300:], "again": end.text[-300:]})
@@ -199,7 +199,7 @@ def _long_words(work: Path, models: dict[str, str]) -> list[str]:
 
 
 def _content(folder: Path) -> dict[str, str]:
-    """What a run must come to whatever happened on the way, by file: digests."""
+    """What a run must come to whatever happened before, by file: digests."""
     parts = ("metrics.jsonl", "samples.jsonl", "evaluation.json")
     found = [path for path in sorted(folder.rglob("*")) if path.name in parts or path.suffix == ".safetensors"]
     kept = [path for path in found if "checkpoints" not in path.parts]

@@ -1,4 +1,4 @@
-"""Writes docs/preset_plans.md: what each of the paper's pairs takes, as ``--plan`` prints it, without its weights.
+"""Writes docs/preset_plans.md: what each of the paper's pairs needs, from ``hacrl-lab plan``, without weights.
 
     python tools/preset_plans.py
 
@@ -90,7 +90,7 @@ INTRODUCTION = f"""# The memory and time that the presets need
 {GPU_GIB:g} GiB with all weights, and on one with adapters. We ran none of it on a GPU. Memory is counted on tensors
 without values (a run of SmolLM2 on a CPU needed 5 % more than its plan). Hours are estimated only on the GPU itself.
 All responses are taken to be 4,096 tokens long. The problems are the lab's own stories in place of MATH, whose prompts
-are longer by some hundred tokens at most.
+are longer by about a hundred tokens at most.
 """
 
 

@@ -100,7 +100,7 @@ def _described(hint: Any) -> str:
 
 
 def default(group: Any, option: Any) -> str:
-    """The default as it is typed, nothing for an option that is left out."""
+    """The default as on the command line, nothing for an option that is left out."""
     value = getattr(group, option.name) if option.default is not MISSING else ""
     if isinstance(value, tuple):
         return " ".join(f"`{one}`" for one in value)

@@ -17,7 +17,7 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("hacrl_lab", "envs/hacrl_envs")  # always there: the API pages lead to their lines
+PACKAGES = ("hacrl_lab", "envs/hacrl_envs", "hacrl_runs")  # always there: the API pages lead to their lines
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -102,7 +102,7 @@ def listed(app: Sphinx, folder: str, entry: Path) -> str:
 
 def source_of(domain: str, info: dict[str, str]) -> str | None:
     """Where the source of an object of the API pages is, seen from docs/api/."""
-    if domain != "py":
+    if domain != "py" or not info["module"]:
         return None
     analyzer = ModuleAnalyzer.for_module(info["module"])
     found = analyzer.find_tags().get(info["fullname"])

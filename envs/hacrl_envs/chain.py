@@ -193,7 +193,7 @@ class TokenChainEnv(gymnasium.Env[np.ndarray, np.int64]):
 
 
 class ChainFeatures:
-    """An agent's observation of the token chain: skill, letter to go on from, and how many letters are still to come.
+    """An agent's observation of the token chain: skill, letter to continue from, and how many letters are to come.
 
     Skill, letter and letters to come are one-hot vectors, beside each other; ``jointly`` adds one for skill and letter
     together, with which a linear policy can know several skills.

@@ -16,7 +16,7 @@ from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.verification.verifier import MathVerifier
 
 LEAST_EVALUATION = 2
-"""Problems of an evaluation or validation: fewer have no interval."""
+"""An evaluation or validation of fewer problems has no interval."""
 
 
 @dataclass(frozen=True)

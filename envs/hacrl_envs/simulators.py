@@ -2,7 +2,7 @@
 
 Gymnasium's own vector environments step every copy until the last episode has ended, or begin the next one. On 1024
 episodes of a random policy, which end at different times, ``SyncVectorEnv`` takes 2.4 (CartPole) to 3.4 times
-(FrozenLake) as long as :class:`Copies`, which steps those that go on; :class:`Table` takes 1/25 of its time.
+(FrozenLake) as long as :class:`Copies`, which steps the running ones; :class:`Table` takes 1/25 of its time.
 """
 
 from __future__ import annotations

@@ -82,7 +82,7 @@ def _state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
 
 
 def _placed(kind: str, state: Tensor, parameter: Tensor) -> Any:
-    """Moments go where the parameter is, divided as it is; the step counter stays on the CPU, as torch has it."""
+    """Moments go where the parameter is, divided as it is; the step counter stays on the CPU, as in torch."""
     if kind == "step":
         return state
     if not hasattr(parameter, "full_tensor"):

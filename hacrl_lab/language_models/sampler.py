@@ -72,7 +72,7 @@ class Sampler(Protocol):
 
 
 def as_generation(tokens: Tensor, log_probs: Tensor, group_size: int, settings: SamplingSettings) -> Generation:
-    """Rows that may go on after their stop token as a :class:`Generation`.
+    """Rows that may continue after their stop token as a :class:`Generation`.
 
     Args:
         tokens, log_probs: (P·G, T).

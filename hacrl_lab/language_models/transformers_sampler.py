@@ -64,7 +64,7 @@ class TransformersSampler:
             ids, mask: left-padded tokens, (B, C).
             settings: how responses end.
             bar: moved by every token.
-            cache: keys and values of all tokens but the last, where they are at hand.
+            cache: keys and values of all tokens but the last, where they are available.
 
         Returns:
             Tokens and their log-probabilities, (B, T) each.

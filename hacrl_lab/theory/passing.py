@@ -10,10 +10,10 @@ range r. So Δ = D + Σ_style d_t. After m updates of a step, s must be in [1 �
 budget* is λ_m = ln(1/(1 − δ + m·δ_step)), 0.223 nats for δ = 0.2 and m = 0.
 
 Law of long answers. A cross rollout passes iff 0 ≤ Δ ≤ λ_m·L. As L grows with c and D fixed, the chance that it is not
-below the lower bound tends to 1 if κ < λ_m, to 0 if κ > λ_m, whatever the skills. In the mean, right answers with
+below the lower bound tends to 1 if κ < λ_m, to 0 if κ > λ_m, whatever the skills. On average, right answers with
 D > λ_m·c pass from the length L* = c + (D − λ_m·c)/(λ_m − κ) on.
 
-What holds in the mean is here, chances are in :mod:`hacrl_lab.theory.passing_chance`. The law is about the clip:
+What holds on average is here, chances are in :mod:`hacrl_lab.theory.passing_chance`. The law is about the clip:
 whether the rollouts that pass it help the learner is another question.
 """
 
@@ -122,7 +122,7 @@ def crossing_length(budget: float, style_mean: Number, skill_deficit: Number, de
     L* = ∞                               if D > λ·c and κ ≥ λ
 
     Proof: E[Δ] ≤ λ·L iff n·κ + D ≤ λ·(n + c) iff D − λ·c ≤ (λ − κ)·n: what the decisive tokens overdraw is saved by
-    the style tokens, λ − κ each. So for κ < λ all L ≥ L* pass in the mean; for κ = λ all or none do; for κ > λ and
+    the style tokens, λ − κ each. So for κ < λ all L ≥ L* pass on average; for κ = λ all or none do; for κ > λ and
     D ≤ λ·c those with n ≤ (λ·c − D)/(κ − λ) do and longer ones do not.
 
     Args:

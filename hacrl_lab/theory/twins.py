@@ -1,8 +1,8 @@
 """The twins of the exact quantities: the same numbers from the functions that train.
 
 :func:`enumerated_gradients` gives the real objective every possible response, weighted by its probability, and agrees
-with the exact gradient to rounding. :func:`sampled_gradients` goes the whole way, agents that sample, groups, baseline,
-standard deviation, objective, backward pass, and agrees in the mean over many independent steps.
+with the exact gradient to rounding. :func:`sampled_gradients` runs all steps: agents that sample, groups, baseline,
+standard deviation, objective, backward pass, and agrees on average over many independent steps.
 """
 
 from __future__ import annotations

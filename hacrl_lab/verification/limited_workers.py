@@ -43,9 +43,9 @@ class Lost(Enum):
 class LimitedWorkers:
     """Makes calls in worker processes, which are killed when a call takes too long.
 
-    A call is slow after ``SLOW_AFTER`` seconds. Slow calls go on beside the others and do not count among ``workers``,
-    so that k calls that hang take about one ``timeout`` together and not k. At most ``MOST_SLOW`` run at the same time,
-    and they share the processor's cores, in time that counts towards the limit of each.
+    A call is slow after ``SLOW_AFTER`` seconds. Slow calls continue beside the others and do not count among
+    ``workers``, so that k calls that hang take about one ``timeout`` together and not k. At most ``MOST_SLOW`` run at
+    the same time, and they share the processor's cores, in time that counts towards the limit of each.
 
     Processes start with the first call.
 

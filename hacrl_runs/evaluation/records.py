@@ -31,7 +31,7 @@ NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 WITHOUT_EFFECT = ("models", "problems", "tasks", "most_problems", "pass_at", "rows_at_once", "cache_gib")
 """Settings on which no single record depends."""
 KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k")
-"""Settings that a record's key names only where they are not at their defaults: keys from before they existed stay."""
+"""Settings that a record's key names only where they are not the default: keys from before they existed stay."""
 
 
 def records_of(settings: EvaluateSettings, model: Model, sets: Sequence[ProblemSet]) -> dict[str, list[Record]]:

@@ -98,7 +98,7 @@ class EvaluateSettings:
 DEFAULTS = EvaluateSettings(EvaluatedSettings(models=("",), problems=("",)))
 """The defaults of what has one."""
 NAMES = tuple(flat(DEFAULTS))
-"""Of all settings, as Python has them."""
+"""Of all settings, in Python."""
 
 
 def read_settings(words: Sequence[str], prog: str, description: str | None = None) -> EvaluateSettings:

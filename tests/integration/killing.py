@@ -1,10 +1,10 @@
-"""A run that is killed at a given moment, and one that goes on: a program for tests/integration/test_killed_runs.py.
+"""A run that is killed at a given moment, and one that continues: a program for tests/integration/test_killed_runs.py.
 
     python killing.py WORK_FOLDER moments       kill before and after every call that changes the disk while saving
     python killing.py WORK_FOLDER random COUNT  kill after a random time, until COUNT runs were killed
 
-Every time a fresh process trains until it is killed with SIGKILL, another one goes on to the end, and what both left is
-compared with an undisturbed run, byte for byte. Prints one JSON object.
+Every time a fresh process trains until it is killed with SIGKILL, another one continues to the end, and what both left
+is compared with an undisturbed run, byte for byte. Prints one JSON object.
 """
 
 from __future__ import annotations

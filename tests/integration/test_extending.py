@@ -1,4 +1,4 @@
-"""What ``docs/extending.md`` says about adding a method, a world, an agent and a study is true: its code is run."""
+"""What ``docs/extending.md`` says about additions to the library is true: the code of the page is run."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import hacrl_studies
+from hacrl_envs.bandit import bandit_world
+from hacrl_lab.agents.tabular import TabularAgent
+from hacrl_lab.config import TrainingConfig
+from hacrl_lab.fit import fit
 from hacrl_lab.methods import METHODS, methods_help, methods_table
+from hacrl_lab.own_code import load_own
+from hacrl_lab.responses import ResponseSpace
+from hacrl_lab.trainer import Trainer
 from hacrl_studies.command import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
@@ -42,6 +50,23 @@ def test_a_method_is_a_row_a_world_two_functions_and_an_agent_one(methods: None)
     assert namespace["trainer"].method.label == "HACPO, own mean"
     assert last["accuracy/table"] > 0.7 > 0.55 > first["accuracy/table"]
     assert last["accuracy/blind"] < 0.65  # it cannot tell the contexts apart
+
+
+def test_an_observer_is_told_of_every_step_and_ends_training(tmp_path: Path) -> None:
+    (code,) = (code for title, code in blocks() if title == "accuracy_file.py")
+    own = tmp_path / "accuracy_file.py"
+    own.write_text(code, encoding="utf-8")
+    space = ResponseSpace(symbols=2, length=1)
+    agents = [TabularAgent(name, torch.zeros(1, space.prefixes, space.actions), space) for name in "ab"]
+    world = bandit_world(0, contexts=1, actions=2, length=1)
+    observer = load_own(f"{own}:AccuracyFile", "observer")[0]()
+    fit(Trainer(agents, world, "naive", TrainingConfig(), seeds=0), 500, tmp_path / "run", observers=[observer])
+    lines = (tmp_path / "run" / "accuracy.txt").read_text(encoding="utf-8").splitlines()
+    assert [int(line.split()[0]) for line in lines] == list(range(1, len(lines) + 1))
+    assert 1 < len(lines) < 500
+    above = [min(map(float, line.split()[1:])) > 0.95 for line in lines]
+    assert above[-1]
+    assert not any(above[:-1])
 
 
 def test_a_study_is_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 at every moment of a run: what goes on afterwards ends with the bytes of an undisturbed run."""
+"""kill -9 at every moment of a run: what continues afterwards ends with the bytes of an undisturbed run."""
 
 from __future__ import annotations
 

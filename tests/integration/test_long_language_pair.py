@@ -1,4 +1,4 @@
-"""The study of long answers from its command line, small: whole pages, the same numbers twice, and going on."""
+"""The study of long answers from its command line, small: whole pages, the same numbers twice, and continuing."""
 
 from __future__ import annotations
 

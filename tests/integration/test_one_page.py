@@ -68,7 +68,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def library(start: list[Tensor], world: BanditWorld, seed: int) -> tuple[list[Tensor], Seen]:
-    """The policies that the library trains from the page's start, and the special cases on the way."""
+    """The policies that the library trains from the page's start, and the special cases during training."""
     recording, seen = RecordingWorld(world), Seen()
     ascent = lambda parameters: torch.optim.SGD(parameters, lr=page.LEARNING_RATE)  # noqa: E731
     agents = [TabularAgent(NAMES[k], logits, world.space, ascent) for k, logits in enumerate(start)]

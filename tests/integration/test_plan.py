@@ -1,4 +1,4 @@
-"""``llm_pair.py --plan``: what a run would take, or that it cannot fit, without its weights."""
+"""``llm_pair.py --plan``: the memory and time a run needs, or that it cannot fit, without its weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The studies from the command line, small: whole pages, the same numbers twice, and going on where they were."""
+"""The studies from the command line, small: whole pages, the same numbers twice, and continuing where they were."""
 
 from __future__ import annotations
 

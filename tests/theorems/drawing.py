@@ -33,7 +33,7 @@ def f64(values: object) -> Tensor:
 
 
 def spaces(stops: Sequence[bool] = (False, True), max_length: int = 3) -> st.SearchStrategy[ResponseSpace]:
-    """Two to some fifty responses."""
+    """Two to about fifty responses."""
     space = st.builds(ResponseSpace, st.integers(1, 3), st.integers(1, max_length), st.sampled_from(stops))
     return space.filter(lambda one: one.size >= 2)
 

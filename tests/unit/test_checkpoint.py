@@ -160,7 +160,7 @@ def test_a_truncated_or_missing_file_is_noticed_and_the_one_before_can_take_its_
     if share is not None:
         broken.write_bytes(content[: int(share * (len(content) - 1))])  # at least one byte besides the last is missing
     with pytest.raises(
-        CheckpointError, match=r"checkpoint '.*step-000002' cannot be read; delete it to go on"
+        CheckpointError, match=r"checkpoint '.*step-000002' cannot be read; delete it to continue"
     ) as error:
         checkpoints.latest()
     assert str(error.value).count("\n") == 0

@@ -25,7 +25,7 @@ def make(options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def play(simulated: Simulator, moves: int, steps: int, episodes: int = 24) -> list[tuple[np.ndarray, Outcome | None]]:
-    """Random moves in all episodes that go on."""
+    """Random moves in all running episodes."""
     random = np.random.default_rng(0)
     seen: list[tuple[np.ndarray, Outcome | None]] = [
         (simulated.start([index % 5 for index in range(episodes)], list(range(episodes))), None)

@@ -142,12 +142,12 @@ def test_an_error_of_the_user_in_a_cell_is_one_line(
     assert capsys.readouterr().err.splitlines()[-1] == "error: no model in 'there'"
 
 
-def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_says_how_to_continue(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(options: Options) -> str:
         raise KeyboardInterrupt
 
     assert main(Options, interrupted, arguments=[]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """The other side of the benchmark: a TRL trainer for each model, one after the other, with GSPO.
 
-A trainer's ``train()`` runs once, from the first round to the last, as its users run it; a callback lets it go on for
-one round at a time. A round is one generation and the updates on it.
+A trainer's ``train()`` runs once, from the first round to the last, as its users run it; a callback lets it continue
+for one round at a time. A round is one generation and the updates on it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class _SteppedTrainer:
         self._thread.start()
 
     def step(self) -> Measurement:
-        """Let it go on for one round; an error of its own is raised here."""
+        """Let it continue for one round; an error of its own is raised here."""
         self._lengths.clear()
         self._rounds.go_on.put(True)
         done = self._rounds.done.get()

@@ -50,7 +50,7 @@ def arm_cells(
 ) -> dict[str, Cell]:
     """INITIAL -> the agents before training; arm -> its training with the learning rate that is best for it.
 
-    A run of one seed with one learning rate is what is kept, so that an interrupted study goes on within an arm.
+    A run of one seed with one learning rate is what is kept, so that an interrupted study continues within an arm.
 
     Args:
         options: of the study.

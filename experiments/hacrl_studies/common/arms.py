@@ -1,7 +1,7 @@
 """Studies that train a pair of language models with several methods: options, single runs, learning rates.
 
 An arm is a method, or a method and a schedule: ``hacpo`` or ``hacpo/mixed_2u``. A single run, one seed with one
-learning rate, is what is kept; an interrupted one goes on from its latest checkpoint.
+learning rate, is what is kept; an interrupted one continues from its latest checkpoint.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def given(value: str | None) -> tuple[str, ...]:
 
 
 def run_key(pair: RunValues) -> dict[str, Any]:
-    """The settings that are not at their defaults: a run is known by them, also when settings are added.
+    """The non-default settings: they identify a run, also when settings are added later.
 
     A default that is changed needs another ``RESULTS_VERSION``. One prompt or one file of problems is known by itself.
     """

@@ -25,7 +25,7 @@ class OutputOptions:
     publish: bool = False
     """Write to results/<study>, which is part of the repository."""
     cache_dir: str = "runs/cells"
-    """Folder for what has been computed, one for all studies: an interrupted study goes on where it was."""
+    """Folder for what has been computed, one for all studies: an interrupted study continues where it was."""
     workers: int = 1
     """Processes that compute side by side."""
 

@@ -166,7 +166,8 @@ def _tried(arrays: Arrays, rates: Sequence[float]) -> list[str]:
 SECTION = """\
 Every method has learning rates of its own: a third, one and three times those of the agents were tried, and a factor
 of three more while the best was the outermost, at most twice on each side. The one with the best mean success after
-training on {seeds} seeds (number {first:,} and following, of which nothing is reported) was used on the seeds that are
+training on {seeds} seeds (number {first:,} and following, whose results are not reported) was used on the seeds \
+that are
 reported. Demonstrations before training, where there are any, are learnt with the agents' own rates.
 
 <details><summary>learning rates tried: success on the tuning seeds by multiple, the chosen one in bold</summary>

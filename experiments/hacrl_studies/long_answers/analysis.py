@@ -91,7 +91,7 @@ def _named(run: Run) -> list[str]:
     return [str(run.task.length), get_method(run.method).label, schedule, ", ".join(setting)]
 
 
-SETTING = ("tokens", "method", "schedule", "otherwise than usual")
+SETTING = ("tokens", "method", "schedule", "non-default settings")
 
 
 def sweep(options: Options, results: Results) -> str:

@@ -5,7 +5,7 @@
 
 FOLDER holds SmolLM2-135M-Instruct (``python tools/smollm2.py FOLDER``). Two pairs: one model in two states, and that
 model with another architecture. Tasks are sums and products of Reasoning Gym, of a difficulty at which agents are right
-now and then. Every method trains with the learning rate that was best for it on a seed of which nothing is reported.
+now and then. Every method trains with the learning rate that was best for it on a seed whose results are not reported.
 """
 
 MINUTES = 140

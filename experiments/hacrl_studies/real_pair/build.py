@@ -128,7 +128,7 @@ def _of_weights(model: str) -> str:
 
 
 def fine_tuned(model: str, name: str, teaching: FineTuning) -> CausalLMAgent:
-    """An agent after learning its answers by heart, with a progress bar; without a chat template."""
+    """An agent after memorising its answers, with a progress bar; without a chat template."""
     world = ReasoningWorld([parse_task(text) for text in teaching.tasks], ANSWER_RULES["whole"])
     settings = CausalLMSettings(
         max_new_tokens=32,
