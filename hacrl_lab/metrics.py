@@ -318,12 +318,13 @@ class EvaluationLog:
     Args:
         folder: the run's folder, as :class:`MetricsWriter` has it.
         steps_done: of an earlier part of the same run; lines of later steps are dropped.
+        name: of the file; every observer of a run that writes one has its own.
     """
 
-    def __init__(self, folder: Path, steps_done: int = 0) -> None:
+    def __init__(self, folder: Path, steps_done: int = 0, name: str = EVALUATIONS) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        earlier = [line for line in read_evaluations(folder) if line["step"] <= steps_done]
-        path = folder / EVALUATIONS
+        earlier = [line for line in read_evaluations(folder, name) if line["step"] <= steps_done]
+        path = folder / name
         with atomic_write(path) as file:
             file.writelines(f"{json.dumps(line)}\n".encode() for line in earlier)
         self._file = path.open("a", encoding="utf-8")
@@ -342,13 +343,13 @@ class EvaluationLog:
         self._board.close()
 
 
-def read_evaluations(folder: Path) -> list[dict[str, float]]:
+def read_evaluations(folder: Path, name: str = EVALUATIONS) -> list[dict[str, float]]:
     """The lines of a run's ``evaluations.jsonl``, none without the file; a line being written is left out.
 
     Raises:
         LabError: the file is damaged.
     """
-    path = folder / EVALUATIONS
+    path = folder / name
     if not path.exists():
         return []
     try:

@@ -49,7 +49,7 @@ def read_config(path: Path) -> TrainSettings:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise LabError(f"cannot read the settings {str(path)!r}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # impossible dates, numbers and depths among them
         raise LabError(f"{str(path)!r} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(values, dict):
         raise LabError(f"{str(path)!r} holds no settings; a run's {CONFIG} shows what it must look like")

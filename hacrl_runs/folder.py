@@ -128,8 +128,11 @@ def read_evaluation(folder: Path) -> Evaluation:
     try:
         evaluation = Evaluation(**_read_json(path))
         sizes = {len(values) for values in evaluation.accuracy.values()}
+        numbers = [value for values in evaluation.accuracy.values() for value in values]
         if not isinstance(evaluation.steps, int) or sizes != {len(evaluation.topics)}:
             raise ValueError("its parts do not fit together")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("accuracies must be numbers")
         return evaluation
     except (ValueError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
@@ -150,11 +153,14 @@ def _new_folder() -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     """Refuse a folder with files, unless they are a run's."""
-    if not folder.exists() or (folder / VERSIONS).is_file():
+    if not folder.exists() or ((folder / CONFIG).is_file() and (folder / VERSIONS).is_file()):
         return
     if not folder.is_dir():
         raise LabError(f"{str(folder)!r} is a file; give a folder as output_dir")
-    held = sorted(path.name for path in folder.iterdir() if path.name != LOCK and path.suffix != UNFINISHED)
+    own = (LOCK, VERSIONS)  # what a run that was killed at once leaves
+    held = sorted(path.name for path in folder.iterdir() if path.name not in own and path.suffix != UNFINISHED)
+    if held and (folder / VERSIONS).is_file():
+        raise LabError(f"{str(folder)!r} holds a run whose {CONFIG} is gone; put it back, or give another output_dir")
     if held:
         raise LabError(
             f"{str(folder)!r} holds files that are not a run's, {held[0]!r} for instance; give another output_dir"
@@ -190,7 +196,7 @@ def _write_json(path: Path, record: dict[str, Any]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise _damaged(path) from error
 
 

@@ -18,7 +18,7 @@ from hacrl_runs.folder import read_evaluation
 from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SAMPLES, as_text
 from hacrl_runs.tables import markdown_table, with_half_width
-from hacrl_runs.validation import KEY
+from hacrl_runs.validation import KEY, VALIDATIONS
 
 Values = npt.NDArray[np.float64]
 
@@ -106,8 +106,7 @@ def _validations(folder: Path, methods: Sequence[str], agents: Sequence[str]) ->
     rows = [
         [get_method(method).label, line["step"], *(f"{line[f'{KEY}/{agent}']:.3f}" for agent in agents)]
         for method in methods
-        for line in read_evaluations(folder / method)
-        if f"{KEY}/{agents[0]}" in line
+        for line in read_evaluations(folder / method, VALIDATIONS)
     ]
     if not rows:
         return ""

@@ -19,6 +19,7 @@ from hacrl_runs.worlds import EVALUATION_SEED
 
 KEY = "validation_accuracy"
 """Of each agent, in the run's log of evaluations: ``validation_accuracy/NAME``."""
+VALIDATIONS = "validation.jsonl"
 VALIDATION = 2
 """Tells the streams of validation problems and samples from those of the evaluation."""
 
@@ -46,9 +47,9 @@ class Validation:
         Raises:
             StopTraining: they had ended the training already.
         """
-        self._log = EvaluationLog(folder, trainer.steps_done)
+        self._log = EvaluationLog(folder, trainer.steps_done, VALIDATIONS)
         keys = [f"{KEY}/{name}" for name in trainer.names]
-        self._means = [sum(line[key] for key in keys) / len(keys) for line in read_evaluations(folder)]
+        self._means = [sum(line[key] for key in keys) / len(keys) for line in read_evaluations(folder, VALIDATIONS)]
         self._stop_without_progress()
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:

@@ -159,9 +159,9 @@ def _make_models(folder: Path, good: list[Path]) -> None:
     (folder / "file").write_text("no model")
     (like_a("no-tokenizer") / "tokenizer.json").unlink()
     shutil.copy(folder / "b" / "tokenizer.json", like_a("larger-tokenizer") / "tokenizer.json")
-    (like_a("no-config") / "config.yaml").unlink()
+    (like_a("no-config") / "config.json").unlink()
     (like_a("no-weights") / "model.safetensors").unlink()
-    (like_a("broken-config") / "config.yaml").write_text("{")
+    (like_a("broken-config") / "config.json").write_text("{")
     weights = like_a("short-weights") / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     (like_a("empty-weights") / "model.safetensors").write_bytes(b"")
@@ -175,7 +175,7 @@ def _make_models(folder: Path, good: list[Path]) -> None:
         ("no-context", {"max_position_embeddings": None}),
         ("short-context", {"max_position_embeddings": 4}),
     ):
-        path = like_a(name) / "config.yaml"
+        path = like_a(name) / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
     (folder / "remote-code" / "evil.py").write_text("open(__file__ + '.executed', 'w')\n")
     for name, template in (
@@ -244,7 +244,8 @@ def _damage_runs(folder: Path) -> None:
         ("config-empty", "config.yaml", ""),
         ("config-list", "config.yaml", "[]"),
         ("config-unknown", "config.yaml", '{"colour": 3}'),
-        ("config-wrong-type", "config.yaml", '{"steps": "many"}'),
+        ("config-wrong-type", "config.yaml", "run: {steps: many}"),
+        ("config-date", "config.yaml", "run: {steps: 2024-13-45}"),
         ("versions-broken", "versions.json", "{"),
         ("problems-broken", "problems.json", "{"),
         ("problems-changed", "problems.json", '{"fingerprint": "0"}'),

@@ -11,6 +11,7 @@ from test_llm_pair import command
 from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.cli.main import train
 from hacrl_runs.folder import read_evaluation
+from hacrl_runs.validation import VALIDATIONS
 
 ONE_METHOD = ("--compare", "none")
 
@@ -22,7 +23,7 @@ def test_early_stopping_ends_the_training_and_what_is_evaluated_are_the_agents_t
     words += ["--validation-every", "1", "--validation-share", "0.3", "--early-stopping", "2", "--seed", "1"]
     assert train(words) == 0
     arm = tmp_path / "run" / "hacpo"
-    lines = read_evaluations(arm)
+    lines = read_evaluations(arm, VALIDATIONS)
     assert [line["step"] for line in lines] == [1, 2, 3]  # nothing is learned: the second and third are not better
     assert set(lines[0]) == {"step", "validation_accuracy/qwen3", "validation_accuracy/llama"}
     assert read_metrics(arm)["step"] == [1, 2, 3]

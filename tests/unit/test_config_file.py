@@ -86,6 +86,7 @@ def test_numbers_and_lists_may_be_written_as_people_write_them(tmp_path: Path) -
         ("run: {steps: 0}", r"steps must be ≥ 1, got 0 \(in '.*run.yaml'\)"),
         ("training: {objective: {delta: 2}}", r"delta"),
         ("run: [1, 2", "is not YAML"),
+        ("run: {steps: 2024-13-45}", "is not YAML: month must be in"),
         ("just a text", "holds no settings"),
         ("", "holds no settings"),
     ],

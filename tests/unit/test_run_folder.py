@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -105,12 +106,24 @@ def test_a_run_that_has_done_more_steps_is_not_reported_as_shorter(tmp_path: Pat
         '{"steps": 1}',
         '{"steps": 1, "topics": [], "accuracy": {"a": [1]}}',
         '{"steps": "1", "topics": [], "accuracy": {}}',
+        '{"steps": 1, "topics": [[]], "accuracy": {"a": ["x"]}}',
     ],
 )
 def test_a_damaged_evaluation_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "evaluation.json").write_text(text)
     with pytest.raises(LabError, match=r"evaluation\.json' is damaged; delete it"):
         read_evaluation(tmp_path)
+
+
+def test_a_run_without_its_settings_is_refused(tmp_path: Path) -> None:
+    with run_folder(settings_in(tmp_path), "cpu"):
+        write_evaluation(tmp_path / "hacpo", EVALUATED)
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(LabError, match=r"a run whose config\.yaml is gone"), run_folder(settings_in(tmp_path), "cpu"):
+        pass
+    shutil.rmtree(tmp_path / "hacpo")
+    with run_folder(settings_in(tmp_path), "cpu"):  # as if it had been killed at its start
+        pass
 
 
 def test_a_run_on_another_device_is_another_run(tmp_path: Path) -> None:
