@@ -25,13 +25,13 @@ def load_own(path: str, kind: str) -> tuple[Callable[..., Any], str | None]:
         SettingError: the path is not written so.
         LabError: there is no such function, or its module cannot be imported.
     """
-    place, _, name = path.rpartition(":")
-    if not place or not name:
+    location, _, name = path.rpartition(":")
+    if not location or not name:
         raise SettingError(f"{kind} {path!r} is not PACKAGE.MODULE:NAME or FILE.py:NAME")
-    module = _module(place, f"{kind} {path!r}")
+    module = _module(location, f"{kind} {path!r}")
     own = getattr(module, name, None)
     if not callable(own):
-        raise LabError(f"{kind} {path!r}: {place!r} has no function {name!r}")
+        raise LabError(f"{kind} {path!r}: {location!r} has no function {name!r}")
     return own, getattr(module, "__file__", None)
 
 
@@ -41,14 +41,14 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {first_line(error)}"
 
 
-def _module(place: str, subject: str) -> ModuleType:
+def _module(location: str, subject: str) -> ModuleType:
     """A module by its name or from its file."""
     try:
-        if not place.endswith(".py"):
-            return importlib.import_module(place)
-        if not os.path.isfile(place):
-            raise LabError(f"{subject}: file {place!r} does not exist")
-        spec = importlib.util.spec_from_file_location(Path(place).stem, place)
+        if not location.endswith(".py"):
+            return importlib.import_module(location)
+        if not os.path.isfile(location):
+            raise LabError(f"{subject}: file {location!r} does not exist")
+        spec = importlib.util.spec_from_file_location(Path(location).stem, location)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -57,4 +57,4 @@ def _module(place: str, subject: str) -> ModuleType:
     except LabError:
         raise
     except (Exception, SystemExit) as error:  # importing a module runs it
-        raise LabError(f"{subject}: importing {place!r} raised {described(error)}") from error
+        raise LabError(f"{subject}: importing {location!r} raised {described(error)}") from error

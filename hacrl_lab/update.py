@@ -183,12 +183,12 @@ def _inputs(
     prompts = planned.prompts.to(device)
     held = torch.tensor([j in planned.samplers for j in range(len(batch.pool))], device=device)
 
-    def chosen(values: Tensor, axis: int) -> Tensor:
+    def of_prompts(values: Tensor, axis: int) -> Tensor:
         return take_prompts(values.to(device), prompts, axis)
 
-    means = chosen(batch.sampler_mean_log_probs, -2)
-    mask = chosen(encoded.mask, -3)
-    old = chosen(batch.old_log_probs, -3)
+    means = of_prompts(batch.sampler_mean_log_probs, -2)
+    mask = of_prompts(encoded.mask, -3)
+    old = of_prompts(batch.old_log_probs, -3)
     log_probs = means.unsqueeze(-1).repeat_interleave(mask.shape[-1], -1)
     log_probs[..., k, :, :, : old.shape[-1]] = old
     means[..., k, :, :] = mean_log_prob(log_probs, mask)[..., k, :, :]
@@ -197,11 +197,11 @@ def _inputs(
         mask=mask,
         old_log_probs=old,
         sampler_mean_log_probs=means,
-        advantages=chosen(batch.advantages, -2) * held[:, None, None],
+        advantages=of_prompts(batch.advantages, -2) * held[:, None, None],
         capability_ratios=batch.capability_ratios.to(device),
         learner=k,
         minibatch_index=m,
-        reference_log_probs=None if reference is None or k not in planned.samplers else chosen(reference, -3),
+        reference_log_probs=None if reference is None or k not in planned.samplers else of_prompts(reference, -3),
     )
 
 

@@ -88,17 +88,19 @@ def _check_names(values: dict[Any, Any], settings: Any, path: Path, group: str =
 
 
 def _hint(name: str) -> str:
-    places = _places(TrainSettings())
-    nearest = get_close_matches(name, places, n=1)
-    return f"; did you mean {places[nearest[0]]!r}?" if nearest else ""
+    full_names = _full_names(TrainSettings())
+    nearest = get_close_matches(name, full_names, n=1)
+    return f"; did you mean {full_names[nearest[0]]!r}?" if nearest else ""
 
 
-def _places(settings: Any, group: str = "") -> dict[str, str]:
+def _full_names(settings: Any, group: str = "") -> dict[str, str]:
     """Name of every setting -> its name with its groups."""
     found: dict[str, str] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings, field.name)
-        found |= _places(value, f"{group}{field.name}.") if is_dataclass(value) else {field.name: group + field.name}
+        found |= (
+            _full_names(value, f"{group}{field.name}.") if is_dataclass(value) else {field.name: group + field.name}
+        )
     return found
 
 

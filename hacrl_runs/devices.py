@@ -44,7 +44,7 @@ class AgentParts:
     @property
     def passing(self) -> Mapping[str, int]:
         """The larger of what comes and goes."""
-        return max(self.updating, {"sampling": self.sampling}, key=lambda one: sum(one.values()))
+        return max(self.updating, {"sampling": self.sampling}, key=lambda parts: sum(parts.values()))
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,13 @@ def write_csv(path: Path, table: Csv) -> None:
         writer.writerows(rows)
 
 
-def decimals(values: Iterable[float], places: int = 6) -> list[str]:
+def decimals(values: Iterable[float], digits: int = 6) -> list[str]:
     """Numbers as CSV files have them.
 
     >>> decimals([0.5, 1])
     ['0.500000', '1.000000']
     """
-    return [f"{value:.{places}f}" for value in values]
+    return [f"{value:.{digits}f}" for value in values]
 
 
 def by_agent(success: np.ndarray) -> str:

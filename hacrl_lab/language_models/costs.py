@@ -115,7 +115,7 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
         moments=moments,
         updating=updating,
         sampling=max(
-            (sampling_peaks(agent, work, rows) for rows in work.side_by_side), key=lambda one: sum(one.values())
+            (sampling_peaks(agent, work, rows) for rows in work.side_by_side), key=lambda peaks: sum(peaks.values())
         ),
     )
 
@@ -183,7 +183,7 @@ def sampling_peaks(agent: CausalLMAgent, work: Work, rows: int) -> Mapping[str, 
         cache = _cache(agent, whole, rows)
         live.forget_peaks()
         _sample(agent, whole.expand(rows, -1), 1, cache)
-    return max(reading, live.peaks, key=lambda one: sum(one.values()))
+    return max(reading, live.peaks, key=lambda peaks: sum(peaks.values()))
 
 
 class _NumbersAreOne(TorchDispatchMode):

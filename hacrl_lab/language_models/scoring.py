@@ -42,23 +42,23 @@ def shared_prompts(model: Any, encoded: EncodedRollouts, rows: Tensor) -> Tensor
     taken = encoded.take(rows)
     length = max(1, int(taken.mask.sum(-1).max()))  # no further than the longest response of the pass
     tokens, mask = taken.tokens[:, :length], taken.mask[:, :length]
-    prompts, place = taken.prompts.unique(return_inverse=True)
+    prompts, prompt_of_row = taken.prompts.unique(return_inverse=True)
     context_mask = encoded.context_mask[prompts]
     width = int(context_mask.sum(-1).max())
     contexts, context_mask = encoded.contexts[prompts, -width:], context_mask[:, -width:]  # (U, C)
-    whole_mask = torch.cat([context_mask[place], mask[:, :-1]], -1)  # (R, C+T−1)
+    whole_mask = torch.cat([context_mask[prompt_of_row], mask[:, :-1]], -1)  # (R, C+T−1)
     positions = (whole_mask.cumsum(-1) - 1).clamp_min(0)
     logits = model(
-        input_ids=torch.cat([contexts[place, -1:], tokens[:, :-1]], -1),
+        input_ids=torch.cat([contexts[prompt_of_row, -1:], tokens[:, :-1]], -1),
         attention_mask=whole_mask.long(),
         position_ids=positions[:, -length:],
-        past_key_values=_read_prompts(model, contexts[:, :-1], context_mask[:, :-1], place),
+        past_key_values=_read_prompts(model, contexts[:, :-1], context_mask[:, :-1], prompt_of_row),
     ).logits  # (R, T, V)
     log_probs = -cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
     return pad(log_probs.unflatten(0, (-1, length)), (0, encoded.tokens.shape[-1] - length))
 
 
-def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, place: Tensor) -> DynamicCache:
+def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, prompt_of_row: Tensor) -> DynamicCache:
     """Keys and values of prompt tokens (U, C), each prompt's for all of its rows: (R,) positions of prompts."""
     cache = DynamicCache(config=model.config)
     if contexts.shape[1] > 0:
@@ -70,8 +70,8 @@ def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, place: Tensor) -> 
             logits_to_keep=1,
         )
         layers: Any = cache.layers
-        for layer in layers:  # indexing with [place] would add gradients up in an order that differs between runs
-            layer.keys, layer.values = (both.index_select(0, place) for both in (layer.keys, layer.values))
+        for layer in layers:  # indexing with [...] would add gradients up in an order that differs between runs
+            layer.keys, layer.values = (both.index_select(0, prompt_of_row) for both in (layer.keys, layer.values))
     return cache
 
 
@@ -111,7 +111,7 @@ def in_chunks(score: ChunkedScorer, encoded: EncodedRollouts, rows: Tensor) -> T
     ]
     ids = pad_sequence(whole, batch_first=True)
     before, lengths = taken.context_mask.sum(-1, keepdim=True), taken.mask.sum(-1, keepdim=True)  # (R, 1)
-    place = torch.arange(ids.shape[-1], device=ids.device)
-    keep = (place >= before - 1) & (place < before + lengths - 1)
+    position = torch.arange(ids.shape[-1], device=ids.device)
+    keep = (position >= before - 1) & (position < before + lengths - 1)
     log_probs = score(ids, keep, ids.roll(-1, -1)[keep])
     return torch.zeros(taken.mask.shape, device=ids.device).masked_scatter(taken.mask, log_probs)

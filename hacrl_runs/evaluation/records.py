@@ -43,7 +43,7 @@ def records_of(settings: EvaluateSettings, model: Model, sets: Sequence[ProblemS
         sets: what is asked.
     """
     load = cache(partial(load_agent, model.source, model.name, settings_for(settings)))
-    return {one.name: _of_set(settings, model, one, load) for one in sets}
+    return {problems.name: _of_set(settings, model, problems, load) for problems in sets}
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
@@ -53,23 +53,25 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
 
 
 def _of_set(
-    settings: EvaluateSettings, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]
+    settings: EvaluateSettings, model: Model, problems: ProblemSet, load: Callable[[], CausalLMAgent]
 ) -> list[Record]:
     records: list[Record] = []
-    cells = _cells(settings, model, one, load)
-    for cell in tqdm(cells, desc=f"{model.name} on {one.name}", unit="batch", leave=False):
+    cells = _cells(settings, model, problems, load)
+    for cell in tqdm(cells, desc=f"{model.name} on {problems.name}", unit="batch", leave=False):
         records += json.loads(str(computed(cell, Path(settings.evaluated.cache_dir))["records"]))
     return records
 
 
-def _cells(settings: EvaluateSettings, model: Model, one: ProblemSet, load: Callable[[], CausalLMAgent]) -> list[Cell]:
+def _cells(
+    settings: EvaluateSettings, model: Model, problems: ProblemSet, load: Callable[[], CausalLMAgent]
+) -> list[Cell]:
     """One for each batch."""
     shared = _key(settings)
     cells = []
-    for batch in one.batches(settings.evaluated.batch):
+    for batch in problems.batches(settings.evaluated.batch):
         own = {"model": model.source, "version": model.version, "problems": fingerprint(batch.problems)}
-        own |= {"number": batch.number, "reward_version": one.reward_version}
-        compute = partial(_answered, settings, one, batch, load)
+        own |= {"number": batch.number, "reward_version": problems.reward_version}
+        compute = partial(_answered, settings, problems, batch, load)
         cells.append(Cell("evaluation", compute, {**shared, **own}))
     return cells
 
@@ -86,7 +88,7 @@ def _key(settings: EvaluateSettings) -> dict[str, Any]:
 
 
 def _answered(
-    settings: EvaluateSettings, one: ProblemSet, batch: Batch, load: Callable[[], CausalLMAgent]
+    settings: EvaluateSettings, problems: ProblemSet, batch: Batch, load: Callable[[], CausalLMAgent]
 ) -> dict[str, Any]:
     """The records of a batch, as one array that holds JSON."""
     agent = load()
@@ -97,7 +99,7 @@ def _answered(
         greedy = agent.generate_greedily(readable)
         stream = RandomStream(settings.evaluated.seed, batch.number)
         samples = agent.generate(readable, settings.evaluated.samples, stream, settings.sampling)
-        said = zip(_responses(one, readable, greedy), _responses(one, readable, samples), strict=True)
+        said = zip(_responses(problems, readable, greedy), _responses(problems, readable, samples), strict=True)
     nothing = [NO_RESPONSE], [NO_RESPONSE] * settings.evaluated.samples
     records = [
         _record(problem, *(next(said) if fit else nothing)) for problem, fit in zip(batch.problems, fits, strict=True)
@@ -105,9 +107,9 @@ def _answered(
     return {"records": np.array(json.dumps(records))}
 
 
-def _responses(one: ProblemSet, prompts: TextPrompts, batch: RolloutBatch) -> list[list[dict[str, Any]]]:
+def _responses(problems: ProblemSet, prompts: TextPrompts, batch: RolloutBatch) -> list[list[dict[str, Any]]]:
     """Each response to each prompt, with its reward: [P][G]."""
-    columns = (batch.responses, one.world.verify(prompts, batch), batch.lengths, batch.finished)
+    columns = (batch.responses, problems.world.verify(prompts, batch), batch.lengths, batch.finished)
     return [
         [
             {"text": text, "reward": float(reward), "tokens": int(tokens), "finished": bool(finished)}

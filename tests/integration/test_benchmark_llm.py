@@ -26,7 +26,7 @@ SIDES = ("gspo", "hacpo", TRL)
 @pytest.fixture(scope="module")
 def folder(adders: list[str], sums: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("benchmark")
-    script = Path(__file__).parents[2] / "experiments" / "benchmark_llm.py"
+    script = Path(__file__).parents[2] / "tools" / "benchmark_llm.py"
     words = ["--agents", *adders[:2], "--problems", sums, "--prompt-template", "{question}\n", "--rounds", "1"]
     words += ["--prompts", "4", "--group-size", "4", "--max-new-tokens", "12", "--output-dir", str(folder)]
     # in a process of its own: TRL's trainers share their state with whatever else has used accelerate

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("experiments", "notebooks", "tools")
+FOLDERS = ("envs", "experiments", "hacrl_lab", "hacrl_runs", "notebooks", "tools")
 """Whose names are checked."""
 WORDS = frozenset({"one", "found", "place", "places", "chosen", "whole", "leave", "troubles", "piece", "pieces"})
 """No name is one of these words alone."""

@@ -27,7 +27,7 @@ def test_csv_files_have_the_header_first(tmp_path: Path) -> None:
 
 def test_numbers_are_rounded_and_not_cut() -> None:
     assert decimals([0.1234567, -1 / 3, float("nan")]) == ["0.123457", "-0.333333", "nan"]
-    assert decimals([0.999999], places=5) == ["1.00000"]
+    assert decimals([0.999999], digits=5) == ["1.00000"]
 
 
 def test_means_are_over_seeds_and_not_over_agents() -> None:

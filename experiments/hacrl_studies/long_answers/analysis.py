@@ -131,7 +131,7 @@ def _curves(options: Options, results: Results) -> Iterator[list[str]]:
     for run in by_length.runs(options):
         arrays = results[run]
         for step, values in zip(arrays["steps"], arrays["success"].mean(1), strict=True):
-            yield [str(run.task.length), run.method, str(step), *decimals(values, places=5)]
+            yield [str(run.task.length), run.method, str(step), *decimals(values, digits=5)]
 
 
 def _passing(results: Results) -> Iterator[list[str]]:

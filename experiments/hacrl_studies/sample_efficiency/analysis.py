@@ -135,7 +135,7 @@ def csvs(options: Options, results: Results) -> dict[str, Csv]:
         for method in options.methods:
             curve = results[team.name, method]["success"].mean(1)
             for step, (generated, values) in enumerate(zip(rollouts(options, method), curve, strict=True)):
-                rows.append([team.name, method, step, generated, *decimals(values, places=5)])
+                rows.append([team.name, method, step, generated, *decimals(values, digits=5)])
     header = ["team", "method", "step", "rollouts", *(f"seed {seed}" for seed in range(options.seeds))]
     return {"sample_efficiency.csv": (header, rows)}
 
