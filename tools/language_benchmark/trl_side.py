@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from queue import Queue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import torch
@@ -91,6 +91,7 @@ class _SteppedTrainer:
         trainer.add_callback(self._rounds)
         self._thread = Thread(target=self._train, args=(trainer.train,), daemon=True)
         self._thread.start()
+        self._rounds.begun.wait()  # another trainer that is made before changes the state that accelerate shares
 
     def step(self) -> Measurement:
         """Let it continue for one round; an error of its own is raised here."""
@@ -111,6 +112,7 @@ class _SteppedTrainer:
             train()
         except BaseException as error:
             self._rounds.done.put(error)
+            self._rounds.begun.set()
 
 
 class _Rounds(TrainerCallback):
@@ -118,6 +120,7 @@ class _Rounds(TrainerCallback):
 
     def __init__(self, trainer: Any, clock: Clock, updates: int) -> None:
         self.updates = updates
+        self.begun = Event()
         self.go_on: Queue[bool] = Queue()
         self.done: Queue[dict[str, float] | BaseException] = Queue()
         self._clock = clock
@@ -131,6 +134,7 @@ class _Rounds(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **others: Any) -> None:
         """See transformers."""
         self._clock.watch(others["optimizer"], "step", "updates")
+        self.begun.set()
         self._wait(control)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **others: Any) -> None:
