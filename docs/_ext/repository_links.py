@@ -17,7 +17,12 @@ from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("hacrl_lab", "envs/hacrl_envs", "hacrl_runs")  # always there: the API pages lead to their lines
+PACKAGES = (
+    "hacrl_lab",
+    "envs/hacrl_envs",
+    "hacrl_runs",
+    "experiments/hacrl_studies/common",
+)  # always there: the API pages lead to their lines
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
