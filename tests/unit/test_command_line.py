@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,18 @@ def test_what_a_preset_sets_is_said_and_an_option_beside_it_wins(capsys: pytest.
     assert "--steps 59" in said
 
 
+def test_the_size_of_a_gpu_is_for_plans_only(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        read("--plan-gpu-gib", "80")
+    assert "plan_gpu_gib needs plan" in capsys.readouterr().err
+
+
+def test_a_file_and_a_preset_exclude_each_other(tmp_path: Path) -> None:
+    write_config(TrainSettings(), tmp_path / "config.yaml")
+    with pytest.raises(LabError, match="exclude each other"):
+        read("--config", str(tmp_path / "config.yaml"), "--preset", "paper")
+
+
 @pytest.mark.parametrize("gib", ["-1", "nan"])
 def test_a_gpu_of_impossible_size_is_refused(gib: str, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit):
@@ -121,6 +134,19 @@ def test_options_of_other_libraries_are_answered_with_those_that_there_are() -> 
         assert {word.rstrip(",:;") for word in answer.split() if word.startswith("--")} <= options, name
         with pytest.raises(SettingError, match=f"no option '--{name}'; here it is"):
             refuse_other_names([f"--{name}", "1"], NAMES)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--stepps", "3"], "no option '--stepps'; did you mean --steps?"),
+        (["--learning-rte=1e-5"], "no option '--learning-rte'; did you mean --learning-rate?"),
+        (["--num_generations=8"], "no option '--num-generations'; here it is --group-size"),
+    ],
+)
+def test_a_slip_is_answered_with_the_nearest_option(words: list[str], message: str) -> None:
+    with pytest.raises(SettingError, match=re.escape(message)):
+        read(*words)
 
 
 def test_words_that_are_options_or_values_are_let_through() -> None:

@@ -160,3 +160,43 @@ def test_changed_problems_are_noticed(tmp_path: Path) -> None:
     check_data(tmp_path, "abc")
     with pytest.raises(LabError, match="the problems have changed"):
         check_data(tmp_path, "abd")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 21},
+        {"patience": 0},
+        {"keep_checkpoints": 5},
+        {"observers": ("own.py:Notes",)},
+        {"logger": "trackio"},
+        {"push_to_hub": "somebody"},
+        {"engine": "ray"},
+        {"engine": "ray", "ranks_per_agent": 2, "checkpointing": True},
+    ],
+)
+def test_what_is_free_may_change_in_the_same_folder(tmp_path: Path, values: dict[str, Any]) -> None:
+    checkpointing = {"checkpointing": True} if "checkpointing" in values else {}
+    with run_folder(settings_in(tmp_path, **checkpointing), "cpu"):
+        pass
+    with run_folder(settings_in(tmp_path, **values), "cpu"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"checkpoint_every": 6},
+        {"validation_every": 5},
+        {"early_stopping": 2, "validation_every": 5},
+        {"weight_decay": 0.1},
+        {"temperature": 0.5},
+        {"reward": ("answer",), "problems": ("a.jsonl",)},
+        {"compare": "none"},
+    ],
+)
+def test_what_is_not_free_makes_another_run(tmp_path: Path, values: dict[str, Any]) -> None:
+    with run_folder(settings_in(tmp_path), "cpu"):
+        pass
+    with pytest.raises(LabError, match="holds another run"), run_folder(settings_in(tmp_path, **values), "cpu"):
+        pass
