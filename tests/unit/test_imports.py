@@ -268,3 +268,54 @@ def plant(root: Path, module: str, text: str) -> None:
             copy.write_text(text)
         elif not copy.exists():
             copy.touch()
+
+
+ALL_SETTINGS = ("TrainSettings", "train_settings", "read_command")
+"""Names of the object with all settings of a run, and of the functions that make it."""
+HAS_ALL_SETTINGS = (
+    "experiments/hacrl_studies/common/arms.py",
+    "hacrl_runs/cli/main.py",
+    "hacrl_runs/command_line.py",
+    "hacrl_runs/config_file.py",
+    "hacrl_runs/describe.py",
+    "hacrl_runs/folder.py",
+    "hacrl_runs/plan.py",
+    "hacrl_runs/resolve.py",
+    "hacrl_runs/settings.py",
+    "hacrl_runs/train.py",
+    "tools/language_benchmark/run.py",
+    "tools/preset_plans.py",
+)
+"""Files outside the tests that see all settings at once; others are handed the parts that they need."""
+MOST_FILES_WITH_ALL_SETTINGS = 12
+
+
+def names_all_settings(source: str) -> bool:
+    """Whether code imports, defines or uses the object with all settings; text in quotes does not count."""
+    nodes = ast.walk(ast.parse(source))
+    names = {getattr(node, field, None) for node in nodes for field in ("id", "attr", "name")}
+    return not names.isdisjoint(ALL_SETTINGS)
+
+
+def test_few_files_see_all_settings_at_once() -> None:
+    folders = ("hacrl_lab", "hacrl_runs", "envs", "experiments", "notebooks", "tools")
+    files = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    seeing = [str(path.relative_to(ROOT)) for path in files if names_all_settings(path.read_text(encoding="utf-8"))]
+    assert sorted(seeing) == sorted(HAS_ALL_SETTINGS)
+    assert len(HAS_ALL_SETTINGS) <= MOST_FILES_WITH_ALL_SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("source", "sees"),
+    [
+        ("from hacrl_runs.settings import TrainSettings", True),
+        ("from hacrl_runs.settings import TrainSettings as Settings", True),
+        ("import hacrl_runs.settings\nhacrl_runs.settings.train_settings(steps=3)", True),
+        ("def run(settings: TrainSettings): ...", True),
+        ("read_command(words, prog)", True),
+        ("'TrainSettings'  # TrainSettings", False),
+        ("from hacrl_runs.settings import RunSettings, changed", False),
+    ],
+)
+def test_a_file_that_sees_all_settings_is_noticed(source: str, sees: bool) -> None:
+    assert names_all_settings(source) == sees
