@@ -85,6 +85,12 @@ def test_three_steps_in_a_row_without_a_gradient_end_training_after_a_checkpoint
     assert capsys.readouterr().out.count("Warning, GSPO, step 1: all rewards were equal") == 1
 
 
+@pytest.mark.parametrize(("keep", "names"), [(1, ["step-000005"]), (3, ["step-000002", "step-000004", "step-000005"])])
+def test_a_run_keeps_as_many_checkpoints_as_it_is_told(tmp_path: Path, keep: int, names: list[str]) -> None:
+    fit(trainer(sharpness=1), 5, tmp_path, checkpoint_every=2, keep_checkpoints=keep)
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == names
+
+
 def test_what_an_earlier_part_of_the_run_saw_counts(tmp_path: Path) -> None:
     fit(trainer(sharpness=1e5), 2, tmp_path, observers=[LearningMonitor(3)])
     with pytest.raises(NothingToLearn):

@@ -51,7 +51,7 @@ def test_devices_are_one_for_all_or_one_for_each_and_there() -> None:
     assert usable_devices("auto", 3) == [here]
     assert usable_devices("cpu,cpu", 2) == ["cpu", "cpu"]
     assert resolved(train_settings(device="cpu,cpu")).devices.device == "cpu,cpu"
-    with pytest.raises(SettingError, match="^device must be one for all, or one for each of the 3 models, got"):
+    with pytest.raises(SettingError, match="device must be one for all, or one for each of the 3 models"):
         usable_devices("cpu,cpu", 3)
     for device in ("meta", "cpu,meta", "no such device"):
         with pytest.raises(SettingError, match=f"^device must be usable here, got '{device.split(',')[-1]}': "):

@@ -88,6 +88,14 @@ def test_impossible_settings_are_refused_by_their_names(values: dict[str, Any], 
         train_settings(**values)
 
 
+def test_the_least_values_are_allowed() -> None:
+    values = {"steps": 1, "checkpoint_every": 1, "keep_checkpoints": 1, "patience": 0, "seed": 0, "eval_prompts": 2}
+    values |= {"eval_samples": 1, "validation_every": 1, "early_stopping": 1, "warmup_steps": 0, "max_new_tokens": 1}
+    values |= {"lora_rank": 1, "lora_alpha": 1, "rows_at_once": 0, "tokens_per_pass": 0, "ranks_per_agent": 1}
+    mine = flat(train_settings(**values))
+    assert {name: mine[name] for name in values} == values
+
+
 def test_every_agent_may_be_asked_in_its_own_way() -> None:
     prompt = PromptSettings(prompt_template=("{question} A", "{question} B"), system_prompt=("Be short.",))
     first, second = prompt.of_agent(0), prompt.of_agent(1)
