@@ -83,9 +83,7 @@ def test_every_so_many_steps_the_agents_are_evaluated_and_training_stays_as_it_i
 
 def test_agents_answer_as_the_sampling_says(tmp_path: Path) -> None:
     fit(trainer(), 2, tmp_path, observers=[validation(1)])
-    for line in read_evaluations(
-        tmp_path, VALIDATIONS
-    ):  # greedy: all answers to one of the six prompts are the same
+    for line in read_evaluations(tmp_path, VALIDATIONS):  # greedy: all answers to one of the six prompts are the same
         for name in "ab":
             assert round(6 * line[f"validation_accuracy/{name}"], 9) % 1 == 0
 
@@ -159,6 +157,20 @@ def test_accuracy_is_the_mean_over_the_agents(tmp_path: Path, second: Sequence[f
     else:
         observer.begin(later, tmp_path)
     observer.end()
+
+
+def test_a_new_validation_counts_by_its_mean_over_the_agents(tmp_path: Path) -> None:
+    fit(trainer(), 1, tmp_path / "measured", observers=[validation(1)])
+    [line] = read_evaluations(tmp_path / "measured", VALIDATIONS)
+    first = line["validation_accuracy/a"]
+    mean = (first + line["validation_accuracy/b"]) / 2
+    assert mean < first
+    between = (first + mean) / 2  # the first agent is above it, and the mean is not
+    log = EvaluationLog(tmp_path, name=VALIDATIONS)
+    log.write(0, {"validation_accuracy/a": between, "validation_accuracy/b": between})
+    log.close()
+    fit(trainer(), 5, tmp_path, observers=[validation(1, early_stopping=1)])
+    assert steps_of(tmp_path) == [0, 1]
 
 
 @pytest.mark.parametrize(
