@@ -144,7 +144,9 @@ def _damage_runs(folder: Path) -> None:
         ("config-unknown", "config.yaml", '{"colour": 3}'),
         ("config-wrong-type", "config.yaml", "run: {steps: many}"),
         ("config-date", "config.yaml", "run: {steps: 2024-13-45}"),
+        ("config-other", "config.yaml", "run: {steps: 1, seed: 5}"),
         ("versions-broken", "versions.json", "{"),
+        ("versions-list", "versions.json", "[]"),
         ("problems-broken", "problems.json", "{"),
         ("problems-changed", "problems.json", '{"fingerprint": "0"}'),
         ("evaluation-broken", "initial/evaluation.json", "{"),
@@ -165,6 +167,8 @@ def _damage_runs(folder: Path) -> None:
         ("no-metrics", "hacpo/metrics.jsonl"),
         ("no-checkpoints", "hacpo/checkpoints"),
         ("no-config", "config.yaml"),
+        ("no-versions", "versions.json"),
+        ("no-samples", "hacpo/samples.jsonl"),
         ("no-initial", "initial"),
         ("no-agents", "hacpo/agents"),
     ):

@@ -38,6 +38,7 @@ from tqdm import tqdm
 from attack_inputs import make_inputs
 from attack_words import random_words
 from hacrl_runs.cli import main as command
+from hacrl_runs.config_file import CONFIG
 from hacrl_runs.own_pair.pretrain import build_pair
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -166,7 +167,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
     for number in tqdm(range(count), unit="kill"):
         command = [*words, "--output-dir", str(folder)]
         run(command, work / "killed.log", 600, kill_after=chance.uniform(0, whole.seconds))
-        again = ["train", "--resume", str(folder)] if (folder / "config.yaml").exists() else command
+        again = ["train", "--resume", str(folder)] if (folder / CONFIG).exists() else command
         end = run(again, work / "again.log", 600)
         if end.status != 0 or _content(folder) != reference:
             different.append({"number": number, "status": end.status, "text": end.text[-300:]})
@@ -190,7 +191,7 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
             full = run(command, work / "full.log", 600)
             sizes.append(size)
             subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
-            again = ["train", "--resume", str(disk / "run")] if (disk / "run" / "config.yaml").exists() else command
+            again = ["train", "--resume", str(disk / "run")] if (disk / "run" / CONFIG).exists() else command
             end = run(again, work / "again.log", 600)
             if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
                 faults.append({"size": size, "full": full.text[-300:], "again": end.text[-300:]})
