@@ -11,6 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hacrl_lab.errors import SettingError
+
 CAPABILITY_FLOOR = 1e-8
 RATIO_BOUNDS = (0.1, 10.0)
 
@@ -27,15 +29,19 @@ def capability_ratio_matrix(capability: Tensor) -> Tensor:
         ω of shape (..., n, n), rows of, columns relative to. ω[k, k] = 1 exactly; ω[k, j]·ω[j, k] = 1 up to rounding.
 
     Raises:
-        ValueError: a capability that is negative or not finite.
+        ValueError: a capability that is not finite.
+        SettingError: a negative one, of an agent whose rewards are negative on average.
 
     >>> capability_ratio_matrix(torch.tensor([0.6, 0.3]))
     tensor([[1.0000, 2.0000],
             [0.5000, 1.0000]])
     """
-    if not bool(torch.isfinite(capability).all()) or bool((capability < 0).any()):
-        raise ValueError(
-            f"capability must be finite and ≥ 0, as a mean of rewards is if none of them is negative, got {capability}"
+    if not bool(torch.isfinite(capability).all()):
+        raise ValueError(f"capability must be finite, got {capability}")
+    if bool((capability < 0).any()):
+        raise SettingError(
+            "the mean reward must be ≥ 0 for every agent, since the ratio of two means compares the agents, "
+            f"got {capability.min().item():g}; add a constant to the rewards"
         )
     floored = capability.clamp_min(CAPABILITY_FLOOR)
     return (floored.unsqueeze(-1) / floored.unsqueeze(-2)).clamp(*RATIO_BOUNDS)

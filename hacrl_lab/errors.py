@@ -42,5 +42,8 @@ def first_line(error: BaseException) -> str:
     >>> first_line(ValueError("no such file\nhint: look elsewhere")), first_line(KeyError())
     ('no such file', 'KeyError')
     """
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # a message of somebody's own that cannot be made
+        lines = []
     return lines[0] if lines else type(error).__name__

@@ -69,7 +69,7 @@ def usable_devices(device: str, agents: int) -> list[str]:
             torch.ones(1, device=name).item()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise SettingError(f"device must be usable here, got {name!r}: {first_line(error)}") from error
-    return names
+    return ["cpu" if torch.device(name).type == "cpu" else name for name in names]  # cpu:0 is the same
 
 
 def prompting_of(prompt: PromptSettings, own_pair: bool) -> Prompting:

@@ -18,7 +18,7 @@ from hacrl_runs.folder import FREE, settings_of_run
 from hacrl_runs.other_names import refuse_other_names
 from hacrl_runs.presets import PresetName, preset_settings
 from hacrl_runs.settings import Group, TrainSettings, changed, train_settings
-from hacrl_runs.shell import option_words, shell_line
+from hacrl_runs.shell import option_words, refuse_unreadable, shell_line
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def read_command(words: Sequence[str], prog: str, description: str | None = None
         LabError: settings beside ``--resume`` that the run does not have, or a file or run that cannot be read.
         SystemExit: ``--help``, or words that are no options.
     """
+    refuse_unreadable(words)
     start = _early(words)
     if sum(origin is not None for origin in (start.config, start.preset, start.resume)) > 1:
         raise LabError("--config, --preset and --resume exclude each other")

@@ -9,9 +9,10 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from hacrl_lab.errors import LabError
 from hacrl_lab.extras import extra
 from hacrl_lab.observers import LearningMonitor, Observer
-from hacrl_lab.own_code import load_own
+from hacrl_lab.own_code import described, load_own
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SampleAnswers
@@ -20,15 +21,15 @@ from hacrl_runs.validation import Validation
 
 
 @contextmanager
-def observing(job: Job, name: str, methods: Sequence[str]) -> Iterator[list[Observer]]:
+def observing(job: Job, own: Sequence[Observer], name: str, methods: Sequence[str]) -> Iterator[list[Observer]]:
     """The observers of a run's training, with all of its methods.
 
     Args:
         job: the run.
+        own: the user's own observers.
         name: of the run, for services that track it.
         methods: those that are not done yet.
     """
-    own = [load_own(path, "observer")[0]() for path in job.run.observers]
     progress = RunProgress(job.run.steps * len(methods))
     observers: list[Observer] = [SampleAnswers(), progress, LearningMonitor(job.run.patience), *own]
     if job.worlds.validation is not None:
@@ -39,6 +40,59 @@ def observing(job: Job, name: str, methods: Sequence[str]) -> Iterator[list[Obse
         yield observers
     finally:
         progress.close()
+
+
+class OwnObserver:
+    """An observer of the user's own, whose errors become one sentence with the file and the line.
+
+    After an error it is told of nothing more, so that its ``end`` does not hide what ``begin`` or ``step`` raised.
+
+    Args:
+        path: FILE.py:CLASS or PACKAGE.MODULE:CLASS. The module is imported, which runs it, and the class is called
+            without arguments.
+
+    Raises:
+        SettingError: the path is not written so.
+        LabError: the class does not exist, cannot be imported or made, or lacks a method of an observer.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._is_told = False
+        make, _ = load_own(path, "observer")
+        with self._clear_errors():
+            self._own = make()
+        for name in ("begin", "step", "end"):
+            if not callable(getattr(self._own, name, None)):
+                raise LabError(f"observer {path!r} has no method {name!r}; an observer has begin, step and end")
+
+    def begin(self, trainer: Trainer, folder: Path) -> None:
+        """Tell it that training begins."""
+        self._is_told = True
+        with self._clear_errors():
+            self._own.begin(trainer, folder)
+
+    def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        """Tell it of a step."""
+        with self._clear_errors():
+            self._own.step(trainer, metrics)
+
+    def end(self) -> None:
+        """Tell it that training has ended, if it knows that training began and has raised no error since."""
+        if self._is_told:
+            self._is_told = False
+            with self._clear_errors():
+                self._own.end()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except LabError:  # StopTraining among them, which is no error
+            raise
+        except (Exception, SystemExit) as error:
+            self._is_told = False
+            raise LabError(f"observer {self._path!r} raised {described(error)}") from error
 
 
 class RunProgress:

@@ -113,7 +113,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> str:
-    """A message with settings named as on the command line; what stands in quotes is left as it is.
+    """A message with settings named as on the command line; names in quotes or behind a group are left as they are.
 
     Args:
         message: names settings as Python does.
@@ -123,6 +123,8 @@ def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> st
 
     >>> as_typed("max_grad_norm must be > 0, got 'max_grad_norm'", ["max_grad_norm"])
     "--max-grad-norm must be > 0, got 'max_grad_norm'"
+    >>> as_typed("generation.max_new_tokens cannot be 0", ["max_new_tokens"])
+    'generation.max_new_tokens cannot be 0'
     >>> as_typed("steps must be more steps", ["steps"])
     '--steps must be more steps'
     """
@@ -131,7 +133,7 @@ def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> st
     pattern = "|".join(f"{re.escape(name)}{'' if '_' in name else plain}" for name in words)
     if not pattern:
         return message
-    named = re.compile(rf"('[^']*')|(?<![\w-])({pattern})(?![\w-])")
+    named = re.compile(rf"('[^']*')|(?<![\w.-])({pattern})(?![\w-])")
     return named.sub(lambda match: match[1] or "--" + match[2].replace("_", "-"), message)
 
 

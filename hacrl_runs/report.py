@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.figures import INITIAL, plot_before_after, plot_curves
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.resolve import Job
-from hacrl_runs.sample_answers import SAMPLES, as_text
+from hacrl_runs.sample_answers import SAMPLES, first_and_last
 from hacrl_runs.tables import markdown_table, with_half_width
 from hacrl_runs.validation import KEY, VALIDATIONS
 
@@ -151,9 +150,8 @@ def _samples(folder: Path, methods: Sequence[str]) -> str:
     """The first answers of the first and of the last step with each method."""
     texts = ["## Sample answers"]
     for method in methods:
-        lines = (folder / method / SAMPLES).read_text(encoding="utf-8").splitlines()
-        records = [json.loads(line) for line in dict.fromkeys((lines[0], lines[-1]))]
-        texts += [f"{get_method(method).label}:", *(f"```\n{as_text(record)}\n```" for record in records)]
+        records = first_and_last(folder / method / SAMPLES)
+        texts += [f"{get_method(method).label}:", *(f"```\n{record}\n```" for record in records)]
     return "\n\n".join(texts)
 
 

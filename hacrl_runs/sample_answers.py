@@ -70,6 +70,22 @@ def exact_answer(world: Any, prompts: Any) -> str | None:
         return None
 
 
+def first_and_last(path: Path) -> list[str]:
+    """The records of the first and of the last step, as text; one text if there was one step.
+
+    Args:
+        path: of the file of a method's sample answers.
+
+    Raises:
+        LabError: the file is damaged.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [as_text(json.loads(line)) for line in dict.fromkeys((lines[0], lines[-1]))]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise LabError(f"{str(path)!r} is damaged: {error!r}") from error
+
+
 def as_text(record: Mapping[str, Any]) -> str:
     """A record of :func:`sample_answers` for a terminal."""
     lines = [f"Step {record['step']}, for instance: {_tail(record['question'])}"]

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hacrl_lab.errors import LabError
+
 
 def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
     """The words of a command line that give some settings.
@@ -36,6 +38,22 @@ def shell_line(words: Sequence[str]) -> str:
     --prompt-template $'{question}\n' --steps 3
     """
     return " ".join(_quoted(word) for word in words)
+
+
+def refuse_unreadable(words: Sequence[str]) -> None:
+    """Refuse words that no file of settings can hold.
+
+    Args:
+        words: of a command line.
+
+    Raises:
+        LabError: a word with a null character, or with bytes that are not UTF-8.
+    """
+    for word in words:
+        if "\0" in word or word != word.encode(errors="replace").decode():
+            raise LabError(
+                f"{word!r} has a null character or bytes that are not UTF-8, so it cannot be an option's value"
+            )
 
 
 def _quoted(word: str) -> str:

@@ -14,7 +14,7 @@ from hacrl_lab.trainer import Trainer
 from hacrl_runs.cards import check_hub, push, write_card
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import Evaluation, check_data, is_evaluated, run_folder, write_evaluation
-from hacrl_runs.observers import observing
+from hacrl_runs.observers import OwnObserver, observing
 from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings
@@ -47,9 +47,10 @@ def _run(job: Job, folder: Path) -> str:
     """Train, evaluate and report in the run's folder; returns the summary."""
     for note in job.worlds.notes:
         print(note)
+    own = [OwnObserver(path) for path in job.run.observers]  # before anything is computed
     run_arm(folder / INITIAL, job, 0, INITIAL)
     left = [method for method in job.run.methods if not is_evaluated(folder / method, job.run.steps)]
-    with observing(job, folder.name, left) as observers:
+    with observing(job, own, folder.name, left) as observers:
         for method in job.run.methods:
             run_arm(folder / method, job, job.run.steps, method, observers)
     summary = write_report(folder, job)

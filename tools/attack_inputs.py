@@ -1,76 +1,17 @@
-"""Inputs that a careless or hostile user gives to ``llm_pair.py``: models, problem files, folders and options."""
+"""Inputs that a careless or hostile user gives to ``hacrl-lab``: models, problems, folders, settings, own code."""
 
 from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-QUICK = [
-    *("--steps", "1", "--prompts-per-step", "2", "--group-size", "2", "--minibatches", "1", "--compare", "none"),
-    *("--eval-prompts", "2", "--eval-samples", "1", "--max-new-tokens", "4", "--device", "cpu"),
-]
-"""A run of seconds."""
-PROBLEMS = "\n".join(json.dumps({"question": f"{a}+{a}", "answer": str(2 * a)}) for a in range(40)) + "\n"
+from attack_words import QUICK
 
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "--method": ("gspo", "naive", "hacpo_released", "hacpp", "", "hacpo_alpha", "hacpo_alpha1e9", "HACPO"),
-    "--compare": ("none", "gspo", "nothing", ""),
-    "--preset": ("paperr", ""),
-    "--steps": ("0", "-3", "x", "1.5", "nan", ""),
-    "--seed": ("-1", "7", "x", "99999999999999999999999"),
-    "--checkpoint-every": ("0", "-1", "1000000"),
-    "--patience": ("-1", "0", "x"),
-    "--logger": ("tensorboard", ""),
-    "--size": ("huge", ""),
-    "--answers": ("long", "medium"),
-    "--lora-rank": ("-1", "x"),
-    "--tasks": (
-        "no_such_task",
-        "chain_sum:no_such_setting=3",
-        "chain_sum:min_terms=-5",
-        "chain_sum*0",
-        "chain_sum*x",
-        "*",
-    ),
-    "--eval-prompts": ("0", "1", "-2", "3"),
-    "--eval-samples": ("0", "-1", "2"),
-    "--question-column": ("question", "nothing", ""),
-    "--answer-column": ("answer", "nothing", ""),
-    "--eval-problems": ("none.jsonl", "", "math5000"),
-    "--reward": ("no.such:function", "json:loads", "json:nothing", "os:getcwd", "x", ""),
-    "--answer-rule": ("whole", "last_number", "boxes", ""),
-    "--prompt-template": ("Solve it.", "{question}", "{question}{question}", "{}", "{answer}{question}", ""),
-    "--system-prompt": ("You are a calculator.", ""),
-    "--prompts-per-step": ("0", "-1", "x", "1", "3"),
-    "--group-size": ("0", "-1", "1", "3"),
-    "--minibatches": ("0", "-1", "2", "9"),
-    "--capability-window": ("0", "-1", "1"),
-    "--schedule": ("self_first", "mixed_2u", "cross_first", "by_sampler", "first"),
-    "--epsilon-low": ("-1", "nan", "inf", "2", "0"),
-    "--epsilon-high": ("-1", "nan", "inf", "0"),
-    "--alpha": ("-1", "nan", "inf", "0", "1e308"),
-    "--delta": ("-1", "nan", "inf", "2", "0", "1"),
-    "--delta-step": ("-1", "nan", "inf", "1e308"),
-    "--kl-weight": ("-1", "nan", "inf", "0.1", "1e308"),
-    "--learning-rate": ("-1", "0", "nan", "inf", "1e308", "x", "1e-3"),
-    "--rate-factors": ("1", "nan", "0", "-1", "inf"),
-    "--max-grad-norm": ("-1", "0", "nan", "inf", "1e-300"),
-    "--max-new-tokens": ("0", "-1", "100000", "x"),
-    "--generation": ("tgi", ""),
-    "--rows-at-once": ("-1", "1"),
-    "--cache-gib": ("-1", "0", "nan", "inf"),
-    "--device": ("meta", "cuda", "cuda:99", "cpu,cpu", "cpu,cpu,cpu", "", "tpu", "cpu,", "cpu:0"),
-    "--dtype": ("float16", "float64"),
-    "--tokens-per-pass": ("-1", "0", "1", "x"),
-    "--engine": ("thread", ""),
-    "--ranks-per-agent": ("0", "-1", "2"),
-    "--nonsense": ("1",),
-}
-"""Values of options, impossible ones and odd but possible ones."""
+PROBLEMS = "\n".join(json.dumps({"question": f"{a}+{a}", "answer": str(2 * a)}) for a in range(40)) + "\n"
 
 
 def make_inputs(folder: Path, models: Mapping[str, str], run: Callable[[list[str]], int]) -> None:
@@ -79,72 +20,29 @@ def make_inputs(folder: Path, models: Mapping[str, str], run: Callable[[list[str
     Args:
         folder: to fill.
         models: folders of two good models by name.
-        run: of ``llm_pair.py`` with some arguments; makes the earlier run that is damaged.
+        run: ``hacrl-lab`` with some words; makes the earlier runs that are damaged.
     """
     _make_models(folder / "models", [Path(path) for path in models.values()])
     _make_problems(folder / "problems")
     _make_folders(folder / "folders")
+    _make_own_code(folder / "own")
     good = folder / "models"
-    words = ["--agents", str(good / "a"), str(good / "b"), "--problems", str(folder / "problems" / "good.jsonl")]
-    assert run([*words, *QUICK, "--output-dir", str(folder / "runs" / "good")]) == 0
+    words = ["train", "--agents", str(good / "a"), str(good / "b")]
+    words += ["--problems", str(folder / "problems" / "good.jsonl"), *QUICK]
+    assert run([*words, "--output-dir", str(folder / "runs" / "good")]) == 0
+    validated = [
+        "--validation-every",
+        "1",
+        "--validation-share",
+        "0.3",
+        "--output-dir",
+        str(folder / "runs" / "validated"),
+    ]
+    assert run([*words, *validated]) == 0
+    interrupted = ["--observers", str(folder / "own" / "observers.py:InStep"), "--steps", "3"]
+    assert run([*words, *interrupted, "--output-dir", str(folder / "runs" / "interrupted")]) != 0
     _damage_runs(folder / "runs")
-
-
-def random_words(folder: Path, chance: random.Random) -> list[str]:
-    """The words of one attack: a quick run with one to four things wrong, or odd, or merely another."""
-    inputs = {
-        kind: sorted(path.name for path in (folder / kind).iterdir()) for kind in ("models", "problems", "folders")
-    }
-    words = {
-        "--agents": [str(folder / "models" / "a"), str(folder / "models" / "b")],
-        "--problems": [str(folder / "problems" / "good.jsonl")],
-        "--output-dir": [str(folder / "out" / f"{chance.getrandbits(60):x}")],
-    }
-    more: list[str] = []
-    for _ in range(chance.randint(1, 4)):
-        kind = chance.choice(("option", "option", "agents", "problems", "folder", "run", "resume"))
-        if kind == "option":
-            name = chance.choice(list(OPTIONS))
-            more += [name, chance.choice(OPTIONS[name])]
-        elif kind == "agents":
-            odd = [str(folder / "models" / chance.choice(inputs["models"])), *ODD_NAMES]
-            words["--agents"][chance.randrange(2)] = chance.choice(odd)
-        elif kind == "problems":
-            odd = [str(folder / "problems" / chance.choice(inputs["problems"])), *ODD_NAMES]
-            words["--problems"] = [chance.choice(odd)]
-        elif kind == "folder":
-            empty = folder / "out" / f"{chance.getrandbits(60):x}"
-            empty.mkdir(parents=True)
-            odd = [
-                str(folder / "folders" / chance.choice(inputs["folders"])),
-                str(empty),
-                *ODD_NAMES[2:],
-                "/proc/hacrl",
-            ]
-            words["--output-dir"] = [chance.choice(odd)]
-        else:
-            earlier = folder / "runs" / chance.choice(sorted(path.name for path in (folder / "runs").iterdir()))
-            copy = folder / "out" / f"{chance.getrandbits(60):x}"
-            shutil.copytree(earlier, copy)
-            words |= {"--output-dir": [str(copy)]} if kind == "run" else {"--resume": [str(copy)]}
-    if "--resume" in words and chance.random() < 0.8:
-        return ["--resume", *words["--resume"], *more]
-    return [word for name, values in words.items() for word in (name, *values)] + QUICK + more
-
-
-ODD_NAMES = (
-    "gpt2",
-    ".",
-    "",
-    "no/such/folder",
-    "./none",
-    "none.jsonl",
-    "x" * 300,
-    "a\0b",
-    "~nobody/x",
-    "owner/name",
-    "/dev/null",
-)
+    _make_configs(folder / "configs", (folder / "runs" / "good" / "config.yaml").read_text())
 
 
 def _make_models(folder: Path, good: list[Path]) -> None:
@@ -246,7 +144,9 @@ def _damage_runs(folder: Path) -> None:
         ("config-unknown", "config.yaml", '{"colour": 3}'),
         ("config-wrong-type", "config.yaml", "run: {steps: many}"),
         ("config-date", "config.yaml", "run: {steps: 2024-13-45}"),
+        ("config-other", "config.yaml", "run: {steps: 1, seed: 5}"),
         ("versions-broken", "versions.json", "{"),
+        ("versions-list", "versions.json", "[]"),
         ("problems-broken", "problems.json", "{"),
         ("problems-changed", "problems.json", '{"fingerprint": "0"}'),
         ("evaluation-broken", "initial/evaluation.json", "{"),
@@ -267,6 +167,8 @@ def _damage_runs(folder: Path) -> None:
         ("no-metrics", "hacpo/metrics.jsonl"),
         ("no-checkpoints", "hacpo/checkpoints"),
         ("no-config", "config.yaml"),
+        ("no-versions", "versions.json"),
+        ("no-samples", "hacpo/samples.jsonl"),
         ("no-initial", "initial"),
         ("no-agents", "hacpo/agents"),
     ):
@@ -277,3 +179,151 @@ def _damage_runs(folder: Path) -> None:
             path.unlink()
         if name == "no-metrics":
             (folder / name / "hacpo" / "evaluation.json").unlink()
+
+
+OBSERVERS = """
+    class Good:
+        def begin(self, trainer, folder): pass
+        def step(self, trainer, metrics): pass
+        def end(self): pass
+    class InConstructor(Good):
+        def __init__(self): raise ValueError("no")
+    class NeedsArguments(Good):
+        def __init__(self, path): pass
+    class InBegin(Good):
+        def begin(self, trainer, folder): self.file = open(folder / "no" / "file")
+        def end(self): self.file.close()
+    class InStep(Good):
+        def step(self, trainer, metrics): return metrics["no such metric"]
+    class InEnd(Good):
+        def end(self): return 1 / 0
+    class StepAndEnd(InStep, InEnd): pass
+    class Exits(Good):
+        def step(self, trainer, metrics): raise SystemExit(3)
+    class Asserts(Good):
+        def step(self, trainer, metrics): assert False
+    class FaultyMessage(Good):
+        def step(self, trainer, metrics): raise Faulty
+    class Faulty(Exception):
+        def __str__(self): return self.nothing
+    class Deep(Good):
+        def step(self, trainer, metrics): self.step(trainer, metrics)
+    class OfTheSystem(Good):
+        def step(self, trainer, metrics): raise OSError(28, "No space left on device")
+    class StopsAtOnce(Good):
+        def step(self, trainer, metrics):
+            from hacrl_lab.observers import StopTraining
+            raise StopTraining("enough")
+    class WithoutEnd:
+        def begin(self, trainer, folder): pass
+        def step(self, trainer, metrics): pass
+    class OtherSignature(Good):
+        def step(self): pass
+    class Nothing: pass
+    class Changes(Good):
+        def step(self, trainer, metrics): metrics.clear()
+    instance = Good()
+"""
+REWARDS = """
+    import torch
+    def good(completions, **columns): return [1.0 for _ in completions]
+    def fails(completions, **columns): raise KeyError("no such column")
+    def exits(completions, **columns): raise SystemExit("bye")
+    def none(completions, **columns): return None
+    def nones(completions, **columns): return [None for _ in completions]
+    def short(completions, **columns): return [1.0] * (len(completions) - 1)
+    def words(completions, **columns): return ["1" for _ in completions]
+    def nan(completions, **columns): return [float("nan") for _ in completions]
+    def infinite(completions, **columns): return [1e300 for _ in completions]
+    def negative(completions, **columns): return [-1.0 for _ in completions]
+    def tensors(completions, **columns): return torch.ones(len(completions))
+    def pairs(completions, **columns): return torch.ones(len(completions), 2)
+    def generator(completions, **columns): return (1 / 0 for _ in completions)
+    def signature(a, b, c): return [1.0]
+    def clears(completions, answer, **columns): completions.clear(); answer.clear(); return []
+    def deep(**columns): return deep(**columns)
+    def faulty(completions, **columns): raise Faulty
+    def odd(completions, **columns): return [Faulty() for _ in completions]
+    class Faulty(Exception):
+        def __str__(self): raise ValueError("no message")
+        def __repr__(self): raise ValueError("no message")
+        def __float__(self): raise KeyError("no number")
+"""
+
+
+def _make_own_code(folder: Path) -> None:
+    """Observers and rewards that fail in every place, and files that cannot be imported."""
+    folder.mkdir()
+    modules = {"raises": "1 / 0", "exits": "raise SystemExit", "syntax": "def", "empty": "", "nul": "a = '\0'"}
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+    (folder / "latin.py").write_bytes(b"a = '\xe9'")
+    broken = [f"{name}.py:Good" for name in (*modules, "latin", "missing")]
+    for name, text in (("observers", OBSERVERS), ("rewards", REWARDS)):
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+        own = [
+            line.split()[1].partition("(")[0].rstrip(":")
+            for line in textwrap.dedent(text).splitlines()
+            if line.startswith(("class ", "def "))
+        ]
+        (folder / f"{name}.txt").write_text("\n".join([*(f"{name}.py:{one}" for one in own), f"{name}.py:no", *broken]))
+
+
+def _make_configs(folder: Path, good: str) -> None:
+    """Files of settings that no run has left."""
+    folder.mkdir()
+    nested = "".join(f"x{depth}: &x{depth} [{f'*x{depth - 1}, ' * 9 if depth else '1'}]\n" for depth in range(12))
+    for name, text in (
+        ("good", good),
+        ("empty", ""),
+        ("blank", "\n# nothing\n"),
+        ("null", "null"),
+        ("word", "steps"),
+        ("number", "3"),
+        ("list", "- run\n- models\n"),
+        ("two-documents", f"{good}\n---\n{good}"),
+        ("tabs", "run:\n\tsteps: 1\n"),
+        ("python", "run: !!python/object/apply:os.system ['touch executed']\n"),
+        ("tag", "run: !nothing {steps: 1}\n"),
+        ("anchors", "run: &run {steps: 1}\nmodels: *run\n"),
+        ("anchors-good", "run: &run {steps: 1}\ntraining: {objective: &o {}}\n"),
+        ("itself", "run: &run {steps: *run}\n"),
+        ("itself-wholly", "&all\nrun: *all\n"),
+        ("many-aliases", f"{nested}run: *x11\n"),
+        ("merge", "run: {<<: {steps: 1}}\n"),
+        ("merge-list", "run: {<<: [1, 2]}\n"),
+        ("duplicate-group", f"{good}\nrun:\n  steps: 1\n"),
+        ("duplicate-setting", "run:\n  steps: 1\n  steps: 2\n"),
+        ("null-groups", "run:\nmodels:\ntraining:\n"),
+        ("null-settings", "run: {steps: null, seed: null, method: null}\n"),
+        ("list-key", "? [1, 2]\n: 3\n"),
+        ("number-key", "3: 4\nrun: {5: 6}\n"),
+        ("null-key", "~: 4\n"),
+        ("flat", "steps: 1\nseed: 3\n"),
+        ("json", '{"run": {"steps": 1}, "models": {"size": "tiny"}}'),
+        ("old-json", '{"steps": 1, "agents": []}'),
+        ("date", "run: {seed: 2026-99-99}\n"),
+        ("date-good", "run: {seed: 2026-01-01}\n"),
+        ("sexagesimal", "run: {steps: 1:30}\n"),
+        ("octal", "run: {steps: 0o1, seed: 0x1}\n"),
+        ("huge-number", f"run: {{seed: {'9' * 5000}}}\n"),
+        ("huge-float", "optimisation: {learning_rate: 1e999}\n"),
+        ("words-of-numbers", "run: {steps: '1', seed: '1e3'}\noptimisation: {learning_rate: 1e-3}\n"),
+        ("deep", f"run: {'[' * 3000}{']' * 3000}\n"),
+        ("deeper", f"run: {'{a: ' * 3000}1{'}' * 3000}\n"),
+        ("binary-value", "models: {agents: [!!binary aGVsbG8=]}\n"),
+        ("set", "run: !!set {steps, seed}\n"),
+        ("output-dir", "run: {output_dir: /tmp}\n"),
+        ("start", "start: {config: x}\n"),
+        ("control", "run: {method: '\x07'}\n"),
+        ("surrogate", 'run: {method: "\\ud800"}\n'),
+        ("byte-order-mark", f"\ufeff{good}"),
+        ("crlf", good.replace("\n", "\r\n")),
+        ("directive", f"%YAML 9.9\n---\n{good}"),
+    ):
+        (folder / f"{name}.yaml").write_bytes(text.encode())
+    (folder / "binary.yaml").write_bytes(bytes(range(256)))
+    (folder / "latin.yaml").write_bytes("run: {method: caf\xe9}".encode("latin-1"))
+    (folder / "utf-16.yaml").write_bytes(good.encode("utf-16"))
+    (folder / "folder.yaml").mkdir()
+    (folder / "loop.yaml").symlink_to(folder / "loop.yaml")

@@ -1,11 +1,12 @@
-"""Attacks on ``experiments/llm_pair.py``: clumsy and hostile inputs, kill -9, full disks.
+"""Attacks on the command ``hacrl-lab``: clumsy and hostile inputs, kill -9, full disks.
 
     python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
     python tools/attack_pair.py kill --count 100         killed at random moments, then continued to the same bytes
     python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
 
-Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, on an end that is
-neither success nor one sentence, on more than a minute, and on a changed file of somebody else. Prints one JSON object.
+Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, which is a fault
+of the program, on an end that is neither success nor one sentence, on more than a minute, and on a changed file of
+somebody else. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -34,20 +35,26 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from attack_inputs import make_inputs, random_words
-from hacrl_runs.cli.main import train
+from attack_inputs import make_inputs
+from attack_words import random_words
+from hacrl_runs.cli import main as command
+from hacrl_runs.config_file import CONFIG
 from hacrl_runs.own_pair.pretrain import build_pair
 
 PROJECT = Path(__file__).resolve().parent.parent
 
 IMPORTED = (
     "hacrl_runs.plan",
+    "hacrl_runs.describe",
+    "hacrl_runs.evaluation.evaluate",
     "hacrl_runs.train",
     "transformers.models.gpt2.modeling_gpt2",
     "transformers.models.llama.modeling_llama",
     "transformers.models.qwen3.modeling_qwen3",
 )
 """Once, before processes are forked."""
+ENDS = {0: "success", 1: "one sentence", 2: "usage"}
+"""By exit status."""
 SECONDS = 60
 """A quick run that takes longer hangs."""
 LONGER_RUN = [
@@ -82,10 +89,10 @@ class End:
 
 
 def run(words: Sequence[str], log: Path, seconds: float = SECONDS, kill_after: float | None = None) -> End:
-    """Run ``llm_pair.py`` in a forked process, in a folder of its own.
+    """Run ``hacrl-lab`` in a forked process, in a folder of its own.
 
     Args:
-        words: of the command line.
+        words: of the command line, the command's name first.
         log: gets what it prints.
         seconds: after which it is taken to hang.
         kill_after: seconds until kill -9; None never.
@@ -113,7 +120,7 @@ def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     status = 70
     try:
-        status = train(words)
+        status = command.main(words)
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 2
     except BaseException:
@@ -140,12 +147,13 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
             shutil.rmtree(inputs)
             make_inputs(inputs, models, lambda words: run(words, work / "good.log").status)
             theirs = _digest(inputs)  # the run among them has other times
-        ends["success" if end.status == 0 else "refused"] += fault is None
+        ends[f"{words[0]}, {ENDS.get(end.status, f'status {end.status}') if fault is None else 'fault'}"] += 1
         if fault is not None:
-            faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-300:]})
+            faults.append({"number": number, "fault": fault, "words": words, "text": end.text[-1500:]})
             tqdm.write(json.dumps(faults[-1]), file=sys.stderr)
-        shutil.rmtree(inputs / "out", ignore_errors=True)
-    return {"attacks": count, **ends, "faults": faults}
+        for made in (inputs / "out", work / "runs"):
+            shutil.rmtree(made, ignore_errors=True)
+    return {"attacks": count, "ends": dict(sorted(ends.items())), "faults": faults}
 
 
 def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
@@ -159,7 +167,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
     for number in tqdm(range(count), unit="kill"):
         command = [*words, "--output-dir", str(folder)]
         run(command, work / "killed.log", 600, kill_after=chance.uniform(0, whole.seconds))
-        again = ["--resume", str(folder)] if (folder / "config.yaml").exists() else command
+        again = ["train", "--resume", str(folder)] if (folder / CONFIG).exists() else command
         end = run(again, work / "again.log", 600)
         if end.status != 0 or _content(folder) != reference:
             different.append({"number": number, "status": end.status, "text": end.text[-300:]})
@@ -183,7 +191,7 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
             full = run(command, work / "full.log", 600)
             sizes.append(size)
             subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
-            again = ["--resume", str(disk / "run")] if (disk / "run" / "config.yaml").exists() else command
+            again = ["train", "--resume", str(disk / "run")] if (disk / "run" / CONFIG).exists() else command
             end = run(again, work / "again.log", 600)
             if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
                 faults.append({"size": size, "full": full.text[-300:], "again": end.text[-300:]})
@@ -195,7 +203,7 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
 def _long_words(work: Path, models: dict[str, str]) -> list[str]:
     problems = work / "problems.jsonl"
     problems.write_text("".join(json.dumps({"question": f"{a}+8", "answer": str(a + 8)}) + "\n" for a in range(40)))
-    return ["--agents", *models.values(), "--problems", str(problems), *LONGER_RUN]
+    return ["train", "--agents", *models.values(), "--problems", str(problems), *LONGER_RUN]
 
 
 def _content(folder: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
@@ -173,11 +174,11 @@ class OwnReward:
     def _number(self, reward: Any) -> float:
         try:
             number = math.nan if isinstance(reward, str) else float(reward)
-        except (TypeError, ValueError, OverflowError):
+        except Exception:  # tensors of two numbers, or whatever else has a float() of its own
             number = math.nan
         if _is_reward(number):
             return number
-        raise LabError(f"reward function {self._path!r} must return finite numbers, got {reward!r:.60}")
+        raise LabError(f"reward function {self._path!r} must return finite numbers, got {reprlib.repr(reward)}")
 
 
 def _is_reward(number: float) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 import transformers
 
 from hacrl_lab.config import save_config
+from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.agents import usable_devices
@@ -25,18 +26,22 @@ from hacrl_runs.settings import changed
 from hacrl_runs.shell import option_words, shell_line
 from hacrl_runs.tables import write_csv
 
+RECORDS, SCORES = "records", "scores.csv"
+"""In the folder of an evaluation; either tells it from a folder of others."""
+
 
 def evaluate(settings: EvaluateSettings) -> str:
     """Evaluate what is not evaluated yet, write the page, its tables and all records; returns the table.
 
     Raises:
-        LabError: models, problems, tasks or a reward function that cannot be used.
+        LabError: models, problems, tasks or a reward function that cannot be used, or a folder with files of others.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     evaluated = settings.evaluated
     settings = changed(settings, {"device": ",".join(usable_devices(settings.devices.device, 1))})
     folder = Path(evaluated.output_dir)
+    _refuse_foreign(folder)
     folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
     models = models_of(evaluated.models)
     remarks = asked_differently(settings.prompt, models)
@@ -48,7 +53,7 @@ def evaluate(settings: EvaluateSettings) -> str:
         sets = sets_of(evaluated, answer_rule, verifier)
         for model in models:
             for name, records in records_of(settings, model, sets).items():
-                write_records(folder / "records" / file_name(model.name, name), records)
+                write_records(folder / RECORDS / file_name(model.name, name), records)
                 rows.append(row_of(model, name, records, settings.ks))
     _write(folder, settings, rows, notes(rows, {one.name: one.left_out for one in sets}, remarks))
     return f"{table(rows)}\n\nWritten to {folder}."
@@ -65,6 +70,17 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder with files, a model's for instance, unless they are an evaluation's."""
+    if not folder.is_dir() or (folder / RECORDS).is_dir() or (folder / SCORES).is_file():
+        return
+    if held := sorted(path.name for path in folder.iterdir()):
+        raise LabError(
+            f"{str(folder)!r} holds files that are not an evaluation's, {held[0]!r} for instance; "
+            "give another output_dir"
+        )
+
+
 def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remarks: str) -> None:
     given = settings.values()
     values = {
@@ -77,5 +93,5 @@ def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remark
     page = fill(Path(__file__).with_name("page.md"), values, published=False)
     (folder / "README.md").write_text(page, encoding="utf-8")
     (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
-    write_csv(folder / "scores.csv", scores_csv(rows))
+    write_csv(folder / SCORES, scores_csv(rows))
     save_config(settings, folder / "config.json")

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hacrl_lab.errors import SettingError
+from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.methods import get_method
 from hacrl_runs.agents import agent_names, prompting_of
 from hacrl_runs.evaluation.settings import EvaluateSettings
 from hacrl_runs.figures import INITIAL
-from hacrl_runs.folder import settings_of_run
+from hacrl_runs.folder import VERSIONS, settings_of_run
 from hacrl_runs.settings import PromptSettings
 from hacrl_runs.shell import option_words, shell_line
 
@@ -51,7 +51,7 @@ def models_of(sources: Sequence[str]) -> list[Model]:
     """The models that are named, run folders replaced by their trained agents.
 
     Raises:
-        LabError: a run folder whose settings cannot be read, or two models of one name.
+        LabError: a run whose settings cannot be read or that has no trained agents yet, or two models of one name.
     """
     models = [model for source in sources for model in _expanded(source)]
     if twice := [name for name, count in Counter(model.name for model in models).items() if count > 1]:
@@ -109,6 +109,9 @@ def _expanded(source: str) -> list[Model]:
     folder = Path(source).expanduser()
     trained = sorted(folder.glob("*/agents/*/"))
     if not trained:
+        if (folder / VERSIONS).is_file():
+            words = shell_line(["hacrl-lab", "train", "--resume", source])
+            raise LabError(f"the run in {source!r} has trained no agents yet; continue it: {words}")
         return [Model(Path(source.rstrip("/")).name, source, base=source)]
     run = settings_of_run(folder)
     names = agent_names(run.models)

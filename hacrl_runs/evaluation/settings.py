@@ -14,6 +14,7 @@ from hacrl_lab.errors import SettingError
 from hacrl_lab.sampling import Sampling
 from hacrl_runs.other_names import refuse_other_names
 from hacrl_runs.settings import DeviceSettings, GenerationSettings, Group, PromptSettings
+from hacrl_runs.shell import refuse_unreadable
 
 WITHOUT_EFFECT = ("output_dir", "cache_dir")
 """Settings that no result depends on."""
@@ -113,5 +114,6 @@ def read_settings(words: Sequence[str], prog: str, description: str | None = Non
         SettingError: an option of another library, with the one to use.
         SystemExit: ``--help``, or words that are no options.
     """
+    refuse_unreadable(words)
     refuse_other_names(words, NAMES)
     return tyro.cli(EvaluateSettings, prog=prog, description=description, args=words)

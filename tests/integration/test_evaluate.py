@@ -156,6 +156,17 @@ def test_what_cannot_be_evaluated_is_one_sentence(
     assert message in error
 
 
+def test_a_folder_of_others_is_refused_and_stays_as_it_is(
+    adders: list[str], problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(adders[0], model)
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    assert call("--models", str(model), "--problems", str(problems), "--output-dir", str(model)) == 1
+    assert "holds files that are not an evaluation's, 'config.json' for instance" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in model.iterdir()} == before
+
+
 def test_models_of_the_same_name_are_refused(adders: list[str]) -> None:
     with pytest.raises(SettingError, match="models must have different names, got 'qwen3' twice"):
         models_of((adders[0], adders[0]))

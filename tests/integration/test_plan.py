@@ -11,6 +11,7 @@ import pytest
 from test_llm_pair import command
 
 from hacrl_lab.metrics import read_metrics
+from hacrl_runs.agents import usable_devices
 from hacrl_runs.cli.main import plan, train
 from hacrl_runs.devices import GIB, AgentParts, Device
 
@@ -82,3 +83,8 @@ def test_what_cannot_fit_is_refused_before_weights_are_looked_for(
 @pytest.mark.parametrize(("side_by_side", "expected"), [(False, 1 + 9 + 9 + 4), (True, 1 + 9 + 9 + 4 + 4)])
 def test_what_comes_and_goes_adds_up_only_where_agents_work_side_by_side(side_by_side: bool, expected: int) -> None:
     assert Device("cpu", 30 * GIB, GIB, {"a": AGENT, "b": AGENT}, side_by_side).peak == expected * GIB
+
+
+def test_the_cpu_with_a_number_is_the_cpu() -> None:
+    assert usable_devices("cpu:0", 2) == ["cpu"]
+    assert usable_devices("cpu,cpu:0", 2) == ["cpu", "cpu"]

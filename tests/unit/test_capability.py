@@ -9,6 +9,7 @@ from hacrl_lab.capability import (
     capability_ratio,
     capability_ratio_matrix,
 )
+from hacrl_lab.errors import LabError, SettingError
 
 capabilities = st.lists(st.floats(0, 1e3), min_size=1, max_size=5)
 
@@ -69,10 +70,16 @@ def test_ratio_to_oneself_is_exactly_one(capability: list[float]) -> None:
     assert (capability_ratio_matrix(f64(capability)).diagonal() == 1).all()
 
 
-@pytest.mark.parametrize("wrong", [-0.1, float("nan"), float("inf")])
-def test_impossible_capability_is_refused(wrong: float) -> None:
-    with pytest.raises(ValueError, match="capability must be finite and ≥ 0"):
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -float("inf")])
+def test_a_capability_that_is_not_finite_is_a_fault_of_the_program(wrong: float) -> None:
+    with pytest.raises(ValueError, match="capability must be finite") as raised:
         capability_ratio_matrix(f64([0.5, wrong]))
+    assert not isinstance(raised.value, LabError)
+
+
+def test_rewards_that_are_negative_on_average_are_the_users_to_change() -> None:
+    with pytest.raises(SettingError, match=r"^the mean reward must be ≥ 0 for every agent, .*, got -0\.1; add"):
+        capability_ratio_matrix(f64([0.5, -0.1]))
 
 
 def test_capability_is_the_mean_of_the_last_k_steps_with_the_current_one() -> None:

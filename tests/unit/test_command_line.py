@@ -12,8 +12,10 @@ from hacrl_lab.errors import LabError, SettingError
 from hacrl_runs.command_line import NAMES, StartSettings, read_command
 from hacrl_runs.config_file import write_config
 from hacrl_runs.evaluation.settings import NAMES as EVALUATION_NAMES
+from hacrl_runs.evaluation.settings import read_settings
 from hacrl_runs.other_names import OTHER_NAMES, refuse_other_names
 from hacrl_runs.settings import RunSettings, TrainSettings, changed, train_settings
+from hacrl_runs.shell import refuse_unreadable
 
 
 def read(*words: str) -> TrainSettings:
@@ -155,3 +157,11 @@ def test_words_that_are_options_or_values_are_let_through() -> None:
 
 def test_all_settings_are_options() -> None:
     assert set(flat(TrainSettings())) | set(flat(StartSettings())) == set(NAMES)
+
+
+@pytest.mark.parametrize("word", ["a\0b", "caf\udce9"])
+def test_words_that_no_file_can_hold_are_refused(word: str) -> None:
+    for read_words in (read_command, read_settings):
+        with pytest.raises(LabError, match=r"has a null character or bytes that are not UTF-8"):
+            read_words(["--output-dir", word], "hacrl-lab")
+    refuse_unreadable(["café", "数", "\n", ""])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hacrl_lab.errors import SettingError
-from hacrl_runs.evaluation.models import Model
+from hacrl_lab.errors import LabError, SettingError
+from hacrl_runs.evaluation.models import Model, models_of
 from hacrl_runs.evaluation.report import latex, notes, row_of, scores_csv, table
 from hacrl_runs.evaluation.settings import DEFAULTS
 from hacrl_runs.settings import changed
@@ -103,3 +105,10 @@ def test_impossible_settings_are_refused(values: dict[str, Any], message: str) -
 def test_powers_of_two_up_to_the_number_of_samples() -> None:
     found = [changed(DEFAULTS, {"samples": samples}).ks for samples in (1, 2, 7, 8)]
     assert found == [(), (2,), (2, 4), (2, 4, 8)]
+
+
+def test_a_run_without_trained_agents_is_not_taken_for_a_model(tmp_path: Path) -> None:
+    (tmp_path / "versions.json").write_text("{}")
+    words = f"hacrl-lab train --resume {tmp_path}"
+    with pytest.raises(LabError, match=f"has trained no agents yet; continue it: {re.escape(words)}$"):
+        models_of([str(tmp_path)])

@@ -89,3 +89,4 @@ def test_names_are_spelled_only_while_a_program_runs(capsys: pytest.CaptureFixtu
 def test_what_stands_in_quotes_is_left_as_it_is() -> None:
     assert as_typed("problems must not be 'problems'", NAMES, everywhere=True) == "--problems must not be 'problems'"
     assert as_typed("already --max-new-tokens", NAMES) == "already --max-new-tokens"
+    assert as_typed("generation.max_new_tokens", NAMES) == "generation.max_new_tokens"  # as a file of settings has it

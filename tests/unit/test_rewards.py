@@ -19,7 +19,7 @@ PROBLEMS = [Problem("name a colour", "red", columns={"answer": "#### red", "most
 
 def write(folder: Path, body: str, signature: str = "prompts, completions, **columns") -> str:
     path = folder / "own_reward.py"
-    path.write_text(f"import math\n\n\ndef reward({signature}):\n    {body}\n")
+    path.write_text(f"import math, torch\n\n\ndef reward({signature}):\n    {body}\n")
     return f"{path}:reward"
 
 
@@ -107,9 +107,14 @@ def test_any_finite_number_is_a_reward(tmp_path: Path, value: str, reward: float
     assert all(type(one) is float for one in rewards)
 
 
-@pytest.mark.parametrize("value", ["None", "math.nan", "math.inf", "1e39", "'1'", "[1.0]", "1j", "10**400"])
+@pytest.mark.parametrize(
+    "value", ["None", "math.nan", "math.inf", "1e39", "'1'", "[1.0]", "1j", "10**400", "torch.ones(2)", "Odd()"]
+)
 def test_anything_else_is_refused(tmp_path: Path, value: str) -> None:
-    reward = OwnReward(write(tmp_path, f"return [0.0, {value}]"))
+    path = write(tmp_path, f"return [0.0, {value}]")
+    with (tmp_path / "own_reward.py").open("a") as file:
+        file.write("class Odd:\n    __float__ = __repr__ = lambda self: 1 / 0\n")
+    reward = OwnReward(path)
     with pytest.raises(LabError, match=r"own_reward\.py:reward' must return finite numbers, got "):
         reward(PROBLEMS, ["a", "b"])
 

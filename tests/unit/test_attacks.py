@@ -1,0 +1,55 @@
+"""The attack on the command tells good ends from faults."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from attack_pair import End
+from attack_words import COMMANDS, METHOD_WORDS, random_words
+
+TRACEBACK = "Traceback (most recent call last):\n  ...\nKeyError: 'a'"
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "fault"),
+    [
+        (0, "done", None),
+        (1, "error: no such file\n", None),
+        (1, "50 %|##  |\rerror: no such file\n", None),
+        (1, "error: no\nerror: no\n", "2 sentences"),
+        (1, "no such file\n", "0 sentences"),
+        (1, TRACEBACK, "traceback"),
+        (0, TRACEBACK, "traceback"),
+        (2, "usage: hacrl-lab", None),
+        (70, "", "status 70"),
+        (-signal.SIGALRM, "", "hangs"),
+        (-signal.SIGSEGV, "", "status -11"),
+    ],
+)
+def test_an_end_is_success_usage_or_one_sentence(status: int, text: str, fault: str | None) -> None:
+    assert End(status, text, 1.0).fault() == fault
+
+
+def test_words_are_of_every_command_and_the_same_for_one_seed(tmp_path: Path) -> None:
+    for kind in ("models", "problems", "folders", "configs", "runs"):
+        (tmp_path / kind / "good").mkdir(parents=True)
+    (tmp_path / "runs" / "good" / "config.yaml").write_text("run: {steps: 1}\n")
+    (tmp_path / "own").mkdir()
+    for name in ("observers", "rewards"):
+        (tmp_path / "own" / f"{name}.txt").write_text(f"{name}.py:Good")
+
+    def attacks() -> list[list[str]]:
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+        chance = random.Random(0)
+        return [random_words(tmp_path, chance) for _ in range(100)]
+
+    words = attacks()
+    assert {one[0] for one in words} == set(COMMANDS)
+    assert {word for one in words if one[0] == "methods" for word in one[1:]} <= set(METHOD_WORDS)
+    assert {"--config", "--resume", "--observers", "--reward"} <= {word for one in words for word in one}
+    assert attacks() == words
