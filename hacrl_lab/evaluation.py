@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from hacrl_lab.agent import Agent
-from hacrl_lab.sampling import Sampling
+from hacrl_lab.sampling import AS_IN_TRAINING, Sampling
 from hacrl_lab.seeding import RandomStream, Seeds
 from hacrl_lab.worlds import World
 
@@ -19,7 +19,12 @@ CONFIDENCE = 0.95
 
 
 def evaluate(
-    agents: Sequence[Agent], world: World, prompts: Any, samples: int, seeds: Seeds, sampling: Sampling | None = None
+    agents: Sequence[Agent],
+    world: World,
+    prompts: Any,
+    samples: int,
+    seeds: Seeds,
+    sampling: Sampling = AS_IN_TRAINING,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Sampled accuracy of every agent on every prompt: the mean verified reward of ``samples`` responses.
 
@@ -29,13 +34,12 @@ def evaluate(
         prompts: P prompts of that world.
         samples: responses to each prompt.
         seeds: of the sampling; every agent draws the same numbers, whoever else is evaluated.
-        sampling: temperature, top-p and top-k, of language models only; None: at temperature 1 from the whole
-            distribution, as in training.
+        sampling: temperature, top-p and top-k; only language models sample otherwise than in training.
 
     Returns:
         By agent name: shape (..., P).
     """
-    asked: dict[str, Any] = {} if sampling is None else {"sampling": sampling}
+    asked: dict[str, Any] = {} if sampling == AS_IN_TRAINING else {"sampling": sampling}
     return {
         agent.name: world.verify(prompts, agent.generate(prompts, samples, RandomStream(seeds), **asked))
         .mean(-1)

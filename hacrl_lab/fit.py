@@ -5,6 +5,7 @@ load the latest checkpoint → step → log → observers → checkpoint → ...
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,8 +37,8 @@ def fit(
         steps: total number of steps, those of an earlier part included.
         folder: the run's folder.
         checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
-        observers: are told of every step, and may end training by raising; a checkpoint is written then, too. After
-            :class:`hacrl_lab.observers.StopTraining` the function returns.
+        observers: all are told of every step, and each may end training by raising; a checkpoint is written then, too.
+            After :class:`hacrl_lab.observers.StopTraining` the function returns. Those that began are ended.
         keep_checkpoints: how many of the latest to keep, ≥ 1; an older one is deleted when a newer one is complete.
 
     Raises:
@@ -52,9 +53,12 @@ def fit(
         trainer.load(latest)
     writer = MetricsWriter(folder, trainer.steps_done)
     label = trainer.method.label
+    begun = contextlib.ExitStack()
+    begun.callback(writer.close)
     try:
         for observer in observers:
             observer.begin(trainer, folder)
+            begun.callback(observer.end)
         with (
             graceful_interrupt() as interrupted,
             tqdm(total=steps, initial=trainer.steps_done, desc=f"{label} training", unit="step") as bar,
@@ -76,16 +80,15 @@ def fit(
     except StopTraining as reason:
         tqdm.write(str(reason))
     finally:
-        for observer in observers:
-            observer.end()
-        writer.close()
+        begun.close()
 
 
 def _tell(observers: Sequence[Observer], trainer: Trainer, metrics: Mapping[str, float]) -> LabError | None:
-    """Tell observers of a step; the reason of one that wants training to end."""
-    try:
-        for observer in observers:
+    """Tell all observers of a step; why training must end, if one says so: an error rather than a stop."""
+    reasons: list[LabError] = []
+    for observer in observers:
+        try:
             observer.step(trainer, metrics)
-    except LabError as error:
-        return error
-    return None
+        except LabError as error:
+            reasons.append(error)
+    return min(reasons, key=lambda reason: isinstance(reason, StopTraining), default=None)

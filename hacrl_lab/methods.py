@@ -240,9 +240,3 @@ def method_rows() -> list[tuple[str, str, str]]:
 def methods_help() -> str:
     """The text of ``--help``: every method with what it is, and the four mechanisms by their numbers."""
     return "\n".join([*(f"{name}: {summary}." for name, _, summary in method_rows()), MECHANISMS])
-
-
-def methods_table() -> str:
-    """The table of ``docs/methods.md``."""
-    lines = ["| method | in figures | what it is |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| `{name}` | {label} | {summary} |" for name, label, summary in method_rows())])

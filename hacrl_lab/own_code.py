@@ -35,20 +35,27 @@ def load_own(path: str, kind: str) -> tuple[Callable[..., Any], str | None]:
     return own, getattr(module, "__file__", None)
 
 
-def described(error: BaseException) -> str:
-    """The kind and the first line of an error of such code, and the line that raised it, in one sentence."""
-    *_, last = traceback.extract_tb(error.__traceback__)
+def described(error: BaseException, file: str | None) -> str:
+    """An error of such code in one sentence: its kind and first line, and where it came from.
+
+    Args:
+        error: was raised in that code, or in a library that it called.
+        file: of the code, whose line is named; None, or not passed by the error: the line that raised it.
+    """
+    lines = traceback.extract_tb(error.__traceback__)
+    *_, last = [line for line in lines if line.filename == file] or lines
     return f"{type(error).__name__} in {last.filename}, line {last.lineno}: {first_line(error)}"
 
 
 def _module(location: str, subject: str) -> ModuleType:
     """A module by its name or from its file."""
+    file = os.path.abspath(location) if location.endswith(".py") else None
     try:
-        if not location.endswith(".py"):
+        if file is None:
             return importlib.import_module(location)
-        if not os.path.isfile(location):
+        if not os.path.isfile(file):
             raise LabError(f"{subject}: file {location!r} does not exist")
-        spec = importlib.util.spec_from_file_location(Path(location).stem, location)
+        spec = importlib.util.spec_from_file_location(Path(file).stem, file)
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
@@ -57,4 +64,4 @@ def _module(location: str, subject: str) -> ModuleType:
     except LabError:
         raise
     except (Exception, SystemExit) as error:  # importing a module runs it
-        raise LabError(f"{subject}: importing {location!r} raised {described(error)}") from error
+        raise LabError(f"{subject}: importing {location!r} raised {described(error, file)}") from error

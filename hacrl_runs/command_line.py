@@ -121,8 +121,8 @@ def _continued(settings: TrainSettings, earlier: TrainSettings, folder: str) -> 
     mine, its = flat(settings), flat(earlier)
     if mine["output_dir"] != folder:
         raise LabError("--resume continues in the run's own folder; leave --output-dir out")
-    for name in its.keys() - set(FREE):
-        if mine[name] != its[name]:
+    for name in its:
+        if name not in FREE and mine[name] != its[name]:
             option = name.replace("_", "-")
             raise LabError(
                 f"--resume continues under the run's own settings; its --{option} is {its[name]!r}, not {mine[name]!r}"

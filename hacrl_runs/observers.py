@@ -59,7 +59,7 @@ class OwnObserver:
     def __init__(self, path: str) -> None:
         self._path = path
         self._is_told = False
-        make, _ = load_own(path, "observer")
+        make, self._file = load_own(path, "observer")
         with self._clear_errors():
             self._own = make()
         for name in ("begin", "step", "end"):
@@ -92,7 +92,7 @@ class OwnObserver:
             raise
         except (Exception, SystemExit) as error:
             self._is_told = False
-            raise LabError(f"observer {self._path!r} raised {described(error)}") from error
+            raise LabError(f"observer {self._path!r} raised {described(error, self._file)}") from error
 
 
 class RunProgress:

@@ -158,7 +158,7 @@ class OwnReward:
         try:
             rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))
         except (Exception, SystemExit) as error:
-            raise LabError(f"reward function {self._path!r} raised {described(error)}") from error
+            raise LabError(f"reward function {self._path!r} raised {described(error, self._file)}") from error
         if len(rewards) != len(responses):
             raise LabError(
                 f"reward function {self._path!r} must return one number for each of {len(responses)} completions, "

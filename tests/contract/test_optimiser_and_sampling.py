@@ -175,13 +175,14 @@ def nucleus(chances: Tensor, top_p: float) -> Tensor:
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [
+        (Sampling(), lambda chances: chances),
         (Sampling(top_p=0.5), lambda chances: nucleus(chances, 0.5)),
         (Sampling(temperature=0.5), lambda chances: chances**2 / (chances**2).sum()),
         (Sampling(temperature=2.0), lambda chances: chances**0.5 / (chances**0.5).sum()),
         (Sampling(temperature=0.5, top_p=0.5), lambda chances: nucleus(chances**2 / (chances**2).sum(), 0.5)),
         (Sampling(top_k=3), lambda chances: chances * (chances >= chances.topk(3).values[-1])),
     ],
-    ids=["top-p", "cold", "hot", "cold-top-p", "top-k"],
+    ids=["as-in-training", "top-p", "cold", "hot", "cold-top-p", "top-k"],
 )
 def test_tokens_come_from_the_distribution_that_is_asked_for(kind: Kind, sampling: Sampling, expected: Any) -> None:
     """By Hoeffding, |frequency − chance| > sqrt(ln(2V/RATE)/(2N)) for any of V tokens has a chance of at most RATE."""

@@ -15,7 +15,7 @@ from hacrl_envs.bandit import bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.fit import fit
-from hacrl_lab.methods import METHODS, methods_help, methods_table
+from hacrl_lab.methods import METHODS, method_rows, methods_help
 from hacrl_lab.own_code import load_own
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.trainer import Trainer
@@ -44,7 +44,7 @@ def test_a_method_is_a_row_a_world_two_functions_and_an_agent_one(methods: None)
     for title, code in blocks():
         if not title:
             exec(compile(code, str(PAGE), "exec"), namespace)
-    assert "`hacpo_own_mean`" in methods_table()
+    assert ("hacpo_own_mean", "HACPO, own mean") in [row[:2] for row in method_rows()]
     assert "hacpo_own_mean" in methods_help()
     first, last = namespace["curve"][0], namespace["curve"][-1]
     assert namespace["trainer"].method.label == "HACPO, own mean"

@@ -14,6 +14,7 @@ from hacrl_envs.bandit import bandit_world
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import LabError
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.fit import fit
 from hacrl_lab.metrics import EvaluationLog, read_evaluations, read_metrics
@@ -155,6 +156,45 @@ def test_an_observer_evaluates_and_ends_training_early(tmp_path: Path) -> None:
     assert (early / "checkpoints" / "step-000004").is_dir()
     fit(trainer(sharpness=1), 4, plain)
     assert (early / "metrics.jsonl").read_bytes() == (plain / "metrics.jsonl").read_bytes()  # it changed nothing
+
+
+class Notes:
+    """Writes down what it is told, and raises when it is asked to."""
+
+    def __init__(self, name: str, notes: list[str], **raises: Exception) -> None:
+        self._name, self._notes, self._raises = name, notes, raises
+
+    def begin(self, trainer: Trainer, folder: Path) -> None:
+        self._note("begin")
+
+    def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
+        self._note("step")
+
+    def end(self) -> None:
+        self._note("end")
+
+    def _note(self, what: str) -> None:
+        self._notes.append(f"{what} {self._name}")
+        if what in self._raises:
+            raise self._raises[what]
+
+
+def test_the_step_that_ends_training_is_told_to_all_and_only_those_that_began_are_ended(tmp_path: Path) -> None:
+    told: list[str] = []
+    both = [Notes("a", told, step=StopTraining("enough")), Notes("b", told)]
+    fit(trainer(sharpness=1), 9, tmp_path / "stop", observers=both)
+    assert told == ["begin a", "begin b", "step a", "step b", "end b", "end a"]
+    told.clear()
+    both = [Notes("a", told), Notes("b", told, begin=LabError("not now"))]
+    with pytest.raises(LabError, match="not now"):
+        fit(trainer(sharpness=1), 9, tmp_path / "begin", observers=both)
+    assert told == ["begin a", "begin b", "end a"]
+
+
+def test_an_error_is_not_lost_behind_a_stop(tmp_path: Path) -> None:
+    both = [Notes("a", [], step=StopTraining("enough")), Notes("b", [], step=LabError("broken"))]
+    with pytest.raises(LabError, match="broken"):
+        fit(trainer(sharpness=1), 9, tmp_path, observers=both)
 
 
 def test_evaluations_after_the_checkpoint_are_dropped_and_a_torn_line_too(tmp_path: Path) -> None:

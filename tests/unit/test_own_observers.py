@@ -40,6 +40,10 @@ class Speechless(Good):
     def step(self, trainer, metrics): raise Nameless
 class Nameless(Exception):
     def __str__(self): return self.nothing
+class InLibrary(Good):
+    def step(self, trainer, metrics):
+        import json
+        json.loads("no")
 """
 
 
@@ -70,6 +74,7 @@ def test_what_is_no_observer_is_refused_before_training(own: str, name: str, mes
     [
         ("InBegin", "IndexError in {own}, line 13: list index out of range", 0),
         ("InStep", "KeyError in {own}, line 15: 'nothing'", 1),
+        ("InLibrary", "JSONDecodeError in {own}, line 31: Expecting value: line 1 column 1 (char 0)", 1),
         ("Exits", "SystemExit in {own}, line 19: bye", 1),
         ("Speechless", "Nameless in {own}, line 25: Nameless", 1),
         ("InEnd", "ZeroDivisionError in {own}, line 17: division by zero", 3),

@@ -48,7 +48,7 @@ class Options(ArmOptions):
     problems: str | None = None
     """JSON Lines file of problems in place of the quantity stories."""
     prompt_template: str | None = None
-    """The prompt, for models in place of the lab's own; see ``llm_pair.py --help``."""
+    """The prompt, for models in place of the lab's own; see ``hacrl-lab train --help``."""
     max_new_tokens: int = 256
     """Length limit of an answer, in each agent's own tokens."""
     gradient_steps: int = 12
