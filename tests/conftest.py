@@ -20,7 +20,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from hacrl_runs.own_pair.tokenizers import NumberSplit, train_tokenizer
+from hacrl_runs.own_pair.recipes import NumberSplit
+from hacrl_runs.own_pair.tokenizers import train_tokenizer
 
 CONTEXT = 48
 
