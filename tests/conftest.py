@@ -32,10 +32,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, and so d
 
 @pytest.fixture(scope="module")
 def one_thread_everywhere() -> Iterator[None]:
-    """For processes that tests start: one thread, so that sums are added up in the same order, and no model hub."""
+    """For processes that tests start: one thread, so that sums are added up in the same order, and no model hub.
+
+    Ray's workers have the priority of other processes, in place of a low one at which other tests would starve them.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("RAY_worker_niceness", "0")
         yield
 
 
