@@ -1,4 +1,4 @@
-"""Which walkthroughs run for longer than ten seconds."""
+"""Which walkthroughs run for longer than ten seconds, or build the pair if nobody has."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ SLOW = (
     "notebooks/10_your_own_mechanism",
     "notebooks/11_your_two_models",
     "solutions/01_why_share",
+    "solutions/05_two_tokenizers",
     "solutions/08_clip_and_weight",
     "solutions/10_your_own_mechanism",
     "solutions/11_your_two_models",
