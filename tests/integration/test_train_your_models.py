@@ -26,7 +26,6 @@ def test_every_command_of_the_page_works_as_it_stands(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(Path(os.environ["HACRL_LAB_REAL_MODEL"]).resolve())
     commands = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     environment = os.environ | {"A": "first", "B": "second", "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
-    environment.pop("OMP_NUM_THREADS", None)  # as many threads as the reader's shell has
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
         cwd=tmp_path,
