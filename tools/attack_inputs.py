@@ -80,7 +80,6 @@ def _make_models(folder: Path, good: list[Path]) -> None:
         ("template-raises", "{{ raise_exception('no') }}"),
         ("template-broken", "{% for %}"),
         ("template-without-question", "Hello."),
-        ("template-endless", "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
         ("template-attack", "{{ ''.__class__.__mro__[1].__subclasses__() }}{{ messages[0].content }}"),
         ("template-good", "{{ messages[-1].content }}\n"),
     ):
@@ -272,7 +271,6 @@ def _make_own_code(folder: Path) -> None:
 def _make_configs(folder: Path, good: str) -> None:
     """Files of settings that no run has left."""
     folder.mkdir()
-    nested = "".join(f"x{depth}: &x{depth} [{f'*x{depth - 1}, ' * 9 if depth else '1'}]\n" for depth in range(12))
     for name, text in (
         ("good", good),
         ("empty", ""),
@@ -289,7 +287,6 @@ def _make_configs(folder: Path, good: str) -> None:
         ("anchors-good", "run: &run {steps: 1}\ntraining: {objective: &o {}}\n"),
         ("itself", "run: &run {steps: *run}\n"),
         ("itself-wholly", "&all\nrun: *all\n"),
-        ("many-aliases", f"{nested}run: *x11\n"),
         ("merge", "run: {<<: {steps: 1}}\n"),
         ("merge-list", "run: {<<: [1, 2]}\n"),
         ("duplicate-group", f"{good}\nrun:\n  steps: 1\n"),

@@ -153,7 +153,7 @@ def test_a_lower_bound_of_zero_is_an_infinite_budget() -> None:
     assert float(crossing_length(math.inf, 0.5, 1e6, 2)) == 2
 
 
-# 2. the length from which right answers pass in the mean
+# 2. the length from which right answers pass on average
 
 
 @many

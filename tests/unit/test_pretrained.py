@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -102,14 +103,19 @@ def test_names_are_folders_or_hub_ids(tmp_path: Path, monkeypatch: pytest.Monkey
         ("{% for %}", "cannot be used"),
         ("Hello.", "leaves the question out"),
         ("{{ ''.__class__.__mro__ }}{{ messages[0].content }}", "cannot be used: access to attribute"),
-        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "took longer than 0.5 sec"),
     ],
 )
-def test_chat_templates_that_cannot_be_used_are_refused(
-    adders: list[str], template: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("hacrl_lab.language_models.prompting.TEMPLATE_SECONDS", 0.5)
+def test_chat_templates_that_cannot_be_used_are_refused(adders: list[str], template: str, message: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(adders[0])
     tokenizer.chat_template = template
     with pytest.raises(ModelLoadError, match=message):
+        TextCodec("a", tokenizer, Prompting(), 48, 12)
+
+
+def test_chat_templates_have_a_time_limit(adders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hacrl_lab.language_models.prompting.TEMPLATE_SECONDS", 0.5)
+    tokenizer = AutoTokenizer.from_pretrained(adders[0])
+    tokenizer.chat_template = "{{ messages[0].content }}"
+    monkeypatch.setattr(tokenizer, "apply_chat_template", lambda *_, **settings: time.sleep(60))
+    with pytest.raises(ModelLoadError, match=r"took longer than 0\.5 sec"):
         TextCodec("a", tokenizer, Prompting(), 48, 12)
