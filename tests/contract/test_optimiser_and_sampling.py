@@ -83,6 +83,22 @@ def test_decay_takes_its_share_of_the_rate_off_every_weight(kind: Kind) -> None:
 
 
 @one_family
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_without_a_gradient_nothing_decays_and_the_sampler_is_not_told(kind: Kind, lora_rank: int) -> None:
+    if lora_rank:
+        pytest.importorskip("peft")
+    _, agent = trained(kind, weight_decay=0.5, lora_rank=lora_rank)
+    told, before = [], weights(agent)
+    agent._sampler.weights_changed = lambda: told.append("changed")
+    assert float(agent.apply_gradients()) == 0
+    assert all(torch.equal(a, b) for a, b in zip(weights(agent), before, strict=True))
+    assert not told
+    assert float(agent.apply_gradients("step")) == 0
+    assert not all(torch.equal(a, b) for a, b in zip(weights(agent), before, strict=True))
+    assert told
+
+
+@one_family
 def test_adapters_are_put_where_they_are_asked_for(kind: Kind) -> None:
     pytest.importorskip("peft")
     everywhere = model_agent(kind, lora_rank=2)
