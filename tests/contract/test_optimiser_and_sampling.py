@@ -33,10 +33,11 @@ def weights(agent: CausalLMAgent) -> list[Tensor]:
 
 
 def trained(kind: Kind, **changes: Any) -> tuple[list[Tensor], CausalLMAgent]:
-    """The weights before a step, and the agent after it."""
+    """The weights before a step of two optimiser steps, whatever their gradients, and the agent after it."""
     agent = model_agent(kind, **changes)
     before = weights(agent)
-    Trainer([agent], ChanceWorld(kind), "gspo", TrainingConfig(P, G, minibatches=2), 0).step()
+    config = TrainingConfig(P, G, minibatches=2, empty_updates="step")
+    Trainer([agent], ChanceWorld(kind), "gspo", config, 0).step()
     return before, agent
 
 
