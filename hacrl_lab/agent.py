@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
-from hacrl_lab.schedules import UpdatePlan
+from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
 from hacrl_lab.seeding import RandomStream
 
 
@@ -101,8 +101,13 @@ class Policy(Protocol):
         """
         ...
 
-    def apply_gradients(self) -> Tensor:
+    def apply_gradients(self, empty: EmptyUpdates = "skip") -> Tensor:
         """One optimiser step with the gradients gathered since the last; returns their norm before clipping: (...).
+
+        Args:
+            empty: what is done at every leading index whose gradient is 0. ``skip``: nothing, so that parameters,
+                moments, the optimiser's count of steps and weight decay stay as they are. ``step``: the step, with the
+                gradient 0.
 
         Raises:
             NonFiniteError: a gradient is inf or nan; nothing was changed.

@@ -15,7 +15,7 @@ from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.files import atomic_write
 from hacrl_lab.methods import Method, get_method, methods_help
 from hacrl_lab.objectives import ObjectiveSettings
-from hacrl_lab.schedules import SCHEDULES, Schedule, ScheduleName, UpdatePlan
+from hacrl_lab.schedules import SCHEDULES, EmptyUpdates, Schedule, ScheduleName, UpdatePlan
 
 ConfigT = TypeVar("ConfigT")
 
@@ -39,6 +39,9 @@ class TrainingConfig:
     """Samplers' log-probabilities: recomputed by the training model, or as the generating engine reports them."""
     schedule: ScheduleName | None = None
     """How a step's rollouts are cut into updates; None: as the method has it, which for most is mixed."""
+    empty_updates: EmptyUpdates | None = None
+    """An update that has no gradient: skip it, or make the optimiser's step all the same, which Adam fills with earlier
+    gradients; None: as the method has it, which for most is skip."""
     objective: Annotated[ObjectiveSettings, tyro.conf.OmitArgPrefixes] = ObjectiveSettings()
     """Clip bounds and weights."""
 
@@ -50,13 +53,19 @@ class TrainingConfig:
             raise SettingError(f"old_log_probs must be 'recomputed' or 'engine', got {self.old_log_probs!r}")
         if self.schedule is not None and self.schedule not in SCHEDULES:
             raise SettingError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.empty_updates not in (None, "skip", "step"):
+            raise SettingError(f"empty_updates must be 'skip' or 'step', got {self.empty_updates!r}")
 
     def schedule_of(self, method: Method) -> Schedule:
         """How a step's rollouts are cut into updates: this run's schedule, else the method's own."""
         return method.schedule if self.schedule is None else SCHEDULES[self.schedule]
 
+    def empty_updates_of(self, method: Method) -> EmptyUpdates:
+        """What is done in updates without a gradient: as this run says, else as the method has it."""
+        return method.empty_updates if self.empty_updates is None else self.empty_updates
+
     def updates(self, method: str, agents: int) -> int:
-        """Optimiser updates that each agent makes in a step.
+        """Updates that are planned for each agent in a step; those without a gradient are among them.
 
         Args:
             method: name.
@@ -95,7 +104,7 @@ class TrainingConfig:
     def plan(self, method: Method, agents: int) -> UpdatePlan:
         """The first agent's updates in a step whose prompts are in their own order."""
         order = torch.arange(self.prompts_per_step)
-        return self.schedule_of(method)(order, self.minibatches * method.rollout_factor, len(method.pool(0, agents)), 0)
+        return method.plan(self.schedule_of(method), order, self.minibatches, 0, agents)
 
 
 def flat(options: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hacrl_lab.objectives import ObjectiveSettings, ObjectiveValue
 from hacrl_lab.rollouts import RolloutBatch
-from hacrl_lab.schedules import UpdatePlan
+from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class LearnerBatch:
     """The objective's settings, the method's own among them."""
     step: int
     """Number of the step, from 1, for messages."""
+    empty_updates: EmptyUpdates = "skip"
+    """What is done in an update that has no gradient."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class UpdateRecord:
     sequence_ratios: Tensor
     """s of every rollout before the update, without gradient: (..., n, M, G); 1 for samplers it did not hold."""
     gradient_norm: Tensor
-    """L2 norm before clipping: (...)."""
+    """L2 norm before clipping, 0 of an update without a gradient: (...)."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from torch import Tensor
+
 from hacrl_lab.advantages import (
     Baseline,
     calibrated_baseline,
@@ -33,7 +35,7 @@ from hacrl_lab.objectives import (
     no_bounds,
     unit_coefficient,
 )
-from hacrl_lab.schedules import Schedule, mixed, self_first
+from hacrl_lab.schedules import EmptyUpdates, Schedule, UpdatePlan, mixed, own_part, self_first
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,33 @@ class Method:
     """Makes what measures capabilities, from the window K."""
     schedule: Schedule = mixed
     """How a step's rollouts are cut into updates."""
+    empty_updates: EmptyUpdates = "skip"
+    """What is done in an update that has no gradient."""
     overrides: Mapping[str, float] = field(default_factory=dict)
     """Objective settings that the method fixes."""
+    planned_as_sharing: bool = False
+    """Whether a learner that shares nothing has the updates of one that shares, without the others' rollouts. Updates
+    that are left without any rollouts have no gradient."""
 
     def pool(self, learner: int, agents: int) -> list[int]:
         """The samplers that a learner learns from, as agent indices in ascending order."""
         return list(range(agents)) if self.shares else [learner]
+
+    def plan(self, schedule: Schedule, order: Tensor, minibatches: int, learner: int, agents: int) -> UpdatePlan:
+        """A learner's updates of a step.
+
+        Args:
+            schedule: the run's, or the method's own.
+            order: of the step's prompts, (..., P).
+            minibatches: of the run; the method may multiply them.
+            learner: index of the learner.
+            agents: n.
+        """
+        updates = minibatches * self.rollout_factor
+        if self.planned_as_sharing:
+            return own_part(schedule(order, updates, agents, learner), learner)
+        pool = self.pool(learner, agents)
+        return schedule(order, updates, len(pool), pool.index(learner))
 
     def settings(self, settings: ObjectiveSettings) -> ObjectiveSettings:
         """The run's objective settings with the method's own in their place."""
@@ -109,8 +132,10 @@ METHODS: dict[str, Method] = {
         _hacpo(
             "released",
             "HACPO, released",
-            "as the authors' code runs it: own rollouts first, 2·U updates, ε of 3e-4 and 4e-4, KL penalty of 1e-3",
+            "as the authors' code runs it: own rollouts first, 2·U updates, also those without a gradient, ε of 3e-4 "
+            "and 4e-4, KL penalty of 1e-3",
             schedule=self_first,
+            empty_updates="step",
             overrides=_RELEASED,
         ),
         Method("grpo", "GRPO", "single agent, token-level ratios", group_mean_baseline, grpo_objective),
@@ -200,6 +225,23 @@ METHODS: dict[str, Method] = {
             baseline=group_mean_baseline,
             objective=partial(hacpo_objective, coefficient=unit_coefficient, cross_bounds=epsilon_bounds),
             overrides=_NO_WEIGHT,
+        ),
+        replace(
+            _GSPO,
+            name="shares_nothing",
+            label="Shares nothing",
+            summary="GSPO in the schedule of a method that shares, the control; others' updates are empty",
+            planned_as_sharing=True,
+        ),
+        replace(
+            _GSPO,
+            name="shares_nothing_released",
+            label="Shares nothing, released",
+            summary="GSPO with all settings of hacpo_released, its control: others' updates are empty, and made",
+            schedule=self_first,
+            empty_updates="step",
+            overrides=_RELEASED,
+            planned_as_sharing=True,
         ),
     )
 }

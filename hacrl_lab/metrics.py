@@ -113,8 +113,8 @@ METRICS: Mapping[str, Metric] = {
         "L2 norm of the learner's gradient before it is clipped, averaged over the step's updates",
         r"\lVert \nabla J \rVert_2",
         "units of the advantage per unit of a weight",
-        "0: no rollout contributed, see zero_variance_share and clip_fraction; always far above max_grad_norm: every "
-        "update is scaled down",
+        "0: no rollout contributed and no update was made, see zero_variance_share and clip_fraction; always far above "
+        "max_grad_norm: every update is scaled down",
     ),
     "response_length": Metric(
         "mean length of the agent's own responses",
@@ -157,10 +157,17 @@ METRICS: Mapping[str, Metric] = {
         "compare methods at equal numbers: gspo_x2 generates twice as many in a step",
     ),
     "updates": Metric(
-        "optimiser updates that the agent has made since the start of training",
+        "optimiser updates that were planned for the agent since the start of training",
         "",
         "updates",
-        "schedules and methods differ in how many they make in a step",
+        "schedules and methods differ in how many they plan in a step; those without a gradient are skipped",
+    ),
+    "updates_with_gradient": Metric(
+        "updates of this step whose rollouts had a gradient; the others are skipped, unless empty_updates = step",
+        "",
+        "updates",
+        "below the number that is planned in a step: mini-batches taught nothing, see zero_variance_share and "
+        "clip_fraction; two methods are compared fairly if both learn from about as many",
     ),
 }
 """By name, in the order of the page ``docs/metrics.md``."""
@@ -231,12 +238,14 @@ def learner_metrics(
     """
     name, updates = names[learner], result.updates
     no_gradient = (advantages == 0).all(-1).all(-2)  # (..., P)
+    norms = torch.stack([record.gradient_norm for record in updates])
     metrics: Metrics = {
         f"objective/{name}": torch.stack([record.value.value for record in updates]).mean(0),
         f"advantage_std/{name}": advantages.flatten(-3).std(-1),
         f"zero_variance_share/{name}": no_gradient.double().mean(-1),
-        f"gradient_norm/{name}": torch.stack([record.gradient_norm for record in updates]).mean(0),
+        f"gradient_norm/{name}": norms.mean(0),
         f"updates/{name}": torch.tensor(steps_done * len(updates)),
+        f"updates_with_gradient/{name}": (norms > 0).sum(0),
     }
     for position, j in enumerate(samplers):
         held = [record.value for record in updates if position in record.samplers]

@@ -74,7 +74,7 @@ class ObjectiveInputs:
     learner: int
     """k, the learner's index in the pool."""
     minibatch_index: int
-    """m, mini-batch updates already made in this step."""
+    """m, mini-batch updates that came before in this step."""
     reference_log_probs: Tensor | None = None
     """Token log-probabilities of the learner's own rollouts before training, nats, (..., P, G, T'); None where the
     objective has no KL penalty, or the mini-batch no own rollouts."""

@@ -1,6 +1,7 @@
 """How a step's rollouts are cut into a learner's updates (decision 12): a plan is data, which the update only follows.
 
-The number m of updates already made counts on through the whole plan, whatever the updates hold.
+The number m of earlier updates counts on through the whole plan, whatever the updates hold, and whether or not one of
+them was skipped because it had no gradient.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ class PlannedUpdate:
     """What one optimiser update learns from: the rollouts of some samplers to some prompts."""
 
     samplers: tuple[int, ...]
-    """Positions in the learner's pool."""
+    """Positions in the learner's pool; none where a learner that shares nothing has an update all the same."""
     prompts: Tensor
     """Positions among the step's P prompts: (..., M)."""
 
 
 UpdatePlan = Sequence[PlannedUpdate]
+
+EmptyUpdates = Literal["skip", "step"]
+"""What is done in an update that has no gradient: nothing, or the optimiser's step all the same. Adam fills such a step
+with what it remembers of earlier gradients."""
 
 Schedule = Callable[[Tensor, int, int, int], list[PlannedUpdate]]
 """(random order of the prompts (..., P), number of mini-batches U, pool size n, learner's position) -> plan."""
@@ -73,6 +78,14 @@ def own_prompts(plan: UpdatePlan, learner: int) -> list[Tensor]:
     The learner's log-probabilities before the first update are computed in these parts.
     """
     return [planned.prompts for planned in plan if learner in planned.samplers]
+
+
+def own_part(plan: UpdatePlan, learner: int) -> list[PlannedUpdate]:
+    """What is left of a plan for a learner that shares nothing, as a plan for its pool of one.
+
+    Updates that held others' rollouts only are kept, and hold none.
+    """
+    return [PlannedUpdate((0,) if learner in planned.samplers else (), planned.prompts) for planned in plan]
 
 
 def _others(pool_size: int, learner: int) -> list[int]:

@@ -6,7 +6,7 @@
 An agent's parameters are touched by its own ``generate``, ``score`` and ``update`` only, so that agents may live in
 other processes. Decisions: 7 (stop tokens, in the agents), 10 (temperature 1, in the agents), 11 (samplers'
 log-probabilities are recomputed by the training model before the first update; the engine's are an option and their
-mismatch is logged), 12 (schedules).
+mismatch is logged), 12 (schedules, updates without a gradient).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import Metrics, learner_metrics, pool_metrics
 from hacrl_lab.rollouts import RolloutBatch, SharedPool, engine_mismatch
-from hacrl_lab.schedules import UpdatePlan
+from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
 from hacrl_lab.seeding import RandomStream, Seeds, StepStream
 from hacrl_lab.worlds import World
 
@@ -74,8 +74,8 @@ class Trainer:
         self.method = get_method(method)
         self.settings = self.method.settings(config.objective)
         self.group_size = config.group_size * self.method.rollout_factor
-        self.minibatches = config.minibatches * self.method.rollout_factor
         self.schedule = config.schedule_of(self.method)
+        self.empty_updates: EmptyUpdates = config.empty_updates_of(self.method)
         self.tracker = self.method.tracker(config.capability_window)
         if self.settings.kl_weight > 0:
             for agent in self.agents:
@@ -116,8 +116,7 @@ class Trainer:
     def _plan(self, k: int) -> UpdatePlan:
         """Learner k's updates of this step."""
         order = self._stream(StepStream.MINIBATCHES, k).permutation(self.config.prompts_per_step)
-        samplers = self._samplers(k)
-        return self.schedule(order, self.minibatches, len(samplers), samplers.index(k))
+        return self.method.plan(self.schedule, order, self.config.minibatches, k, len(self.agents))
 
     def _collect(self, prompts: Any, plans: Sequence[UpdatePlan]) -> SharedPool:
         """Every agent answers every prompt; the world verifies; every sampler scores its own rollouts."""
@@ -170,6 +169,7 @@ class Trainer:
             method=self.method.name,
             settings=self.settings,
             step=self.steps_done + 1,
+            empty_updates=self.empty_updates,
         )
 
     def _stream(self, *key: int) -> RandomStream:

@@ -4,7 +4,7 @@
         for every pass (some rollouts, bounded by their tokens):
             log-probabilities of the pass → objective of the whole mini-batch → its gradient in those log-probabilities
             → backward pass
-        optimiser step
+        optimiser step, if there is a gradient (decision 12)
 
 Every objective is a sum of terms that each depend on one rollout's log-probabilities. The gradient in the
 log-probabilities of a pass is therefore the same whatever the other passes hold, and the parameter gradients of the
@@ -166,8 +166,8 @@ def _one_update(
             log_probs = policy.token_log_probs(encoded, rows)
         log_probs.backward(gradient)
     value = penalised(method.objective, inputs, batch.settings)
-    ratios = inputs.sequence_ratio
-    return UpdateRecord(planned.samplers, _on_cpu(value), ratios.cpu(), policy.apply_gradients())
+    norm = policy.apply_gradients(batch.empty_updates)
+    return UpdateRecord(planned.samplers, _on_cpu(value), inputs.sequence_ratio.cpu(), norm)
 
 
 def _inputs(
@@ -207,6 +207,8 @@ def _inputs(
 
 def _passes(policy: Policy, encoded: EncodedRollouts, planned: PlannedUpdate) -> list[tuple[Tensor, Tensor]]:
     """For each pass of an update its rows in the pool and in the mini-batch."""
+    if not planned.samplers:
+        return []
     n, _, group = encoded.pool_shape
     count = planned.prompts.shape[-1]
     everything = torch.arange(count).expand(planned.prompts.shape)

@@ -14,7 +14,7 @@ import numpy as np
 
 from hacrl_lab.files import atomic_write
 
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 """Part of every cell's settings; to be raised with every change of the code that changes results."""
 
 

@@ -38,12 +38,14 @@ def _entry(name: str, label: str, summary: str) -> str:
 
 def _parts(method: Method) -> str:
     shared = "everyone's rollouts" if method.shares else "its own rollouts"
+    planned = ", in updates planned for everyone's" if method.planned_as_sharing else ""
     lines = {
-        "learns from": shared,
+        "learns from": shared + planned,
         "rollouts and updates": f"× {method.rollout_factor}",
         "baseline": _function(method.baseline),
         "objective": _function(method.objective),
         "schedule": _function(method.schedule),
+        "empty updates": method.empty_updates,
         "fixed settings": ", ".join(f"{name} = {value:g}" for name, value in method.overrides.items()) or "none",
     }
     parts = "\n".join(f"    {name:22}{value}" for name, value in lines.items())

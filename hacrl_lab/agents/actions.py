@@ -16,10 +16,11 @@ from hacrl_lab.agents.state import load_policy, save_policy
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
+from hacrl_lab.schedules import EmptyUpdates
 from hacrl_lab.seeding import RandomStream
 
 MakeOptimizer = Callable[[list[Tensor]], Optimizer]
-"""From the list of parameters to an elementwise optimiser, so that seeds stay independent."""
+"""From the list of parameters, each seed's apart, to their optimiser."""
 
 
 def plain_ascent(parameters: list[Tensor]) -> Optimizer:
@@ -29,6 +30,9 @@ def plain_ascent(parameters: list[Tensor]) -> Optimizer:
 
 class Parameters:
     """Named parameters with their optimiser, one copy for every seed.
+
+    The seeds of a parameter are one tensor, so that one pass computes all of them. The optimiser sees each seed's part
+    of that tensor as a parameter of its own, so that its state, for instance Adam's number of steps, is the seed's own.
 
     Args:
         name: of the agent or critic that they belong to.
@@ -40,8 +44,14 @@ class Parameters:
     def __init__(self, name: str, parameters: Mapping[str, Tensor], optimizer: MakeOptimizer, leading: int) -> None:
         self.name = name
         self.leading = leading
-        self.parameters = {key: value.detach().clone().requires_grad_() for key, value in parameters.items()}
-        self._optimizer = optimizer(list(self.parameters.values()))
+        self.parameters = {
+            key: value.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+            for key, value in parameters.items()
+        }
+        self._parts = {
+            key: [part.requires_grad_() for part in _by_seed(value, leading)] for key, value in self.parameters.items()
+        }
+        self._optimizer = optimizer([part for parts in self._parts.values() for part in parts])
         self._reference: dict[str, Tensor] | None = None
 
     def set_reference(self) -> None:
@@ -81,11 +91,17 @@ class Parameters:
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
         return norm
 
-    def apply_gradients(self) -> Tensor:
-        """One optimiser step; the norm is each seed's own."""
+    def apply_gradients(self, empty: EmptyUpdates = "skip") -> Tensor:
+        """One optimiser step of every seed that has a gradient; see :meth:`hacrl_lab.agent.Policy.apply_gradients`."""
         norm = self.gradient_norm()
+        moves = (norm > 0).flatten().tolist() if empty == "skip" else [True] * norm.numel()
+        for key, value in self.parameters.items():
+            assert value.grad is not None, "gradient_norm gives every parameter a gradient"
+            gradients = _by_seed(value.grad, self.leading)
+            for part, gradient, its_seed_moves in zip(self._parts[key], gradients, moves, strict=True):
+                part.grad = gradient if its_seed_moves else None  # optimisers leave such a part and its state alone
+            value.grad = None
         self._optimizer.step()
-        self._optimizer.zero_grad()
         return norm
 
     def scale_learning_rate(self, factor: float) -> None:
@@ -104,11 +120,23 @@ class Parameters:
 
     def save(self, folder: Path) -> None:
         """Write parameters and the optimiser's state."""
-        save_policy(folder, self.parameters, self._optimizer)
+        save_policy(folder, self._named_parts(), self._optimizer)
 
     def load(self, folder: Path) -> None:
         """Continue from :meth:`save`."""
-        load_policy(folder, self.parameters, self._optimizer)
+        load_policy(folder, self._named_parts(), self._optimizer)
+
+    def _named_parts(self) -> dict[str, Tensor]:
+        """Each seed's part of every parameter; with one seed the parameters by their own names."""
+        if self.leading == 0:
+            return {key: part for key, (part,) in self._parts.items()}
+        return {f"{key}/{seed}": part for key, parts in self._parts.items() for seed, part in enumerate(parts)}
+
+
+def _by_seed(values: Tensor, leading: int) -> list[Tensor]:
+    """Each seed's part of a contiguous tensor, in the tensor's own memory, detached."""
+    parts = values.detach().view(-1, *values.shape[leading:])
+    return [parts[seed] for seed in range(len(parts))]
 
 
 class ActionPolicy(LocalAgent):

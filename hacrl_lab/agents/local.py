@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
-from hacrl_lab.schedules import UpdatePlan
+from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
 from hacrl_lab.update import score, split_by_tokens, update
 
 
@@ -41,7 +41,7 @@ class LocalAgent(ABC):
         """See :class:`hacrl_lab.agent.Policy`."""
 
     @abstractmethod
-    def apply_gradients(self) -> Tensor:
+    def apply_gradients(self, empty: EmptyUpdates = "skip") -> Tensor:
         """See :class:`hacrl_lab.agent.Policy`."""
 
     def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hacrl_lab.agents.actions import ActionAgent, ActionPolicy
 from hacrl_lab.agents.neural import NeuralAgent
+from hacrl_lab.schedules import EmptyUpdates
 
 Member = ActionAgent | NeuralAgent
 
@@ -57,11 +58,11 @@ class TurnTakingTeam(ActionPolicy):
                 stack.enter_context(member.reference())
             yield
 
-    def apply_gradients(self) -> Tensor:
-        """One step of every member's optimiser, or of none; returns the norm of all gradients together."""
+    def apply_gradients(self, empty: EmptyUpdates = "skip") -> Tensor:
+        """One step of every member that has a gradient, or of none; returns the norm of all gradients together."""
         norms = torch.stack([member.gradient_norm() for member in self.members])
         for member in self.members:
-            member.apply_gradients()
+            member.apply_gradients(empty)
         return norms.square().sum(0).sqrt()
 
     def save(self, folder: Path) -> None:

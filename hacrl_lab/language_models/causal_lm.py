@@ -26,6 +26,7 @@ from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.learning_rates import CONSTANT, LearningRateSchedule
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
 from hacrl_lab.sampling import AS_IN_TRAINING, Sampling
+from hacrl_lab.schedules import EmptyUpdates
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
@@ -225,18 +226,19 @@ class CausalLMAgent(LocalAgent):
         finally:
             exchange()
 
-    def apply_gradients(self) -> Tensor:
-        """Clip the gradient's norm and take one AdamW step."""
+    def apply_gradients(self, empty: EmptyUpdates = "skip") -> Tensor:
+        """Clip the gradient's norm and take one AdamW step; all ranks know the whole norm and decide alike."""
         parameters = list(self.trained().values())
         for parameter in parameters:
-            if parameter.grad is None:  # no rollout contributed; the optimiser's moments decay all the same
+            if parameter.grad is None:  # no rollout contributed to it
                 parameter.grad = torch.zeros_like(parameter)
         norm = full_tensor(torch.nn.utils.clip_grad_norm_(parameters, self.settings.max_grad_norm))
         if not bool(torch.isfinite(norm)):
             raise NonFiniteError(f"the gradient of agent {self.name!r} is not finite; the update was not applied")
-        self.optimizer.step()
+        if empty == "step" or bool(norm > 0):
+            self.optimizer.step()
+            self._sampler.weights_changed()
         self.optimizer.zero_grad()
-        self._sampler.weights_changed()
         return norm.detach().cpu()
 
     def save(self, folder: Path) -> None:

@@ -161,7 +161,7 @@ def updating_peaks(agent: CausalLMAgent, work: Work) -> Mapping[str, int]:
     """
     encoded, passes = _passes(agent, work)
     with _NumbersAreOne(), LiveBytes(_kinds(agent)) as live:
-        agent.apply_gradients()
+        agent.apply_gradients(empty="step")
         for rows in passes[:2]:
             _learn(agent, encoded, rows)
         agent.apply_gradients()
@@ -220,7 +220,7 @@ def _timed(agent: CausalLMAgent, work: Work) -> AgentSeconds:
     return AgentSeconds(
         _seconds(agent, score) / len(rows),
         _seconds(agent, lambda: _learn(agent, encoded, rows)) / len(rows),
-        _seconds(agent, agent.apply_gradients),
+        _seconds(agent, lambda: agent.apply_gradients(empty="step")),
         {count: _answer_seconds(agent, work, count) for count in work.side_by_side},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.rollouts import EncodedRollouts
+from hacrl_lab.schedules import EmptyUpdates
 
 every_kind = pytest.mark.parametrize("kind", KINDS, indirect=True)
 
@@ -133,22 +134,30 @@ def test_gradients_are_used_up_by_a_step(kind: Kind) -> None:
     assert bool((agent.apply_gradients() == 0).all())
 
 
+def saved(agent: LocalAgent, folder: Path) -> dict[Path, bytes]:
+    """What an agent writes: parameters, moments, counts of steps."""
+    folder.mkdir()
+    agent.save(folder)
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @every_kind
-def test_a_step_without_a_backward_pass_is_one_with_gradient_zero(kind: Kind) -> None:
-    def after(idle: bool) -> tuple[Any, Tensor]:
-        agent, encoded = own_pool(kind)
-        (-scores_of(agent, encoded).sum()).backward()
-        agent.apply_gradients()
-        before = scores_of(agent, encoded).detach()
+@pytest.mark.parametrize("idle", [True, False], ids=["no backward pass", "gradient 0"])
+def test_without_a_gradient_nothing_changes_unless_a_step_is_asked_for(kind: Kind, idle: bool, tmp_path: Path) -> None:
+    def without_gradient(empty: EmptyUpdates) -> None:
         if not idle:
             (0 * scores_of(agent, encoded).sum()).backward()
-        assert bool((agent.apply_gradients() == 0).all())
-        now = scores_of(agent, encoded).detach()
-        assert torch.equal(now, before) == (kind.name in PLAIN_ASCENT)  # Adam's moments move on, plain ascent rests
-        return now, before
+        assert bool((agent.apply_gradients(empty) == 0).all())
 
-    for idle, zero in zip(after(idle=True), after(idle=False), strict=True):
-        assert torch.equal(idle, zero)
+    agent, encoded = own_pool(kind)
+    (-scores_of(agent, encoded).sum()).backward()
+    agent.apply_gradients()
+    before, scores = saved(agent, tmp_path / "before"), scores_of(agent, encoded)
+    without_gradient("skip")
+    assert saved(agent, tmp_path / "after") == before
+    without_gradient("step")
+    moves = not torch.equal(scores_of(agent, encoded), scores)
+    assert moves == (kind.name not in PLAIN_ASCENT)  # Adam's momentum goes on, plain ascent rests
 
 
 @every_kind

@@ -33,10 +33,11 @@ def weights(agent: CausalLMAgent) -> list[Tensor]:
 
 
 def trained(kind: Kind, **changes: Any) -> tuple[list[Tensor], CausalLMAgent]:
-    """The weights before a step, and the agent after it."""
+    """The weights before a step of two optimiser steps, whatever their gradients, and the agent after it."""
     agent = model_agent(kind, **changes)
     before = weights(agent)
-    Trainer([agent], ChanceWorld(kind), "gspo", TrainingConfig(P, G, minibatches=2), 0).step()
+    config = TrainingConfig(P, G, minibatches=2, empty_updates="step")
+    Trainer([agent], ChanceWorld(kind), "gspo", config, 0).step()
     return before, agent
 
 
@@ -80,6 +81,22 @@ def test_decay_takes_its_share_of_the_rate_off_every_weight(kind: Kind) -> None:
     shrunk = weights(plain)[largest] - weights(decayed)[largest]
     share = float((shrunk * before[largest]).sum() / before[largest].square().sum())
     assert share == pytest.approx(2 * rate * decay, rel=0.05)
+
+
+@one_family
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_without_a_gradient_nothing_decays_and_the_sampler_is_not_told(kind: Kind, lora_rank: int) -> None:
+    if lora_rank:
+        pytest.importorskip("peft")
+    _, agent = trained(kind, weight_decay=0.5, lora_rank=lora_rank)
+    told, before = [], weights(agent)
+    agent._sampler.weights_changed = lambda: told.append("changed")
+    assert float(agent.apply_gradients()) == 0
+    assert all(torch.equal(a, b) for a, b in zip(weights(agent), before, strict=True))
+    assert not told
+    assert float(agent.apply_gradients("step")) == 0
+    assert not all(torch.equal(a, b) for a, b in zip(weights(agent), before, strict=True))
+    assert told
 
 
 @one_family

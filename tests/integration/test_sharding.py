@@ -124,6 +124,23 @@ def test_two_ranks_learn_from_a_fixed_pool_as_one_and_read_each_others_checkpoin
         agent.load(tmp_path / "start")
 
 
+def test_two_ranks_skip_an_update_without_a_gradient_together(
+    both: tuple[CausalLMAgent, RemoteAgent], tmp_path: Path
+) -> None:
+    local, remote = both
+    batch = fixed_batch(local, local.generate(PROMPTS, G, RandomStream(0)), "hacpo")
+    nothing = replace(batch, advantages=torch.zeros_like(batch.advantages), settings=ObjectiveSettings())
+    saved(remote, tmp_path / "start")
+    remote.update(batch)  # AdamW has moments
+    before = saved(remote, tmp_path / "before")
+    assert float(remote.update(nothing).updates[0].gradient_norm) == 0
+    after = saved(remote, tmp_path / "after")
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+    assert float(remote.update(batch).updates[0].gradient_norm) > 0  # the ranks are still in step
+    remote.load(tmp_path / "start")
+
+
 def test_two_ranks_answer_all_prompts_and_score_what_they_sampled(both: tuple[CausalLMAgent, RemoteAgent]) -> None:
     local, remote = both
     batch = remote.generate(PROMPTS, G, RandomStream(1))

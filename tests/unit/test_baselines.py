@@ -70,6 +70,18 @@ def test_off_policy_distillation_raises_the_teachers_right_answers_only() -> Non
     assert bool((change(agents[1], TEACHER) == 0).all())
 
 
+def test_a_mini_batch_without_a_right_answer_teaches_nothing() -> None:
+    start = torch.tensor(LEARNER, dtype=torch.float64).expand(2, 1, 1, 3)
+    learner = TabularAgent("learner", start, ResponseSpace(3, 1), partial(torch.optim.Adam, lr=0.1))
+    loop = OffPolicyDistillation([learner, coin("teacher", TEACHER, 2)], 0, 1, world([1.0] * 3, 2), CONFIG, range(2))
+    loop.step()
+    before = learner.logits.detach().clone()
+    assert not torch.equal(before, start)
+    loop.world = world([0.0] * 3, 2)
+    loop.step()
+    assert torch.equal(learner.logits, before)  # Adam remembers the first step, and does not go on with it
+
+
 def test_on_policy_distillation_needs_one_tokenizer() -> None:
     learner = coin("learner", LEARNER, 2)
 

@@ -83,6 +83,9 @@ def test_cells_differ_where_their_results_do() -> None:
 def test_schedules_are_counted_as_updates() -> None:
     runs = schedules.table_runs(OPTIONS)
     updates = {key[1:]: run.training.updates(run.method, 2) for key, run in runs.items()}
+    controls = {schedule for method, schedule in updates if method == schedules.CONTROL}
+    assert controls == {"mixed_2u", "self_first", "cross_first", schedules.EMPTY_STEPS}
+    assert {updates[schedules.CONTROL, schedule] for schedule in controls} == {4}
     assert updates["gspo", "mixed"] == updates["hacpo", "mixed"] == 2
     assert updates["gspo_x2", "mixed"] == updates["hacpo", "mixed_2u"] == updates["hacpo_released", "self_first"] == 4
 

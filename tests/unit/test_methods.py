@@ -28,7 +28,7 @@ def test_help_and_rows_list_every_method_and_the_family_of_alpha() -> None:
 
 def test_single_agents_learn_from_themselves_and_the_others_from_everyone() -> None:
     for name, method in METHODS.items():
-        alone = name in ("grpo", "gspo", "gspo_x2")
+        alone = name in ("grpo", "gspo", "gspo_x2", "shares_nothing", "shares_nothing_released")
         assert method.pool(1, 3) == ([1] if alone else [0, 1, 2])
 
 
@@ -60,17 +60,20 @@ def test_capability_lags_a_step_behind_where_the_name_says_so(method: Method) ->
 
 def test_settings_are_the_runs_but_for_those_that_the_method_fixes() -> None:
     for name, method in METHODS.items():
-        if name == "hacpo_released":
+        if name.endswith("released"):
             continue  # fixes all
         step = 0.0 if name == "hacpo_no_stepwise" else 0.05
         alpha = 0.0 if name == "naive_hard_clip" or name.endswith("alpha0") else 1.5
         assert method.settings(SETTINGS) == ObjectiveSettings(0.1, 0.2, alpha, 0.3, step)
 
 
-def test_the_released_method_has_the_settings_of_the_authors_code() -> None:
-    released = METHODS["hacpo_released"]
+@pytest.mark.parametrize("name", ["hacpo_released", "shares_nothing_released"])
+def test_the_released_method_and_its_control_have_the_settings_of_the_authors_code(name: str) -> None:
+    released = METHODS[name]
     assert released.settings(SETTINGS) == ObjectiveSettings(3e-4, 4e-4, 1.0, 0.2, 0.025, kl_weight=1e-3)
     assert released.schedule is self_first
+    assert released.empty_updates == "step"
+    assert all(method.empty_updates == "skip" for method in METHODS.values() if not method.name.endswith("released"))
 
 
 def test_alpha_methods_are_hacpo_with_another_alpha() -> None:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,7 @@ def test_what_a_steps_updates_say_of_a_learner() -> None:
         "zero_variance_share/b": 0.5,
         "gradient_norm/b": 4,
         "updates/b": 6,  # two in each of three steps
+        "updates_with_gradient/b": 2,
         "importance_ratio/b/a": 1,
         "clip_fraction/b/a": 0.5,
         "positive_mass_kept/b/a": 0,
@@ -114,6 +116,15 @@ def test_what_a_steps_updates_say_of_a_learner() -> None:
         "negative_mass_kept/b/b": 0.75,
         "initial_self_ratio_error/b": 0.25,
     }
+
+
+def test_updates_with_a_gradient_are_counted_for_each_seed() -> None:
+    updates = [record((0,), 0, [[[1, 1]], [[1, 1]]], [0, 0], 0) for _ in range(3)]
+    norms = f64([[0, 1e-200], [0.5, 2], [0, 1]])
+    result = UpdateResult([replace(one, gradient_norm=norm) for one, norm in zip(updates, norms, strict=True)])
+    metrics = learner_metrics(["a", "b"], 0, [0, 1], torch.zeros(2, 1, 2), result, steps_done=2)
+    assert metrics["updates_with_gradient/a"].tolist() == [1, 3]
+    assert int(metrics["updates/a"]) == 6
 
 
 def test_the_first_updates_self_ratio_error_needs_own_rollouts_in_it() -> None:

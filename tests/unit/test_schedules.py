@@ -10,6 +10,7 @@ from hacrl_lab.schedules import (
     cross_first,
     mixed,
     mixed_2u,
+    own_part,
     own_prompts,
     self_first,
 )
@@ -44,6 +45,16 @@ def test_own_prompts_are_those_of_the_updates_that_hold_own_rollouts() -> None:
     assert [prompts.tolist() for prompts in own_prompts(plan, 0)] == [[1, 0], [2]]
     assert [prompts.tolist() for prompts in own_prompts(plan, 1)] == [[0, 1]]
     assert own_prompts(plan, 3) == []
+
+
+def test_of_a_plan_a_learner_that_shares_nothing_keeps_its_own_part_and_empty_updates() -> None:
+    plan = [PlannedUpdate(samplers, torch.tensor([m])) for m, samplers in enumerate([(0, 1), (0, 2), (2,), (1,)])]
+    assert [(one.samplers, one.prompts.tolist()) for one in own_part(plan, 2)] == [
+        ((), [0]),
+        ((0,), [1]),
+        ((0,), [2]),
+        ((), [3]),
+    ]
 
 
 ORDER = torch.tensor([3, 0, 2, 1])

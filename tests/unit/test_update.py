@@ -22,7 +22,7 @@ from hacrl_lab.methods import METHODS, get_method
 from hacrl_lab.objectives import ObjectiveInputs, ObjectiveSettings
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, take_prompts
-from hacrl_lab.schedules import PlannedUpdate, cross_first, mixed
+from hacrl_lab.schedules import EmptyUpdates, PlannedUpdate, cross_first, mixed
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.update import score, split_by_tokens, update
 
@@ -246,17 +246,37 @@ def test_an_updates_objective_is_of_the_rollouts_that_it_holds() -> None:
     assert value(advantages_of_others=7.0) == value(advantages_of_others=0.0)
 
 
-def test_an_update_without_any_gradient_still_moves_the_optimiser() -> None:
+@pytest.mark.parametrize(
+    ("kl_weight", "empty", "moves"), [(0.0, "skip", False), (0.0, "step", True), (0.1, "skip", True)]
+)
+def test_an_update_without_any_gradient_is_made_only_if_it_is_asked_for(
+    kl_weight: float, empty: EmptyUpdates, moves: bool
+) -> None:
     def adam(parameters: list[Tensor]) -> torch.optim.Optimizer:
         return torch.optim.Adam(parameters, lr=0.1)
 
     policies = agents()
     batch = learner_batch(policies, "hacpo", updates=1)
     learner = TabularAgent("agent0", policies[0].logits, SPACE, adam)
+    learner.set_reference()
     learner.update(batch)
     before = learner.logits.detach().clone()
-    learner.update(replace(batch, advantages=torch.zeros_like(batch.advantages)))
-    assert not torch.equal(learner.logits, before)  # Adam's momentum goes on, as after a backward pass of zeros
+    nothing = replace(batch, advantages=torch.zeros_like(batch.advantages), empty_updates=empty)
+    record = learner.update(replace(nothing, settings=replace(SETTINGS, kl_weight=kl_weight))).updates[0]
+    assert torch.equal(learner.logits, before) != moves  # a KL penalty is a gradient; Adam's momentum is none
+    assert (float(record.gradient_norm) > 0) == (kl_weight > 0)
+
+
+def test_a_skipped_update_counts_for_the_stepwise_bound() -> None:
+    policies, reference = agents(), agents()[0]
+    batch = learner_batch(policies, "hacpo")
+    batch.advantages[0] = 0
+    plan = [PlannedUpdate((j,), torch.arange(PROMPTS)) for j in range(2)]
+    uncounted, counted = (whole_batch_gradient(reference, batch, plan[1], m) for m in (0, 1))
+    own, cross = policies[0].update(replace(batch, plan=plan)).updates
+    assert (float(own.gradient_norm), float(cross.gradient_norm) > 0) == (0, True)
+    torch.testing.assert_close(policies[0].logits, reference.logits + 0.5 * counted, rtol=0, atol=1e-12)
+    assert not torch.allclose(uncounted, counted)
 
 
 @pytest.mark.parametrize("tokens_per_pass", [0, 1, 9])

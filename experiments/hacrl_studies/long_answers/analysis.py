@@ -87,8 +87,8 @@ def _named(run: Run) -> list[str]:
         if getattr(settings, name) != getattr(defaults, name)
     ]
     setting = [*changed, *([f"{run.task.skills} skills"] if run.task.skills != type(run.task)().skills else [])]
-    schedule = run.training.schedule or ("self_first" if run.method == "hacpo_released" else "mixed")
-    return [str(run.task.length), get_method(run.method).label, schedule, ", ".join(setting)]
+    method = get_method(run.method)
+    return [str(run.task.length), method.label, run.training.schedule_of(method).__name__, ", ".join(setting)]
 
 
 SETTING = ("tokens", "method", "schedule", "non-default settings")

@@ -20,6 +20,10 @@ PAPER_EPSILON = {"epsilon_low": 3e-4, "epsilon_high": 4e-4}
 SCHEDULES: tuple[ScheduleName, ...] = ("mixed", "mixed_2u", "self_first")
 SHARING = ("naive", "hacpo", "hacpo_ppo_clip_alpha0")
 CONTROLS: tuple[ScheduleName, ...] = ("cross_first", "by_sampler")
+CONTROL = "shares_nothing"
+CONTROLLED: tuple[ScheduleName, ...] = ("mixed_2u", "self_first", "cross_first")
+EMPTY_STEPS = "self_first, empty steps made"
+"""The control as it would be without decision 12: Adam also makes the steps of mini-batches without a gradient."""
 EQUAL_PAIRS = {"complementary skills": Beginning(), "the same skills": Beginning(overlap=1.0)}
 
 
@@ -31,7 +35,7 @@ def own_clips(options: Options) -> Mapping[str, TrainingConfig]:
 
 
 def scheduled(training: TrainingConfig, method: str, schedule: ScheduleName) -> Run:
-    """A method that shares, under a schedule; mixed is every method's own, and written as None."""
+    """A method that shares, or the control, under a schedule; mixed is their own, and written as None."""
     return Run(method, training=replace(training, schedule=None if schedule == "mixed" else schedule))
 
 
@@ -41,22 +45,30 @@ def released(options: Options) -> Run:
 
 
 def table_runs(options: Options) -> dict[tuple[str, str, str], Run]:
-    """(own clip, method, schedule) -> run, single-agent methods under the schedule mixed."""
+    """(own clip, method, schedule) -> run; single-agent methods under mixed, the control under the other schedules."""
     by_setting = {}
     for clip, training in own_clips(options).items():
         by_setting |= {(clip, method, "mixed"): Run(method, training=training) for method in ("gspo", "gspo_x2")}
         by_setting |= {(clip, m, schedule): scheduled(training, m, schedule) for m in SHARING for schedule in SCHEDULES}
         by_setting[clip, "hacpo", "cross_first"] = scheduled(training, "hacpo", "cross_first")
+        by_setting |= {(clip, CONTROL, one): scheduled(training, CONTROL, one) for one in CONTROLLED}
+        made = replace(training, schedule="self_first", empty_updates="step")
+        by_setting[clip, CONTROL, EMPTY_STEPS] = Run(CONTROL, training=made)
     by_setting["ε of the paper", "hacpo_released", "self_first"] = released(options)
+    by_setting["ε of the paper", "shares_nothing_released", "self_first"] = Run(
+        "shares_nothing_released", training=options.training
+    )
     return by_setting
 
 
-def order_runs(options: Options) -> dict[tuple[str, str], Run]:
-    """(pair of equal agents, schedule) -> HACPO, to see what the order of samplers does to each agent."""
+def order_runs(options: Options) -> dict[tuple[str, str, str], Run]:
+    """(pair of equal agents, method, schedule) -> HACPO and the control, to see what the order does to each agent."""
+    ordered: tuple[ScheduleName, ...] = ("self_first", *CONTROLS)
+    arms: list[tuple[str, ScheduleName]] = [*(("hacpo", schedule) for schedule in ordered), (CONTROL, "by_sampler")]
     return {
-        (pair, schedule): replace(scheduled(options.training, "hacpo", schedule), beginning=beginning)
+        (pair, *arm): replace(scheduled(options.training, *arm), beginning=beginning)
         for pair, beginning in EQUAL_PAIRS.items()
-        for schedule in ("self_first", *CONTROLS)
+        for arm in arms
     }
 
 
@@ -66,7 +78,10 @@ def runs(options: Options) -> list[Run]:
 
 
 def differences(options: Options, results: Results) -> dict[tuple[str, str, str], tuple[Comparison, Comparison]]:
-    """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip."""
+    """(own clip, method, schedule) -> against GSPO and against GSPO×2 with the same own clip.
+
+    The controls are corrected for many comparisons by themselves.
+    """
     by_setting = table_runs(options)
     final = {key: final_success(results[run]) for key, run in by_setting.items()}
     pairs = {
@@ -75,9 +90,10 @@ def differences(options: Options, results: Results) -> dict[tuple[str, str, str]
         for reference in ("gspo", "gspo_x2")
         if key[1] != reference
     }
-    compared = compare(pairs)
-    shared = [key for key in by_setting if get_method(key[1]).shares]
-    return {key: (compared[*key, "gspo"], compared[*key, "gspo_x2"]) for key in shared}
+    controls = {key: pair for key, pair in pairs.items() if get_method(key[1]).planned_as_sharing}
+    compared = {**compare({key: pair for key, pair in pairs.items() if key not in controls}), **compare(controls)}
+    scheduled_ones = [key for key in by_setting if key[1] not in ("gspo", "gspo_x2")]
+    return {key: (compared[*key, "gspo"], compared[*key, "gspo_x2"]) for key in scheduled_ones}
 
 
 def table(options: Options, results: Results) -> str:
@@ -99,7 +115,9 @@ def order_table(options: Options, results: Results) -> str:
     by_order = order_runs(options)
     compared = compare({key: tuple(results[run]["success"][-1]) for key, run in by_order.items()})
     lines = []
-    for (pair, schedule), run in by_order.items():
+    for key, run in by_order.items():
+        pair, method, schedule = key
         first, second = results[run]["success"][-1].mean(-1)
-        lines.append([pair, f"`{schedule}`", f"{first:.3f}", f"{second:.3f}", compared[pair, schedule]])
-    return markdown_table(["pair", "schedule", "agent a", "agent b", "a − b"], lines)
+        label = get_method(method).label
+        lines.append([pair, label, f"`{schedule}`", f"{first:.3f}", f"{second:.3f}", compared[key]])
+    return markdown_table(["pair", "method", "schedule", "agent a", "agent b", "a − b"], lines)

@@ -28,6 +28,7 @@ ARMS = (
     "naive",
     "hacpo",
     "hacpo_released",
+    "shares_nothing_released",
     "hacpo_ppo_clip_alpha0",
 )
 

@@ -27,7 +27,7 @@ from hacrl_studies.common.tuning import Sweep
 from hacrl_studies.real_pair.build import TEMPLATE, build
 from hacrl_studies.real_pair.pairs import MODEL, RECIPES, TASKS, pair_of
 
-ARMS = (REFERENCE, "naive", "hacpo", "hacpo_released")
+ARMS = (REFERENCE, "naive", "hacpo", "hacpo_released", "shares_nothing_released")
 ANSWER_RULE = "last_number"
 SHOWN = 6
 """Questions whose answers are kept as samples."""
