@@ -51,6 +51,8 @@ class Stream(IntEnum):
     """Long answers that networks imitate before they train."""
     EVALUATION = 2**31 + 43
     """Responses in evaluations."""
+    EPOCHS = 2**31 + 44
+    """The order in which each epoch asks a fixed set of problems."""
 
 
 class RandomStream:
@@ -77,10 +79,25 @@ class RandomStream:
         all_seeds = [seeds] if isinstance(seeds, int) else list(seeds)
         if not all_seeds or min(all_seeds) < 0:
             raise SettingError(f"seeds must be at least one and ≥ 0, got {seeds}")
+        self._seeds = seeds
+        self._key = key
         # a spawn key, unlike appended entropy, tells (0,) from () and (1, 0) from (1,)
         self._generators = [
             np.random.default_rng(np.random.SeedSequence(s, spawn_key=tuple(map(int, key)))) for s in all_seeds
         ]
+
+    @property
+    def step(self) -> int:
+        """The training step, counted from 0, that the stream belongs to; 0 of a stream that belongs to none.
+
+        >>> RandomStream(0, 7, StepStream.PROMPTS).step, RandomStream(0).step, RandomStream(0, Stream.EPOCHS).step
+        (7, 0, 0)
+        """
+        return self._key[0] if self._key and self._key[0] < min(Stream) else 0
+
+    def elsewhere(self, *key: int) -> RandomStream:
+        """A stream of the same seeds with another key, at its beginning."""
+        return RandomStream(self._seeds, *key)
 
     def uniform(self, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), float64, shape (S?, *shape)."""

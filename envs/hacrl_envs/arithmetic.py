@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from hacrl_envs.stories import draw_story
 from hacrl_envs.text import Problem, TextWorld, by_answer
+from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.verifier import MathVerifier
 
 
@@ -21,7 +20,8 @@ class ArithmeticWorld(TextWorld):
     """
 
     def __init__(self, verifier: MathVerifier, least_events: int = 2, most_events: int = 3) -> None:
-        def draw(rng: np.random.Generator, count: int) -> list[Problem]:
+        def draw(stream: RandomStream, count: int) -> list[Problem]:
+            rng = stream.numpy
             stories = [draw_story(rng, least_events, most_events) for _ in range(count)]
             return [
                 Problem(story.question, story.answer, tuple(dict.fromkeys(event.skill for event in story.events)))

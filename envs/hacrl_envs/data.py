@@ -11,7 +11,7 @@ from itertools import chain, groupby
 
 from hacrl_envs.held_out import TEST_SHARE, check_validation_share, is_for_validation, is_held_out, normalised
 from hacrl_envs.sources import Columns, is_remote, parse_source, read_problems
-from hacrl_envs.text import Draw, Problem, draw_from
+from hacrl_envs.text import Draw, Problem, draw_in_epochs
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.verification.verifier import MathVerifier
 
@@ -37,8 +37,8 @@ class Data:
 
     @property
     def draw(self) -> Draw:
-        """Draws problems for training, see :func:`hacrl_envs.text.draw_from`."""
-        return draw_from(self.training, self.weights)
+        """Draws problems for training, see :func:`hacrl_envs.text.draw_in_epochs`."""
+        return draw_in_epochs(self.training, self.weights)
 
 
 def load_data(

@@ -13,7 +13,7 @@ from torch import Tensor
 from hacrl_envs.weights import shares
 from hacrl_lab.errors import LabError
 from hacrl_lab.rollouts import RolloutBatch
-from hacrl_lab.seeding import RandomStream
+from hacrl_lab.seeding import RandomStream, Stream
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
 
@@ -32,8 +32,8 @@ class Problem:
     """Where it was read, as the user wrote it."""
 
 
-Draw = Callable[[np.random.Generator, int], Sequence[Problem]]
-"""(generator, count) -> so many problems, or fewer if there are no more."""
+Draw = Callable[[RandomStream, int], Sequence[Problem]]
+"""(stream, count) -> so many problems, or fewer if there are no more."""
 Grade = Callable[[Sequence[Problem], Sequence[str]], Sequence[float]]
 """(problems, responses) -> the reward of each response to the problem at the same place."""
 
@@ -44,7 +44,7 @@ class TextWorld:
     Agents are shown the questions; everything else about a problem stays here, by question.
 
     Args:
-        draw: gives some number of problems from a generator.
+        draw: gives some number of problems from a stream of random numbers.
         grade: rewards responses, see :func:`by_answer`.
     """
 
@@ -59,7 +59,7 @@ class TextWorld:
         Raises:
             LabError: a question was drawn before with another answer.
         """
-        problems = self._draw(stream.numpy, count)
+        problems = self._draw(stream, count)
         for problem in problems:
             if self._asked.setdefault(problem.question, problem).answer != problem.answer:
                 raise LabError(f"the question {problem.question[:60]!r} has two different answers")
@@ -93,29 +93,45 @@ def as_prompts(problems: Sequence[Problem]) -> TextPrompts:
     return TextPrompts([problem.question for problem in problems], [problem.topics for problem in problems])
 
 
-def draw_from(problems: Sequence[Problem], weights: Mapping[str, float] | None = None) -> Draw:
-    """Draw with replacement from a fixed set of problems.
+def draw_in_epochs(problems: Sequence[Problem], weights: Mapping[str, float] | None = None) -> Draw:
+    """Draw in shuffled epochs: each problem is asked once before any is asked again.
+
+    The run has one endless list: the problems in a random order, then in another one, and so on. Step t (from 0) of P
+    prompts asks the places t·P to t·P + P − 1 of it. So what a step asks depends on the seed, t and P alone, and a run
+    that continues asks what it would have asked.
 
     Args:
-        problems: of one source or of several.
-        weights: of each source, by its text. First a source is drawn with probability proportional to its weight, then
-            one of its problems, each with the same probability. None or empty: every problem has the same probability,
-            whatever its source is.
+        problems: of one source or of several. Entries with the same question and answer are all replaced by the first
+            of them, so that what rewards a response does not depend on which of them a run asks first.
+        weights: of each source, by its text. Every place of the list gets a source with probability proportional to
+            its weight, and each source is asked in epochs of its own. None or empty: all problems are one source.
 
     Raises:
         SettingError: a weight that is not > 0.
     """
-    if not weights:
-        return lambda rng, count: [_any_of(problems, rng) for _ in range(count)]
-    sets = [[problem for problem in problems if problem.source == source] for source in weights]
-    chances = shares(list(weights.values()))
-    return lambda rng, count: [_any_of(sets[int(rng.choice(len(sets), p=chances))], rng) for _ in range(count)]
+    first = {(problem.question, problem.answer): problem for problem in reversed(problems)}
+    same = [first[problem.question, problem.answer] for problem in problems]
+    sets = [[problem for problem in same if problem.source == source] for source in weights] if weights else [same]
+    chances = shares(list(weights.values()) if weights else [1.0])
+
+    def draw(stream: RandomStream, count: int) -> list[Problem]:
+        begin = stream.step * count
+        # numbers for all places up to the last one, so that each place has the same source in every step's view
+        sources = stream.elsewhere(Stream.EPOCHS).numpy.choice(len(sets), size=begin + count, p=chances)
+        places = np.bincount(sources[:begin], minlength=len(sets))  # each source's next place in its own list
+        orders: dict[tuple[int, int], Tensor] = {}
+        drawn = []
+        for source in sources[begin:].tolist():
+            epoch, place = divmod(int(places[source]), len(sets[source]))
+            if (source, epoch) not in orders:
+                orders[source, epoch] = stream.elsewhere(Stream.EPOCHS, source, epoch).permutation(len(sets[source]))
+            drawn.append(sets[source][int(orders[source, epoch][place])])
+            places[source] += 1
+        return drawn
+
+    return draw
 
 
 def draw_each_once(problems: Sequence[Problem]) -> Draw:
     """Draw without replacement from a fixed set of problems, each with the same probability; at most all of them."""
-    return lambda rng, count: [problems[int(index)] for index in rng.permutation(len(problems))[:count]]
-
-
-def _any_of(problems: Sequence[Problem], rng: np.random.Generator) -> Problem:
-    return problems[int(rng.integers(len(problems)))]
+    return lambda stream, count: [problems[int(index)] for index in stream.numpy.permutation(len(problems))[:count]]

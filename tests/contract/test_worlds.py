@@ -19,7 +19,7 @@ from hacrl_envs.chain import ChainTask, ChainWorld, chain_world
 from hacrl_envs.episodes import EnvironmentStarts, EpisodeWorld, return_above
 from hacrl_envs.experts import demonstrate, optimal_policy
 from hacrl_envs.long_answers import LongAnswerTask, LongAnswerWorld, long_answer_world
-from hacrl_envs.text import Problem, TextWorld, by_answer, draw_from
+from hacrl_envs.text import Problem, TextWorld, by_answer, draw_in_epochs
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.verifier import MathVerifier
@@ -49,7 +49,7 @@ def world(request: pytest.FixtureRequest, verifier: MathVerifier) -> World:
     if request.param == "stories":
         return ArithmeticWorld(verifier)
     return TextWorld(
-        draw_from([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), by_answer(verifier)
+        draw_in_epochs([Problem(f"half of {n}", f"\\frac{{{n}}}{{2}}") for n in range(40)]), by_answer(verifier)
     )
 
 

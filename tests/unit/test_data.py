@@ -204,12 +204,11 @@ def test_of_several_sources_a_share_of_each_is_held_out(tmp_path: Path) -> None:
 def test_one_source_stays_what_it_is_without_others(tmp_path: Path) -> None:
     source = write(tmp_path / "sums.jsonl", [f"{n} + 1?" for n in range(40)])
     alone = load_data(source)
-    rng = RandomStream(3).numpy
-    drawn = [alone.training[int(rng.integers(len(alone.training)))] for _ in range(20)]
+    drawn = alone.draw(RandomStream(3), 20)
     for written in ([source], [f"{source}*3"]):
         data = load_data(written)
         assert data == alone
-        assert data.draw(RandomStream(3).numpy, 20) == drawn
+        assert data.draw(RandomStream(3), 20) == drawn
 
 
 def test_the_fingerprint_of_several_sources_is_of_each_in_order_with_its_weight(tmp_path: Path) -> None:
@@ -230,7 +229,7 @@ def test_sources_are_drawn_by_their_weights_and_without_any_all_problems_alike(t
     few, many, tests = mixture(tmp_path)
     for weight, share in (("", 2 / 6), ("*1", 1 / 2), ("*3", 3 / 4)):
         data = load_data([f"{few}{weight}", many], tests)
-        drawn = [problem.question for problem in data.draw(RandomStream(0).numpy, 4000)]
+        drawn = [problem.question for problem in data.draw(RandomStream(0), 4000)]
         for question in ("a?", "both?"):  # half of the draws of their source; six standard deviations: below 1e-8
             deviation = (4000 * share / 2 * (1 - share / 2)) ** 0.5
             assert abs(drawn.count(question) - 4000 * share / 2) < 6 * deviation, weight
