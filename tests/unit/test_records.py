@@ -133,7 +133,8 @@ def test_tables_that_do_not_fit_are_refused(tmp_path: Path, content: str, messag
 
 def test_rows_that_do_not_fit_are_told(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "a,b\n1\n1,2\n1,2,3\n")
-    assert faults(path) == [f"{path}, line {line} has {cells} cells and the header has 2" for line, cells in ((2, 1), (4, 3))]
+    expected = [f"{path}, line {line} has {cells} cells and the header has 2" for line, cells in ((2, 1), (4, 3))]
+    assert faults(path) == expected
 
 
 def test_of_a_long_value_a_message_shows_the_beginning_on_one_line() -> None:

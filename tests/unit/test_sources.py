@@ -91,7 +91,8 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         (
             {"question": "a", "reply": 1},
             None,
-            "has no column named answer, solution, gold, target, final_answer, expected_answer, ground_truth; its columns are question, reply: "
+            "has no column named answer, solution, gold, target, final_answer, "
+            "expected_answer, ground_truth; its columns are question, reply: "
             "set answer_column to the name of one",
         ),
         (
@@ -116,7 +117,10 @@ def test_columns_that_are_missing_or_ambiguous_are_refused(
         ({"answer": "b"}, "line 2 has no 'question'"),
         ({"question": "b", "answer": None}, "line 2: 'answer' is neither text nor a number: None"),
         ({"question": "b", "answer": True}, "line 2: 'answer' is neither text nor a number: True"),
-        ({"question": "b", "answer": {"x": "1"}}, "line 2: 'answer' holds columns of its own; name one of them, as in 'answer.x'"),
+        (
+            {"question": "b", "answer": {"x": "1"}},
+            "line 2: 'answer' holds columns of its own; name one of them, as in 'answer.x'",
+        ),
         ({"question": "b", "answer": []}, r"line 2: 'answer' is neither text nor a number: \[\]"),
         ({"question": " ", "answer": "1"}, "line 2: 'question' is empty"),
         ({"question": "b", "answer": ""}, "line 2: 'answer' is empty"),
