@@ -86,7 +86,7 @@ def _longest_first(codec: TextCodec, questions: Sequence[str]) -> list[str]:
 
 
 def _answers(job: Job) -> dict[str, int]:
-    """How many answers an agent gives in a step of each method, in an evaluation and, if there are any, a validation."""
+    """How many answers an agent gives in a step of each method, in an evaluation and, if any, in a validation."""
     asked = job.training.prompts_per_step * job.training.group_size
     steps = {method: asked * get_method(method).rollout_factor for method in job.run.methods}
     asked_in = {"evaluation": job.eval_prompts}
