@@ -126,7 +126,7 @@ def test_answers_are_checked_only_where_they_are_compared(
     assert rewarded(worlds_of(own, NO_VALIDATION, verifier, {"a": model}).test, "x") == {3.0}
     for reward in ((), ("answer",), (f"{rewards}:three", "answer")):
         compared = ProblemSettings(problems=(str(path),), reward=reward)
-        with pytest.raises(LabError, match=r"'\?!'"):
+        with pytest.raises(LabError, match=r"can read: \?!, and so on"):
             worlds_of(compared, NO_VALIDATION, verifier, {"a": model})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ from hacrl_envs.usable import left_out, with_readable_answers
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.verifier import MathVerifier
 
-REAL = Path("/work/shared/real")
-"""Eight published test sets, where they are at hand; the project carries none of them."""
+PUBLISHED = Path(os.environ.get("HACRL_LAB_TEST_SETS", "no such folder"))
+"""Eight published test sets as JSON Lines, where they are at hand; the project carries none of them."""
 LONG = "a word " * 20
 
 
@@ -129,7 +130,7 @@ def test_answers_are_read_by_the_verifier(verifier: MathVerifier) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason="the published test sets are not at hand")
+@pytest.mark.skipif(not PUBLISHED.is_dir(), reason="set HACRL_LAB_TEST_SETS to a folder of published test sets")
 @pytest.mark.parametrize(
     ("name", "entries", "most_left_out", "columns"),
     [
@@ -146,6 +147,6 @@ def test_answers_are_read_by_the_verifier(verifier: MathVerifier) -> None:
 def test_published_test_sets_are_read(
     name: str, entries: int, most_left_out: int, columns: Columns | None, verifier: MathVerifier
 ) -> None:
-    reading = with_readable_answers(read_problems(str(REAL / f"{name}.jsonl"), columns), verifier.unreadable)
+    reading = with_readable_answers(read_problems(str(PUBLISHED / f"{name}.jsonl"), columns), verifier.unreadable)
     assert len(reading.problems) + len(reading.unusable) == entries
     assert len(reading.unusable) <= most_left_out
