@@ -54,6 +54,8 @@ class Method:
     """What is maximised."""
     shares: bool = False
     """Whether a learner learns from everyone's rollouts or from its own."""
+    reads_capability: bool = False
+    """Whether what is learned depends on capability ratios, which need mean rewards of at least 0."""
     rollout_factor: int = 1
     """Multiplies the group size and the number of mini-batches: rollouts and updates a step."""
     tracker: Callable[[int], CapabilityTracker] = CapabilityTracker
@@ -95,7 +97,13 @@ class Method:
 
 _GSPO = Method("gspo", "GSPO", "single agent, sequence-level ratios", group_mean_baseline, gspo_objective)
 HACPO = Method(
-    "hacpo", "HACPO", "pooled rollouts, all four mechanisms", capability_aware_baseline, hacpo_objective, shares=True
+    "hacpo",
+    "HACPO",
+    "pooled rollouts, all four mechanisms",
+    capability_aware_baseline,
+    hacpo_objective,
+    shares=True,
+    reads_capability=True,
 )
 _PPO_CLIP = partial(hacpo_objective, cross_clip=ppo_clip)
 _CAPPED = partial(hacpo_objective, cross_bounds=lower_bound_only, cross_weight=capped_weight)
@@ -222,6 +230,7 @@ METHODS: dict[str, Method] = {
             name="naive_hard_clip",
             label="Naive, hard clip",
             summary="Naive whose clip of the others' rollouts holds whatever the advantage",
+            reads_capability=False,
             baseline=group_mean_baseline,
             objective=partial(hacpo_objective, coefficient=unit_coefficient, cross_bounds=epsilon_bounds),
             overrides=_NO_WEIGHT,

@@ -98,7 +98,7 @@ class Trainer:
         pool = self.last_pool = self._collect(prompts, plans)
         accuracy = pool.rewards.mean((-2, -1))  # (..., n)
         capability = self.tracker.update(accuracy)
-        ratios = capability_ratio_matrix(capability)
+        ratios = capability_ratio_matrix(capability if self.method.reads_capability else capability.clamp_min(0))
         batches = [self._learner_batch(k, pool, ratios, plan) for k, plan in enumerate(plans)]
         self.last_updates = self.engine.together(
             [partial(agent.update, batch) for agent, batch in zip(self.agents, batches, strict=True)]

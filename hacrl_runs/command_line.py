@@ -16,7 +16,7 @@ from hacrl_lab.errors import LabError, SettingError
 from hacrl_runs.config_file import read_config
 from hacrl_runs.folder import FREE, settings_of_run
 from hacrl_runs.other_names import refuse_other_names
-from hacrl_runs.presets import PresetName, preset_settings
+from hacrl_runs.presets import DATA, PresetName, preset_settings
 from hacrl_runs.settings import Group, TrainSettings, changed, train_settings
 from hacrl_runs.shell import option_words, refuse_unreadable, shell_line
 
@@ -29,11 +29,11 @@ class StartSettings:
     """A file of settings, such as the config.yaml that every run leaves."""
     preset: PresetName | None = None
     """Settings of the paper, set together. 'paper' sets clip bounds, KL penalty, schedule, batch and lengths; the
-    others also one of the paper's six pairs, its data and its α and δ; '-lora' at the end trains adapters, on one
-    GPU."""
+    others also one of the paper's six pairs, its data and its α and δ; '-lora' at the end trains adapters, on one GPU.
+    Its data, the evaluation's included, give way as a whole to --problems or --tasks."""
     resume: str | None = None
-    """Folder of an earlier run, which is continued under its own settings; only --steps may be larger, and --patience,
-    --keep-checkpoints, --observers, --logger, --push-to-hub, --engine and --ranks-per-agent may differ."""
+    """Folder of an earlier run, which is continued under its own settings; only --steps or --epochs may be larger, and
+    --patience, --keep-checkpoints, --observers, --logger, --push-to-hub, --engine and --ranks-per-agent may differ."""
     plan: bool = False
     """Print memory, rollouts, tokens and hours of the run and stop, as hacrl-lab plan does; no weights are loaded.
     Refuses what cannot fit."""
@@ -81,7 +81,7 @@ def read_command(words: Sequence[str], prog: str, description: str | None = None
     start = _early(words)
     if sum(origin is not None for origin in (start.config, start.preset, start.resume)) > 1:
         raise LabError("--config, --preset and --resume exclude each other")
-    origin = _origin(start)
+    origin = _giving_way(_origin(start), start, words)
     refuse_other_names(words, NAMES)
     default = _command(origin, StartSettings())
     command = tyro.cli(TrainCommand, prog=prog, description=description, args=words, default=default)
@@ -114,6 +114,22 @@ def _origin(start: StartSettings) -> TrainSettings:
     if start.config is not None:
         return read_config(Path(start.config))
     return train_settings(**preset_settings(start.preset)) if start.preset is not None else TrainSettings()
+
+
+def _giving_way(origin: TrainSettings, start: StartSettings, words: Sequence[str]) -> TrainSettings:
+    """The settings to start from, without those that give way as a whole to what the words say.
+
+    Raises:
+        SettingError: words for the number of steps and for that of epochs.
+    """
+    given = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+    if {"steps", "epochs"} <= given:
+        raise SettingError("steps and epochs exclude each other")
+    without = {"epochs"} if "steps" in given else set()
+    if start.preset is not None and given & {"problems", "tasks"}:
+        without |= set(DATA)
+    defaults = flat(TrainSettings())
+    return changed(origin, {name: defaults[name] for name in without})
 
 
 def _continued(settings: TrainSettings, earlier: TrainSettings, folder: str) -> TrainSettings:

@@ -24,7 +24,7 @@ EVALUATION = "evaluation.json"
 PROBLEMS = "problems.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
 FREE = (
-    *("steps", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
+    *("steps", "epochs", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
     *("engine", "ranks_per_agent"),
 )
 """What may change when a run is continued: how long it is, who is told of it, and in which processes it is."""
@@ -104,6 +104,24 @@ def check_data(folder: Path, fingerprint: str | None) -> None:
         )
 
 
+def check_length(folder: Path, methods: Sequence[str], steps: int) -> None:
+    """Make sure that a run which is continued is not shorter than what it has done.
+
+    Args:
+        folder: of the run.
+        methods: of the run.
+        steps: of each method, in all.
+
+    Raises:
+        LabError: a method has done more.
+    """
+    for method in methods:
+        evaluated = read_evaluation(folder / method).steps if (folder / method / EVALUATION).exists() else 0
+        done = max(evaluated, Checkpoints(folder / method / "checkpoints").last_step())
+        if done > steps:
+            raise LabError(f"the run in {str(folder)!r} has done {done} steps of {method}; steps must be ≥ {done}")
+
+
 def is_evaluated(folder: Path, steps: int) -> bool:
     """Whether a method is done: it has made all its steps, or stopped early, and was evaluated then."""
     if not (folder / EVALUATION).exists():
@@ -171,17 +189,12 @@ def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
     mine, its = flat(settings), flat(read_config(folder / CONFIG))
     if any(mine[name] != its[name] for name in its.keys() - set(FREE)):
         raise LabError(f"{str(folder)!r} holds another run; give another output_dir, or continue it with --resume")
-    steps = settings.run.steps
-    for method in settings.run.methods:
-        evaluation = folder / method / EVALUATION
-        evaluated = read_evaluation(folder / method).steps if evaluation.exists() else 0
-        done = max(evaluated, Checkpoints(folder / method / "checkpoints").last_step())
-        if done > steps:
-            raise LabError(f"the run in {str(folder)!r} has done {done} steps of {method}; steps must be ≥ {done}")
-    if steps != its["steps"] and settings.optimisation.learning_rate_schedule != "constant":
-        raise LabError(
-            f"the learning rate of the run in {str(folder)!r} falls to 0 at step {its['steps']}; steps must stay so"
-        )
+    if settings.run.epochs == 0:
+        check_length(folder, settings.run.methods, settings.run.steps)
+    lengths = [{name: flat_settings[name] for name in ("steps", "epochs")} for flat_settings in (mine, its)]
+    if lengths[0] != lengths[1] and settings.optimisation.learning_rate_schedule != "constant":
+        end = f"after {its['epochs']} epochs; epochs" if its["epochs"] else f"at step {its['steps']}; steps"
+        raise LabError(f"the learning rate of the run in {str(folder)!r} falls to 0 {end} must stay so")
 
 
 def _versions() -> dict[str, str]:

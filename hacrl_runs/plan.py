@@ -1,27 +1,29 @@
-"""The memory and time that a run needs, by device and agent, before its weights are loaded."""
+"""The memory, time and disk that a run needs, before its weights are loaded, and how often it asks each problem."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hacrl_lab.language_models.costs import AgentSeconds, Work, agent_memory, agent_seconds
+from hacrl_lab.language_models.costs import AgentMemory, AgentSeconds, Work, agent_memory, agent_seconds
 from hacrl_lab.language_models.loading import load_codec
 from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.vllm_sampler import EngineSettings
 from hacrl_lab.methods import get_method
 from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.worlds import TextPrompts
-from hacrl_runs.devices import agent_parts, devices_of, memory_table, refuse_what_does_not_fit
+from hacrl_runs.devices import GIB, agent_parts, devices_of, memory_table, refuse_what_does_not_fit
 from hacrl_runs.resolve import Job, prepared
 from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.tables import markdown_table
+from hacrl_runs.worlds import EVALUATION_SEED, times_asked
 
 WORK = ["agent", "part of the run", "rollouts", "tokens at most"]
 
 
 def plan(settings: TrainSettings, gpu_gib: float = 0.0) -> None:
-    """Print memory, then rollouts, tokens and hours. Responses are taken to be as long as they may be.
+    """Print memory, then rollouts, tokens, hours and disk. Responses are taken to be as long as they may be.
 
     Args:
         settings: as for a run. The lab's own pair is built if it is not there yet, as a run would.
@@ -48,6 +50,9 @@ def _print_plan(job: Job, gpu_gib: float) -> None:
     print("\n\n".join(memory_table(device, memory) for device in devices), end="\n\n", flush=True)
     for device in devices:
         refuse_what_does_not_fit(device)
+    if job.worlds.problems is not None:
+        print(times_asked(job.worlds.problems, job.run.steps * job.training.prompts_per_step))
+    print(f"{_disk(job, memory)}\n")
     if gpu_gib > 0:
         print(_untimed_table(job, list(work)))
         return
@@ -81,10 +86,16 @@ def _longest_first(codec: TextCodec, questions: Sequence[str]) -> list[str]:
 
 
 def _answers(job: Job) -> dict[str, int]:
-    """How many answers an agent gives in a step of each method, and in an evaluation."""
+    """How many answers an agent gives in a step of each method, in an evaluation and, if any, in a validation."""
     asked = job.training.prompts_per_step * job.training.group_size
     steps = {method: asked * get_method(method).rollout_factor for method in job.run.methods}
-    return {**steps, "evaluation": job.evaluation.eval_prompts * job.evaluation.eval_samples}
+    asked_in = {"evaluation": job.eval_prompts}
+    if job.worlds.validation is not None:
+        asked_in["validation"] = job.worlds.validation.sample_prompts(
+            job.evaluation.eval_prompts, RandomStream(EVALUATION_SEED)
+        )
+    samples = job.evaluation.eval_samples
+    return {**steps, **{arm: len(prompts.questions) * samples for arm, prompts in asked_in.items()}}
 
 
 def _rows(job: Job) -> int:
@@ -98,7 +109,7 @@ def _penalised(job: Job, method: str) -> bool:
 
 
 def _work_table(job: Job, seconds: Mapping[str, AgentSeconds]) -> str:
-    arms = [*job.run.methods, "evaluation"]
+    arms = list(_answers(job))
     spent = {(name, arm): _seconds(job, arm, one, len(seconds)) for name, one in seconds.items() for arm in arms}
     rows = [
         [name, arm, *(f"{count:,}" for count in _amounts(job, arm)), _duration(its)]
@@ -113,22 +124,23 @@ def _work_table(job: Job, seconds: Mapping[str, AgentSeconds]) -> str:
 
 
 def _untimed_table(job: Job, agents: Sequence[str]) -> str:
-    arms = [*job.run.methods, "evaluation"]
+    arms = list(_answers(job))
     rows = [[name, arm, *(f"{count:,}" for count in _amounts(job, arm))] for name in agents for arm in arms]
     return markdown_table(WORK, rows)
 
 
 def _amounts(job: Job, arm: str) -> tuple[int, int]:
-    """Rollouts of one agent and their tokens at most, for one method, or for all evaluations."""
-    times = _evaluations(job) if arm == "evaluation" else job.run.steps
-    rollouts = times * _answers(job)[arm]
+    """Rollouts of one agent and their tokens at most, for one method, or for all evaluations or validations."""
+    rollouts = _times(job, arm) * _answers(job)[arm]
     return rollouts, rollouts * job.shared.max_new_tokens
 
 
-def _evaluations(job: Job) -> int:
-    """How many there are: before training, after each method, and on the validation share during training."""
-    every = job.evaluation.validation_every
-    return 1 + len(job.run.methods) * (1 + (job.run.steps // every if every else 0))
+def _times(job: Job, arm: str) -> int:
+    """How many steps, evaluations (before training and after each method) or validations there are."""
+    methods = len(job.run.methods)
+    if arm == "evaluation":
+        return 1 + methods
+    return methods * (job.run.steps // job.evaluation.validation_every) if arm == "validation" else job.run.steps
 
 
 def _seconds(job: Job, arm: str, seconds: AgentSeconds, agents: int) -> float:
@@ -136,8 +148,8 @@ def _seconds(job: Job, arm: str, seconds: AgentSeconds, agents: int) -> float:
     answers = _answers(job)[arm]
     rows = min(answers, _rows(job))
     answering = seconds.answers[rows] * answers / rows
-    if arm == "evaluation":
-        return _evaluations(job) * answering
+    if arm not in job.run.methods:
+        return _times(job, arm) * answering
     return job.run.steps * (answering + _learning(job, arm, answers, seconds, agents))
 
 
@@ -148,6 +160,26 @@ def _learning(job: Job, method: str, answers: int, seconds: AgentSeconds, agents
     learned = answers * len(row.pool(0, agents))
     updates = len(job.training.plan(row, agents))
     return scored * seconds.scored_row + learned * seconds.learned_row + updates * seconds.optimizer_step
+
+
+def _disk(job: Job, memory: Mapping[str, AgentMemory]) -> str:
+    """What checkpoints (what is trained and AdamW's two moments, float32) and trained agents take, without logs."""
+    checkpoint = sum(its.moments * 3 // 2 for its in memory.values())
+    agents = sum(
+        its.moments // 2 if job.agent_settings[name].lora_rank else its.weights for name, its in memory.items()
+    )
+    written = math.ceil(job.run.steps / job.run.checkpoint_every)
+    kept = min(job.run.keep_checkpoints, written)
+    while_writing = checkpoint if written > kept else 0  # the oldest one goes when the newest is complete
+    total = len(job.run.methods) * (kept * checkpoint + agents) + while_writing
+    return (
+        f"Checkpoints and trained agents take {_size(total)} on disk at most: for each method {kept} checkpoints of "
+        f"{_size(checkpoint)}, one more while it is written, and agents of {_size(agents)}."
+    )
+
+
+def _size(size: int) -> str:
+    return f"{size / GIB:.2f} GiB" if size >= GIB else f"{size / 2**20:.2f} MiB"
 
 
 def _duration(seconds: float) -> str:

@@ -6,6 +6,7 @@ settings ──resolved──► settings without gaps ──prepared──► J
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from hacrl_envs.data import Data
 from hacrl_lab.config import TrainingConfig, flat
 from hacrl_lab.engine import Engine
 from hacrl_lab.engines.ray import RemoteAgent
+from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.learning_rates import LearningRateSchedule
@@ -108,11 +110,12 @@ def prepared(settings: TrainSettings, data: Data | None = None) -> Iterator[Job]
     settings = resolved(settings)
     data = read_data(settings.problems, settings.evaluation) if data is None else data
     sources = sources_of(settings.models, settings.devices.device.split(",")[0])
-    own = agent_settings(settings, list(sources))
+    prompts = agent_settings(changed(settings, {"learning_rate_schedule": "constant"}), list(sources))
     with MathVerifier(answer_rule=ANSWER_RULES[settings.prompt.answer_rule]) as verifier:
         worlds = make_worlds(
-            settings.problems, settings.evaluation, settings.prompt.answer_rule, sources, own, verifier, data
+            settings.problems, settings.evaluation, settings.prompt.answer_rule, sources, prompts, verifier, data
         )
+        settings = with_steps(settings, worlds.problems)
         yield Job(
             run=settings.run,
             training=settings.training,
@@ -122,10 +125,28 @@ def prepared(settings: TrainSettings, data: Data | None = None) -> Iterator[Job]
             answer_rule=settings.prompt.answer_rule,
             record=flat(settings),
             sources=sources,
-            agent_settings=own,
+            agent_settings=agent_settings(settings, list(sources)),
             worlds=worlds,
             eval_prompts=worlds.test.sample_prompts(settings.evaluation.eval_prompts, RandomStream(EVALUATION_SEED)),
         )
+
+
+def with_steps(settings: TrainSettings, problems: int | None) -> TrainSettings:
+    """The settings with the steps that its epochs take, if it has epochs.
+
+    Args:
+        settings: of the run.
+        problems: those for training; None if they are not asked in epochs.
+
+    Raises:
+        SettingError: epochs of problems that are not asked in epochs, or fewer steps than those of the warm-up.
+    """
+    if settings.run.epochs == 0:
+        return settings
+    if problems is None:
+        raise SettingError("epochs needs problems without weights: weights decide how often each source is asked")
+    steps = math.ceil(settings.run.epochs * problems / settings.training.prompts_per_step)
+    return changed(settings, {"steps": steps, "epochs": 0})
 
 
 def prepared_run(**values: Any) -> AbstractContextManager[Job]:

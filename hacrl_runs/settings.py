@@ -36,7 +36,10 @@ class RunSettings:
     compare: str = "gspo"
     """A second method to set beside it, with the same number of prompts; 'none' leaves it out."""
     steps: int = 20
-    """Training steps for each method."""
+    """Training steps for each method; each asks --prompts-per-step problems."""
+    epochs: int = 0
+    """Train for as many steps as it takes to ask each training problem so many times, in place of --steps; the last
+    step is filled up with problems of the next epoch. Needs --problems, without weights. 0: as --steps says."""
     seed: int = 0
     """Seed of problems, sampling and mini-batches."""
     checkpoint_every: int = 5
@@ -57,7 +60,7 @@ class RunSettings:
     """Folder of the run: a new one, an empty one, or that of the same run. Left out: a new one under runs/llm_pair/."""
 
     def __post_init__(self) -> None:
-        _at_least(self, steps=1, checkpoint_every=1, keep_checkpoints=1, patience=0, seed=0)
+        _at_least(self, steps=1, epochs=0, checkpoint_every=1, keep_checkpoints=1, patience=0, seed=0)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -112,10 +115,15 @@ class ProblemSettings:
     OWNER/NAME:CONFIG@SPLIT, or math or gsm8k. Several are mixed; SOURCE*WEIGHT sets how often each is drawn from. Left
     out: the lab's own quantity stories."""
     question_column: str | None = None
-    """Column of the questions. Left out: question, problem, prompt or input, whichever there is."""
+    """Column of the questions; what is nested in one, as prompt.0.content; or several, as '{Body} {Question}'. Left
+    out: question, problem, prompt or input, whichever there is."""
     answer_column: str | None = None
-    """Column of the exact answers, or of solutions with #### or \\boxed{} before them. Left out: answer, solution, gold
-    or target."""
+    """Column of the exact answers, or of solutions with #### or \\boxed{} before them; what is nested in one, as
+    reward_model.ground_truth. Left out: answer, solution, gold, target or another usual name. Not needed with --reward
+    functions alone."""
+    skip_unusable: bool = False
+    """Leave out and count entries that are no problems, as always in data sets of a hub: without a question, or without
+    an exact answer that can be compared with. Else one message lists all of them."""
     eval_problems: str | None = None
     """Problems of the evaluation, given as --problems are, or one of the paper's benchmarks. Left out: a fifth of
     --problems, chosen by the questions' text. Training never asks what the evaluation asks."""
@@ -129,8 +137,8 @@ class ProblemSettings:
 
     def __post_init__(self) -> None:
         _refuse((bool(self.tasks) and bool(self.problems), "tasks and problems exclude each other"))
-        for name in ("question_column", "answer_column", "eval_problems", "reward"):
-            _refuse((getattr(self, name) not in (None, ()) and not self.problems, f"{name} needs problems"))
+        for name in ("question_column", "answer_column", "skip_unusable", "eval_problems", "reward"):
+            _refuse((getattr(self, name) not in (None, (), False) and not self.problems, f"{name} needs problems"))
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,13 @@ class PromptSettings:
 
     def __post_init__(self) -> None:
         for template in self.prompt_template:
-            _refuse(("{question}" not in template, f"prompt_template must hold {{question}}, got {template!r}"))
+            _refuse(
+                (
+                    "{question}" not in template,
+                    f"prompt_template must hold {{question}}, got {template!r}; for a question of several columns set "
+                    "question_column, for instance to '{Body} {Question}'",
+                )
+            )
 
     def check_count(self, agents: int) -> None:
         """Refuse prompts that are neither one for all nor one for each.
@@ -317,9 +331,10 @@ class TrainSettings:
                 "device must be 'cuda', without numbers: with engine = ray each process has a GPU of its own",
             ),
             (
-                self.optimisation.warmup_steps >= self.run.steps > 0 and self.optimisation.warmup_steps > 0,
+                self.run.epochs == 0 and self.optimisation.warmup_steps >= self.run.steps > 0,
                 f"warmup_steps must be below steps = {self.run.steps}, got {self.optimisation.warmup_steps}",
             ),
+            (self.run.epochs > 0 and not self.problems.problems, "epochs needs problems: others never end"),
         )
 
 

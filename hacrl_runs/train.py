@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from hacrl_lab.agent import Agent
+from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.fit import fit
 from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.methods import get_method
 from hacrl_lab.observers import Observer
+from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.cards import check_hub, push, write_card
 from hacrl_runs.figures import INITIAL
-from hacrl_runs.folder import Evaluation, check_data, is_evaluated, run_folder, write_evaluation
+from hacrl_runs.folder import Evaluation, check_data, check_length, is_evaluated, run_folder, write_evaluation
 from hacrl_runs.observers import OwnObserver, observing
 from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings
 from hacrl_runs.shell import shell_line
-from hacrl_runs.worlds import EVALUATION_SEED, fingerprint_of, read_data
+from hacrl_runs.worlds import EVALUATION_SEED, fingerprint_of, read_data, times_asked
 
 
 def train(settings: TrainSettings) -> None:
@@ -45,8 +50,11 @@ def train(settings: TrainSettings) -> None:
 
 def _run(job: Job, folder: Path) -> str:
     """Train, evaluate and report in the run's folder; returns the summary."""
+    check_length(folder, job.run.methods, job.run.steps)
     for note in job.worlds.notes:
         print(note)
+    if job.worlds.problems is not None:
+        print(times_asked(job.worlds.problems, job.run.steps * job.training.prompts_per_step))
     own = [OwnObserver(path) for path in job.run.observers]  # before anything is computed
     run_arm(folder / INITIAL, job, 0, INITIAL)
     left = [method for method in job.run.methods if not is_evaluated(folder / method, job.run.steps)]
@@ -76,6 +84,8 @@ def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence
         return
     with job.running_agents() as (agents, engine):
         done = 0
+        if steps == 0 and job.worlds.own_rewards:
+            refuse_negative_rewards(job, agents)
         if steps > 0:
             trainer = Trainer(agents, job.worlds.training, method, job.training, job.run.seed, engine)
             fit(trainer, steps, folder, job.run.checkpoint_every, observers, job.run.keep_checkpoints)
@@ -86,6 +96,31 @@ def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence
     write_evaluation(
         folder, Evaluation(done, stopped_early=done < steps, topics=job.eval_prompts.topics, accuracy=accuracy)
     )
+
+
+def refuse_negative_rewards(job: Job, agents: Sequence[Agent]) -> None:
+    """Notice before the evaluation that a method which compares agents by their mean rewards cannot begin.
+
+    The agents answer what the first training step of the method asks, and as that step does.
+
+    Args:
+        job: the run.
+        agents: before training.
+
+    Raises:
+        SettingError: the mean reward of an agent is negative.
+    """
+    for row in (get_method(name) for name in job.run.methods):
+        if row.reads_capability:
+            count, group_size = job.training.prompts_per_step, job.training.group_size * row.rollout_factor
+            prompts = job.worlds.training.sample_prompts(count, RandomStream(job.run.seed, 0, StepStream.PROMPTS))
+            streams = [RandomStream(job.run.seed, 0, StepStream.GENERATION, k) for k in range(len(agents))]
+            batches = [
+                agent.generate(prompts, group_size, stream) for agent, stream in zip(agents, streams, strict=True)
+            ]
+            rewards = [job.worlds.training.verify(prompts, batch).mean() for batch in batches]
+            capability_ratio_matrix(torch.stack(rewards))
+            return
 
 
 def evaluated(job: Job, agents: Sequence[Agent]) -> dict[str, list[float]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hacrl_envs.arithmetic import ArithmeticWorld
-from hacrl_envs.data import Data, load_data, with_verifiable_answers, within_context
+from hacrl_envs.data import Data, load_data, within_context
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
-from hacrl_envs.rewards import Rewards
+from hacrl_envs.rewards import ANSWER, Rewards
 from hacrl_envs.sources import Columns
 from hacrl_envs.text import TextWorld, draw_each_once
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
@@ -33,18 +33,31 @@ class Worlds:
     """Sentences for the user: what was read, and what was left out."""
     description: str = "the lab's own quantity stories"
     """Of the problems, for a model card."""
+    problems: int | None = None
+    """Those that training asks in epochs; None if they never end, or if weights decide how often each is asked."""
+    own_rewards: bool = False
+    """Whether functions of the user's own reward responses, perhaps with negative numbers."""
 
 
 def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data | None:
     """The user's problems, or None for a run on others. Needs no model, so that what is missing is noticed at once.
 
     Raises:
-        LabError: problems that cannot be read, or too few.
+        LabError: problems that cannot be read, or too few, or a reward function that cannot be used.
     """
     if not problems.problems:
         return None
-    columns = Columns(problems.question_column, problems.answer_column)
-    return load_data(problems.problems, problems.eval_problems, columns, validation=evaluation.share_for_validation)
+    compared = Rewards(problems.reward).compare_answers
+    columns = Columns(problems.question_column, problems.answer_column, answers_needed=compared)
+    with MathVerifier() as verifier:
+        return load_data(
+            problems.problems,
+            problems.eval_problems,
+            columns,
+            validation=evaluation.share_for_validation,
+            unreadable=verifier.unreadable if compared else None,
+            skip_unusable=problems.skip_unusable,
+        )
 
 
 def fingerprint_of(problems: ProblemSettings, data: Data | None) -> str | None:
@@ -73,7 +86,7 @@ def make_worlds(
         data: as :func:`read_data` gives it.
 
     Raises:
-        LabError: tasks, answers or a reward function that cannot be used, or prompts that are all too long.
+        LabError: tasks or a reward function that cannot be used, or prompts that are all too long.
     """
     share = evaluation.share_for_validation
     if problems.tasks:
@@ -88,8 +101,6 @@ def make_worlds(
         stories = ArithmeticWorld(verifier)
         return Worlds(stories, stories if share else None, stories)
     rewards = Rewards(problems.reward)
-    if rewards.compare_answers:
-        data = with_verifiable_answers(data, verifier)
     first = rewards.first(verifier)
     codecs = {name: load_codec(sources[name], name, settings[name]) for name in sources}
     data = within_context(data, {name: codec.fits for name, codec in codecs.items()})
@@ -100,4 +111,25 @@ def make_worlds(
         TextWorld(draw_each_once(data.evaluation), first),
         [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."],
         ", ".join(problems.problems),
+        None if data.weights else len(data.training),
+        list(rewards.weights) != [ANSWER],
     )
+
+
+def times_asked(problems: int, asked: int) -> str:
+    """How often training asks each problem.
+
+    Args:
+        problems: those for training.
+        asked: how many all steps ask.
+
+    >>> print(times_asked(7500, 59 * 128))
+    Training asks each of 7,500 problems once, and 52 of them 2 times.
+    >>> print(times_asked(100, 60), times_asked(100, 300))
+    Training asks 60 of 100 problems, each once. Training asks each of 100 problems 3 times.
+    """
+    rounds, more = divmod(asked, problems)
+    if rounds == 0:
+        return f"Training asks {more:,} of {problems:,} problems, each once."
+    again = f", and {more:,} of them {rounds + 1} times" if more else ""
+    return f"Training asks each of {problems:,} problems {'once' if rounds == 1 else f'{rounds} times'}{again}."

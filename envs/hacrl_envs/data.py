@@ -7,13 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain, groupby
+from itertools import chain
 
 from hacrl_envs.held_out import TEST_SHARE, check_validation_share, is_for_validation, is_held_out, normalised
-from hacrl_envs.sources import Columns, is_remote, parse_source, read_problems
+from hacrl_envs.sources import Columns, parse_source, read_problems
 from hacrl_envs.text import Draw, Problem, draw_in_epochs
+from hacrl_envs.usable import Unreadable, left_out, with_readable_answers
 from hacrl_lab.errors import LabError, SettingError
-from hacrl_lab.verification.verifier import MathVerifier
 
 LEAST_EVALUATION = 2
 """An evaluation or validation of fewer problems has no interval."""
@@ -47,6 +47,8 @@ def load_data(
     columns: Columns | None = None,
     test_share: float = TEST_SHARE,
     validation: float = 0.0,
+    unreadable: Unreadable | None = None,
+    skip_unusable: bool = False,
 ) -> Data:
     """Read the problems of a run and divide them.
 
@@ -58,23 +60,31 @@ def load_data(
         columns: of questions and answers, in all sources.
         test_share: of the problems that is held out if there is no source for evaluations, in [0, 1].
         validation: share of the other problems that is kept apart for validation, chosen by their text too, in [0, 1).
+        unreadable: finds exact answers that cannot be compared with; None: answers are not compared.
+        skip_unusable: leave out and count what is no problem, as always in data sets of a hub.
 
     Raises:
         SettingError: a weight that is not a number > 0, no source, one that is given twice, or an impossible share.
-        LabError: a source that cannot be read, nothing left to train on, or fewer than LEAST_EVALUATION problems to
-            evaluate on or, with a share > 0, to validate on.
+        LabError: a source that cannot be read, entries that are no problems, nothing left to train on, or fewer than
+            LEAST_EVALUATION problems to evaluate on or, with a share > 0, to validate on.
     """
     if not 0 <= test_share <= 1:
         raise SettingError(f"test_share must be in [0, 1], got {test_share}")
     check_validation_share(validation)
     sources, weights = _mixture([problems] if isinstance(problems, str) else problems)
-    sets = [read_problems(source, columns) for source in sources]
+    readings = [read_problems(source, columns) for source in sources]
+    if evaluation is not None:
+        readings.append(read_problems(evaluation, columns, "evaluation"))
+    if unreadable is not None:
+        readings = [with_readable_answers(reading, unreadable) for reading in readings]
+    unused = left_out(readings, skip_unusable)
+    sets = [reading.problems for reading in readings[: len(sources)]]
     if evaluation is None:
         asked = [problem for problem in chain(*sets) if _is_asked(problem, test_share)]
         sets = [[problem for problem in read if not _is_asked(problem, test_share)] for read in sets]
         origin = f"a share of {test_share:g} of {', '.join(sources)}, chosen by the questions' text"
     else:
-        asked = read_problems(evaluation, columns, "evaluation")
+        asked = readings[-1].problems
         origin = evaluation
     tests = _each_once(asked)
     training = _one_source_each(sets)
@@ -95,50 +105,10 @@ def load_data(
             f"{len(validating)} problems for validation, a share of {validation:g} of those that the evaluation does "
             "not ask, chosen by the questions' text."
         )
+    notes += unused
     data = Data(learned, tests, notes, _fingerprint(sets, asked, sources, weights), weights, validating)
     remedy = "give other problems, or more of them, for training or as eval_problems"
     return _checked(data, remedy, validated=validation > 0)
-
-
-def with_verifiable_answers(data: Data, verifier: MathVerifier) -> Data:
-    """Make sure that all answers are mathematics, see :func:`verifiable`.
-
-    Args:
-        data: as :func:`load_data` gives it.
-        verifier: will compare answers.
-
-    Raises:
-        LabError: an answer of the user's own is not, or too few problems are left.
-    """
-    kept = _each_part(data, lambda problems: _verifiable(problems, verifier))
-    left_out = len(_all_of(data)) - len(_all_of(kept))
-    note = f"{left_out} problems were left out: math-verify cannot read their exact answers."
-    kept = replace(kept, notes=[*data.notes, *([note] if left_out else [])])
-    return _checked(kept, "give problems with such answers", bool(data.validation))
-
-
-def verifiable(problems: Sequence[Problem], source: str, verifier: MathVerifier) -> list[Problem]:
-    """The problems whose answers can be compared: of a file or folder all, of a hub those that can be read.
-
-    Args:
-        problems: of the source.
-        source: where they were read.
-        verifier: will compare answers.
-
-    Raises:
-        LabError: an answer in a file or folder that the verifier cannot read; it can be put right there.
-    """
-    if not is_remote(source):
-        verifier.check_answers([problem.answer for problem in problems])
-        return list(problems)
-    reads = {answer: _reads(verifier, answer) for answer in dict.fromkeys(problem.answer for problem in problems)}
-    return [problem for problem in problems if reads[problem.answer]]
-
-
-def _verifiable(problems: Sequence[Problem], verifier: MathVerifier) -> list[Problem]:
-    """Those of each source that can be compared, in order."""
-    sets = groupby(problems, key=lambda problem: problem.source)
-    return [problem for source, read in sets for problem in verifiable(list(read), source, verifier)]
 
 
 def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequence[bool]]]) -> Data:
@@ -230,14 +200,6 @@ def _without(problems: Sequence[Problem], others: Sequence[Problem]) -> list[Pro
     """Without those whose questions the others ask."""
     asked = {normalised(problem.question) for problem in others}
     return [problem for problem in problems if normalised(problem.question) not in asked]
-
-
-def _reads(verifier: MathVerifier, answer: str) -> bool:
-    try:
-        verifier.check_answers([answer])
-    except LabError:
-        return False
-    return True
 
 
 def _all_of(data: Data) -> list[Problem]:

@@ -21,7 +21,7 @@ a number for each::
         return [float(right in text) for right, text in zip(answer, completions)]
 
 ``prompts`` are the questions, ``completions`` the responses, ``answer`` the exact answers; every other column of the
-data comes under its own name, with None where an entry does not have it.
+data comes under its own name. An entry that does not have an answer or another column has None there.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class OwnReward:
         """
         names = dict.fromkeys(name for problem in problems for name in problem.columns)
         columns = {name: [problem.columns.get(name) for problem in problems] for name in names}
-        columns["answer"] = [problem.answer for problem in problems]
+        columns["answer"] = [problem.answer or None for problem in problems]
         prompts = [problem.question for problem in problems]
         try:
             rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))

@@ -1,46 +1,65 @@
-r"""Problems from wherever they are: a file, a folder, a data set of a hub, or a name of :mod:`hacrl_envs.benchmarks`.
-
-The exact answer is taken out of a solution: what follows the last ``####`` (GSM8K), without commas between thousands,
-or the last ``\boxed{}`` (MATH); any other text is the answer as it stands.
-"""
+"""Problems from wherever they are: a file, a folder, a data set of a hub, or a name of :mod:`hacrl_envs.benchmarks`."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Literal
 
 from hacrl_envs.benchmarks import NAMED
-from hacrl_envs.records import READERS, Number, Record, read_records
+from hacrl_envs.cells import exact_answer_of, has_cell, python_value, text_of
+from hacrl_envs.records import READERS, Record, Unusable, read_records, rows_as_written
 from hacrl_envs.text import Problem
 from hacrl_envs.weights import split_weight
 from hacrl_lab.errors import LabError, SettingError, first_line
 from hacrl_lab.extras import extra
-from hacrl_lab.verification.answer_rules import boxed_answer, hashed_answer
 
 Role = Literal["training", "evaluation"]
 QUESTION_COLUMNS = ("question", "problem", "prompt", "input")
-ANSWER_COLUMNS = ("answer", "solution", "gold", "target")
-MOST_DIGITS = 300
-"""Of a whole number that a reward function is given as one: Python reads no longer ones than a few thousand."""
+ANSWER_COLUMNS = ("answer", "solution", "gold", "target", "final_answer", "expected_answer", "ground_truth")
+SOLUTION = "solution"
+"""Gives way to the other answer columns: beside one of them it holds how the answer is found."""
+NESTED_ANSWER = "reward_model.ground_truth"
+"""Where data sets for verl have the answer; read where no column has a usual name."""
+ROWS_AT_ONCE = 1000
+"""Of a data set, which is read in tables of so many rows."""
 _HUB_ID = re.compile(r"(?P<name>[\w.-]+/[\w.-]+)(?::(?P<config>[^@]+))?(?:@(?P<split>.+))?")
-_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold questions and answers; None: the only one with a usual name."""
+    """Which columns hold questions and answers, as :mod:`hacrl_envs.cells` names them.
+
+    None: those with a usual name, in whatever letters; if there are several, all must say the same, but a column
+    ``solution`` gives way to another one of answers.
+    """
 
     question: str | None = None
     answer: str | None = None
+    answers_needed: bool = True
+    """Whether a problem without an answer is no problem; else its answer is empty."""
 
 
-def read_problems(source: str, columns: Columns | None = None, role: Role = "training") -> list[Problem]:
+@dataclass(frozen=True)
+class Reading:
+    """What a source holds."""
+
+    source: str
+    """As the user wrote it."""
+    problems: Sequence[Problem]
+    unusable: Sequence[Unusable] = ()
+    """What stands between them and is no problem."""
+    answer_column: str | None = None
+    """Where the answers stand; None if there are none."""
+    guessed: Mapping[str, str] = field(default_factory=dict)
+    """The columns that nobody named, by setting."""
+
+
+def read_problems(source: str, columns: Columns | None = None, role: Role = "training") -> Reading:
     """Read problems, in order.
 
     Args:
@@ -51,19 +70,29 @@ def read_problems(source: str, columns: Columns | None = None, role: Role = "tra
 
     Raises:
         SettingError: a name of NAMED that is for evaluations only, in the role of training.
-        LabError: there is no such source, it cannot be read, it holds no problem, or an entry that is not one, or one
-            that asks the question of an earlier entry and has another answer.
+        LabError: there is no such source, it cannot be read, or it does not have the columns.
     """
-    location, columns = _named(source, role) if source in NAMED else (source, columns)
-    records = _records(location)
-    if not records:
-        raise LabError(f"problem file {location!r} holds no problem")
     columns = columns or Columns()
-    question = _column(records[0], columns.question, QUESTION_COLUMNS, "question_column")
-    answer = _column(records[0], columns.answer, ANSWER_COLUMNS, "answer_column")
-    problems = [replace(_problem(record, question, answer), source=source) for record in records]
-    _check_answers_agree(records, problems)
-    return problems
+    location, columns = _named(source, role, columns) if source in NAMED else (source, columns)
+    entries = _entries(location)
+    records = [entry for entry in entries if isinstance(entry, Record)]
+    unusable = [entry for entry in entries if isinstance(entry, Unusable)]
+    if not entries:
+        raise LabError(f"problem file {location!r} holds no problem")
+    if not records:
+        return Reading(source, [], unusable)
+    question = _column(records, columns.question, QUESTION_COLUMNS, "question_column", text_of)
+    answer = _answer_column(records, columns)
+    problems: list[Problem] = []
+    for record in records:
+        try:
+            problems.append(_problem(record, source, question, answer, columns.answers_needed))
+        except Unusable as fault:
+            unusable.append(fault)
+    agreeing, disagreeing = _with_one_answer(problems)
+    names = {"question_column": (columns.question, question), "answer_column": (columns.answer, answer)}
+    guessed = {setting: found for setting, (named, found) in names.items() if named is None and found is not None}
+    return Reading(source, agreeing, [*unusable, *disagreeing], answer, guessed)
 
 
 def parse_source(text: str) -> tuple[str, float | None]:
@@ -87,35 +116,21 @@ def is_remote(source: str) -> bool:
     return source in NAMED or not any(os.path.exists(os.path.expanduser(path)) for path in paths if path)
 
 
-def exact_answer(solution: str) -> str | None:
-    r"""The answer in a solution, or None if the solution announces one and does not give it.
-
-    >>> exact_answer("999 + 8 =" + chr(10) + "#### 1,007"), exact_answer(r"so $x = \boxed{7}$."), exact_answer(" 7 ")
-    ('1007', '7', '7')
-    """
-    if "####" in solution:
-        answer = hashed_answer(solution)
-        return None if answer is None else _THOUSANDS.sub("", answer)
-    if "\\boxed" in solution:
-        return boxed_answer(solution)
-    return solution.strip() or None
-
-
-def _named(name: str, role: Role) -> tuple[str, Columns]:
+def _named(name: str, role: Role, columns: Columns) -> tuple[str, Columns]:
     """The hub id of a named source with its configuration and split, and its columns."""
     named = NAMED[name]
     split = named.training if role == "training" else named.test
     if split is None:
         raise SettingError(f"{name!r} is for evaluations only; {_names('training')} can be trained on")
     config = "" if named.config is None else f":{named.config}"
-    return f"{named.hub_id}{config}@{split}", Columns(named.question, named.answer)
+    return f"{named.hub_id}{config}@{split}", replace(columns, question=named.question, answer=named.answer)
 
 
 def _names(role: Role) -> str:
     return ", ".join(name for name, named in NAMED.items() if role == "evaluation" or named.training is not None)
 
 
-def _records(source: str) -> list[Record]:
+def _entries(source: str) -> list[Record | Unusable]:
     for folder, split in ((source, None), source.rpartition("@")[::2]):
         if folder and os.path.isdir(os.path.expanduser(folder)):
             return _folder(Path(os.path.expanduser(folder)), split)
@@ -132,25 +147,25 @@ def _records(source: str) -> list[Record]:
     return _hub(source, **hub_id.groupdict())
 
 
-def _folder(folder: Path, split: str | None) -> list[Record]:
+def _folder(folder: Path, split: str | None) -> list[Record | Unusable]:
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return _dataset(str(folder), split, "load_from_disk", str(folder))
     if split is not None:
         raise LabError(f"folder {str(folder)!r} has no splits: save_to_disk of the datasets library did not write it")
     try:
-        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS)
+        files = sorted(path for path in folder.iterdir() if path.suffix.lower() in READERS and path.is_file())
     except OSError as error:
         raise LabError(f"folder {str(folder)!r} cannot be read: {error.strerror}") from error
     if not files:
         raise LabError(f"folder {str(folder)!r} holds no file with one of the endings {', '.join(READERS)}")
-    return [record for path in files for record in read_records(path)]
+    return [entry for path in files for entry in read_records(path)]
 
 
-def _hub(source: str, name: str, config: str | None, split: str | None) -> list[Record]:
+def _hub(source: str, name: str, config: str | None, split: str | None) -> list[Record | Unusable]:
     return _dataset(source, split, "load_dataset", name, config)
 
 
-def _dataset(source: str, split: str | None, load: str, *arguments: str | None) -> list[Record]:
+def _dataset(source: str, split: str | None, load: str, *arguments: str | None) -> list[Record | Unusable]:
     """The records of one split of a data set.
 
     Args:
@@ -169,73 +184,93 @@ def _dataset(source: str, split: str | None, load: str, *arguments: str | None) 
         (split,) = splits
     if split not in splits:
         raise LabError(f"{source!r} has the splits {', '.join(map(str, splits))}: name one of them, as in SOURCE@SPLIT")
-    return [Record(f"{source}, row {number}", row) for number, row in enumerate(splits[split], start=1)]
+    tables = splits[split].with_format("arrow").iter(batch_size=ROWS_AT_ONCE)  # so that no image or sound is decoded
+    rows = (row for table in tables for row in rows_as_written(table))
+    return [Record(f"{source}, row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
-def _column(record: Record, named: str | None, usual: Sequence[str], setting: str) -> str:
-    """The column that is named, or the only one with a usual name."""
-    present = [name for name in ([named] if named is not None else usual) if name in record.values]
-    if len(present) == 1:
+def _column(
+    records: Sequence[Record],
+    named: str | None,
+    usual: Sequence[str],
+    setting: str,
+    read: Callable[[Record, str], str],
+) -> str:
+    """The column that is named, or the one with a usual name.
+
+    Args:
+        records: at least one.
+        named: a column, path or template, if the user named one.
+        usual: names to look for otherwise.
+        setting: which names it.
+        read: what a cell says.
+
+    Raises:
+        LabError: there is none, or several do not say the same.
+    """
+    if named is None:
+        names = dict.fromkeys(name for record in records for name in record.values)
+        present = [name for one in usual for name in names if name.lower() == one]
+        present = [name for name in present if name.lower() != SOLUTION] or present
+        present = present or [name for name in usual if "." in name and has_cell(records[0], name)]
+    else:
+        present = [named] if any(has_cell(record, named) for record in records) else []
+    if len(present) == 1 or (present and all(_say_the_same(record, present, read) for record in records)):
         return present[0]
-    wanted = repr(named) if named is not None else f"named {', '.join(usual)}"
+    wanted = repr(named) if named is not None else f"named {', '.join(name for name in usual if '.' not in name)}"
     raise LabError(
-        f"{record.location} has {'several columns' if present else 'no column'} {wanted}; its columns are "
-        f"{', '.join(record.values) or 'none'}: set {setting} to the name of one"
+        f"{records[0].location} has {'several columns' if present else 'no column'} {wanted}; its columns are "
+        f"{', '.join(records[0].values) or 'none'}: set {setting} to the name of one"
     )
 
 
-def _problem(record: Record, question: str, answer: str) -> Problem:
-    for column in (question, answer):
-        if column not in record.values:
-            raise LabError(f"{record.location} has no {column!r}")
-    exact = exact_answer(_text(record, answer))
-    if exact is None:
-        raise LabError(rf"{record.location}: {answer!r} has #### or \boxed without an answer")
-    columns = {name: _value(value) for name, value in record.values.items() if name != question}
-    return Problem(_text(record, question), exact, columns=columns)
-
-
-def _text(record: Record, column: str) -> str:
-    """A cell as text: a number in digits, entries of a list with commas between."""
-    value = record.values[column]
-    entries = value if isinstance(value, list) and value else [value]
-    text = ", ".join(_written(entry, record.location, column) for entry in entries)
-    if not text.strip():
-        raise LabError(f"{record.location}: {column!r} is empty")
+def _answer_column(records: Sequence[Record], columns: Columns) -> str | None:
+    """The column of answers; None if there is none and none is needed."""
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise LabError(f"{record.location}: {column!r} holds half of a character (a lone surrogate)") from error
-    return text
+        usual = (*ANSWER_COLUMNS, NESTED_ANSWER)
+        return _column(records, columns.answer, usual, "answer_column", exact_answer_of)
+    except LabError:
+        if columns.answers_needed or columns.answer is not None:
+            raise
+        return None
 
 
-def _written(value: Any, location: str, column: str) -> str:
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise LabError(f"{location}: {column!r} is neither text nor a number, but {value!r:.60}")
-    return str(value) if isinstance(value, int) else np.format_float_positional(value, trim="-")
+def _say_the_same(record: Record, columns: Sequence[str], read: Callable[[Record, str], str]) -> bool:
+    """Whether those of the columns that say anything in a record all say the same."""
+    said = set()
+    for column in columns:
+        with suppress(Unusable):
+            said.add(read(record, column))
+    return len(said) <= 1
 
 
-def _value(value: Any) -> Any:
-    """What a reward function is given of a cell: numbers of JSON as Python's."""
-    if isinstance(value, Number):
-        is_integer = value.removeprefix("-").isdigit() and len(value) <= MOST_DIGITS
-        return int(value) if is_integer else float(value)
-    if isinstance(value, list):
-        return [_value(entry) for entry in value]
-    if isinstance(value, dict):
-        return {key: _value(entry) for key, entry in value.items()}
-    return value
+def _problem(record: Record, source: str, question: str, answer: str | None, answers_needed: bool) -> Problem:
+    exact = ""
+    if answer is not None:
+        try:
+            exact = exact_answer_of(record, answer)
+        except Unusable:
+            if answers_needed:
+                raise
+    try:
+        columns = {name: python_value(value) for name, value in record.values.items() if name != question}
+    except RecursionError as error:
+        raise Unusable(record.location, "is nested too deeply") from error
+    return Problem(text_of(record, question), exact, columns=columns, source=source, place=record.location)
 
 
-def _check_answers_agree(records: Sequence[Record], problems: Sequence[Problem]) -> None:
-    """Refuse a question that has two answers."""
-    known: dict[str, tuple[str, str]] = {}  # answer and location by question
-    for record, problem in zip(records, problems, strict=True):
-        answer, before = known.setdefault(problem.question, (problem.answer, record.location))
-        if answer != problem.answer:
-            raise LabError(
-                f"{record.location} has another answer to {problem.question[:60]!r} than {before}: "
-                f"{problem.answer[:60]!r} and not {answer[:60]!r}"
-            )
+def _with_one_answer(problems: Sequence[Problem]) -> tuple[list[Problem], list[Unusable]]:
+    """The problems without those that ask one question and have several answers, and these."""
+    answers: dict[str, dict[str, str]] = {}  # places by answer, by question
+    for problem in problems:
+        answers.setdefault(problem.question, {}).setdefault(problem.answer, problem.place)
+    agreeing = [problem for problem in problems if len(answers[problem.question]) == 1]
+    return agreeing, [
+        Unusable(
+            problem.place,
+            "has another answer than the same question elsewhere",
+            shown=f"{problem.answer!r} to {problem.question!r}",
+        )
+        for problem in problems
+        if len(answers[problem.question]) > 1
+    ]

@@ -62,13 +62,24 @@ class MathVerifier:
         Raises:
             LabError: naming the first that is not.
         """
+        for answer in self.unreadable(answers)[:1]:
+            raise LabError(
+                rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"
+            )
+
+    def unreadable(self, answers: Sequence[str]) -> list[str]:
+        """Those of the exact answers that are not mathematics, each once, in order; see :meth:`check_answers`.
+
+        What is lost is tried once more, since a busy machine must not decide which problems there are.
+        """
         distinct = list(dict.fromkeys(answers))
-        results = self._workers.map(is_mathematics, [(answer,) for answer in distinct])
-        for answer, result in zip(distinct, results, strict=True):
-            if result is not True:
-                raise LabError(
-                    rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"
-                )
+        verdicts = self._mathematics(distinct)
+        verdicts |= self._mathematics([answer for answer, verdict in verdicts.items() if isinstance(verdict, Lost)])
+        return [answer for answer in distinct if verdicts[answer] is not True]
+
+    def _mathematics(self, answers: Sequence[str]) -> dict[str, object]:
+        """Whether each answer is mathematics, or how the worker that was asked was lost."""
+        return dict(zip(answers, self._workers.map(is_mathematics, [(answer,) for answer in answers]), strict=True))
 
     def close(self) -> None:
         """Stop the worker processes."""

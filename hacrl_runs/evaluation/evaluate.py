@@ -45,17 +45,18 @@ def evaluate(settings: EvaluateSettings) -> str:
     folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
     models = models_of(evaluated.models)
     remarks = asked_differently(settings.prompt, models)
-    for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr)
     rows: list[Row] = []
     answer_rule = settings.prompt.answer_rule
     with MathVerifier(answer_rule=ANSWER_RULES[answer_rule]) as verifier:
         sets = sets_of(evaluated, answer_rule, verifier)
+        remarks += [one.left_out for one in sets if one.left_out]
+        for remark in remarks:
+            print(f"note: {remark}", file=sys.stderr)
         for model in models:
             for name, records in records_of(settings, model, sets).items():
                 write_records(folder / RECORDS / file_name(model.name, name), records)
                 rows.append(row_of(model, name, records, settings.ks))
-    _write(folder, settings, rows, notes(rows, {one.name: one.left_out for one in sets}, remarks))
+    _write(folder, settings, rows, notes(rows, remarks))
     return f"{table(rows)}\n\nWritten to {folder}."
 
 

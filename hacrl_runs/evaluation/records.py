@@ -28,7 +28,10 @@ Record = Mapping[str, Any]
 and ``finished``."""
 NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 """Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
-WITHOUT_EFFECT = ("models", "problems", "tasks", "most_problems", "pass_at", "rows_at_once", "cache_gib")
+WITHOUT_EFFECT = (
+    *("models", "problems", "skip_unusable", "held_out", "tasks", "most_problems", "pass_at"),
+    *("rows_at_once", "cache_gib"),
+)
 """Settings on which no single record depends."""
 KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k")
 """Settings that a record's key names only where they are not the default: keys from before they existed stay."""

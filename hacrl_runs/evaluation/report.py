@@ -99,20 +99,14 @@ def scores_csv(rows: Sequence[Row]) -> Csv:
     return header, lines
 
 
-def notes(rows: Sequence[Row], left_out: Mapping[str, int], remarks: Sequence[str]) -> str:
+def notes(rows: Sequence[Row], remarks: Sequence[str]) -> str:
     """What the table does not say by itself, a line each, between empty lines.
 
     Args:
         rows: of the table.
-        left_out: by set, problems whose exact answers cannot be read.
         remarks: to stand before the others.
     """
     lines = [f"- {remark}" for remark in remarks]
-    lines += [
-        f"- {count} problems of {name} were left out: math-verify cannot read their exact answers."
-        for name, count in left_out.items()
-        if count
-    ]
     lines += [
         f"- {row.model.name} on {row.set_name}: {row.unread} of {row.problems} problems count as not solved, since "
         "their prompts leave no room for a response."

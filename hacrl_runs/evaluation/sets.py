@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hacrl_envs.data import LEAST_EVALUATION, verifiable
+from hacrl_envs.data import LEAST_EVALUATION
+from hacrl_envs.held_out import is_held_out, normalised
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_envs.rewards import Rewards
 from hacrl_envs.sources import Columns, read_problems
 from hacrl_envs.text import Grade, Problem, TextWorld
+from hacrl_envs.usable import left_out, with_readable_answers
 from hacrl_lab.errors import LabError
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
@@ -47,8 +49,8 @@ class ProblemSet:
     """Has asked them all, and rewards responses."""
     reward_version: str = ""
     """Of the user's reward function, if there is one; changes with its file."""
-    left_out: int = 0
-    """Problems whose exact answers math-verify cannot read."""
+    left_out: str = ""
+    """A sentence on entries that are no problems; empty if there are none."""
 
     def batches(self, size: int) -> list[Batch]:
         """The problems in their order, some at a time."""
@@ -75,12 +77,16 @@ def sets_of(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, verifier:
 
 
 def _problems(evaluated: EvaluatedSettings, source: str, verifier: MathVerifier) -> ProblemSet:
-    columns = Columns(evaluated.question_column, evaluated.answer_column)
-    problems = read_problems(source, columns, "evaluation")[: evaluated.most_problems or None]
     rewards = Rewards([] if evaluated.reward is None else [evaluated.reward])
-    readable = verifiable(problems, source, verifier) if rewards.compare_answers else problems
-    world = _asked(readable, rewards.first(verifier))
-    return ProblemSet(source, readable, world, rewards.fingerprint, left_out=len(problems) - len(readable))
+    columns = Columns(evaluated.question_column, evaluated.answer_column, rewards.compare_answers)
+    reading = read_problems(source, columns, "evaluation")
+    problems = [one for one in reading.problems if not evaluated.held_out or is_held_out(normalised(one.question))]
+    reading = replace(reading, problems=problems[: evaluated.most_problems or None])
+    if rewards.compare_answers:
+        reading = with_readable_answers(reading, verifier.unreadable)
+    notes = left_out([reading], evaluated.skip_unusable)
+    world = _asked(reading.problems, rewards.first(verifier))
+    return ProblemSet(source, reading.problems, world, rewards.fingerprint, " ".join(notes))
 
 
 def _asked(problems: Sequence[Problem], grade: Grade) -> TextWorld:

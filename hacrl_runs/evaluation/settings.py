@@ -31,9 +31,15 @@ class EvaluatedSettings:
     """Sets of problems, each evaluated by itself: math500, math, gsm8k, aime2025, amc23, minerva, olympiad, or a file,
     a folder or a hub id OWNER/NAME:CONFIG@SPLIT."""
     question_column: str | None = None
-    """Column of the questions, of sets without a name. Left out: question, problem, prompt or input."""
+    """Column of the questions, of sets without a name; what is nested in one, as prompt.0.content; or several, as
+    '{Body} {Question}'. Left out: question, problem, prompt or input."""
     answer_column: str | None = None
-    """Column of the exact answers, of sets without a name. Left out: answer, solution, gold or target."""
+    """Column of the exact answers, of sets without a name; what is nested in one, as reward_model.ground_truth. Left
+    out: answer, solution, gold, target or another usual name. Not needed with --reward."""
+    skip_unusable: bool = False
+    """Leave out and count entries that are no problems, as always in data sets of a hub. Else one message lists all."""
+    held_out: bool = False
+    """Of each set ask only the fifth that hacrl-lab train, without --eval-problems, holds out of training."""
     reward: str | None = None
     """A function of your own that rewards responses to the problems: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION."""
     tasks: tuple[str, ...] = ()

@@ -167,6 +167,30 @@ def test_a_folder_of_others_is_refused_and_stays_as_it_is(
     assert {path.name: path.read_bytes() for path in model.iterdir()} == before
 
 
+def test_only_the_share_that_training_does_not_ask_is_asked_where_that_is_wanted(
+    adders: list[str], sums: str, tmp_path: Path
+) -> None:
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    assert call("--models", adders[0], "--problems", sums, "--held-out", *places) == 0
+    (path,) = (tmp_path / "out" / "records").iterdir()
+    asked = [record["question"] for record in read(path)]
+    assert asked == [one["question"] for one in read(Path(sums)) if is_held_out(one["question"])]
+
+
+def test_entries_that_are_no_problems_are_left_out_and_that_is_said(
+    adders: list[str], problems: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    own = tmp_path / "own.jsonl"
+    own.write_text(problems.read_text() + json.dumps({"question": "8+?", "answer": "no idea"}) + "\n")
+    places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
+    assert call("--models", adders[0], "--problems", str(own), *places) == 1
+    assert f"{own}, line 12: 'answer' is not mathematics" in capsys.readouterr().err
+    assert call("--models", adders[0], "--problems", str(own), "--skip-unusable", *places) == 0
+    note = f"1 of 12 entries of '{own}' were left out: 1 × 'answer' is not mathematics that math-verify can read."
+    assert f"note: {note}\n" in capsys.readouterr().err
+    assert f"- {note}\n" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_models_of_the_same_name_are_refused(adders: list[str]) -> None:
     with pytest.raises(SettingError, match="models must have different names, got 'qwen3' twice"):
         models_of((adders[0], adders[0]))

@@ -191,6 +191,37 @@ def test_a_run_killed_between_checkpoints_resumes_to_the_same_numbers(
 
 
 @pytest.mark.slow
+def test_a_run_killed_in_its_second_epoch_asks_the_others_as_if_nothing_had_happened(
+    adders: list[str], tmp_path: Path
+) -> None:
+    terms = {"training": (8, 9), "evaluation": (10, 11)}  # seven sums and seven others
+    for name, first in terms.items():
+        lines = [f'{{"question": "{a}+{b}", "answer": "{a + b}"}}' for a in first for b in range(8, 13)][:7]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
+    options = [
+        *("--agents", *adders[:2], "--problems", str(tmp_path / "training.jsonl")),
+        *("--eval-problems", str(tmp_path / "evaluation.jsonl"), "--compare", "none", *OPTIONS[2:], "--epochs", "2"),
+        *("--prompts-per-step", "1", "--minibatches", "1", "--checkpoint-every", "2", "--patience", "0"),
+    ]
+    assert train([*options, "--output-dir", str(tmp_path / "uninterrupted")]) == 0
+    process = start(*options, "--output-dir", str(tmp_path / "killed"))
+    metrics = tmp_path / "killed" / "hacpo" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 9, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert metrics.read_bytes().count(b"\n") < 14
+    resume(tmp_path / "killed")
+    for kind in ("metrics.jsonl", "samples.jsonl", "evaluation.json"):
+        ours, reference = (tmp_path / name / "hacpo" / kind for name in ("killed", "uninterrupted"))
+        assert ours.read_bytes() == reference.read_bytes()
+    samples = (tmp_path / "killed" / "hacpo" / "samples.jsonl").read_text().splitlines()
+    asked = [json.loads(line)["question"] for line in samples]
+    assert len(asked) == 14
+    assert len(set(asked[:7])) == len(set(asked[7:])) == 7
+    assert asked[:7] != asked[7:]
+
+
+@pytest.mark.slow
 def test_a_run_killed_while_writing_a_checkpoint_resumes_to_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
 ) -> None:

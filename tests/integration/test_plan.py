@@ -63,6 +63,22 @@ def test_rollouts_and_tokens_are_those_of_the_run(
         assert sampled <= tokens == 12 * rollouts
 
 
+def test_how_often_problems_are_asked_and_the_disk_are_those_of_the_run(
+    adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = [*command(adders[:2], sums, tmp_path / "run"), "--steps", "3", "--compare", "none"]
+    arguments += ["--checkpoint-every", "1", "--keep-checkpoints", "2"]
+    _, output, _ = planned(arguments, capsys)
+    match = re.search(r"2 checkpoints of (\d+\.\d\d) MiB, .* and agents of (\d+\.\d\d) MiB", output)
+    assert match
+    assert train(arguments) == 0
+    assert re.search(r"Training asks .* problems", output)[0] in capsys.readouterr().out  # type: ignore[index]
+    folder = tmp_path / "run" / "hacpo"
+    for part, copies, planned_size in (("checkpoints", 2, match[1]), ("agents", 1, match[2])):
+        size = sum(path.stat().st_size for path in (folder / part).rglob("*.safetensors")) / copies / 2**20
+        assert size == pytest.approx(float(planned_size), rel=0.05)  # the rest is names of tensors
+
+
 def test_what_cannot_fit_is_refused_before_weights_are_looked_for(
     adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -165,3 +165,24 @@ def test_words_that_no_file_can_hold_are_refused(word: str) -> None:
         with pytest.raises(LabError, match=r"has a null character or bytes that are not UTF-8"):
             read_words(["--output-dir", word], "hacrl-lab")
     refuse_unreadable(["café", "数", "\n", ""])
+
+
+def test_steps_and_epochs_exclude_each_other_and_give_way_to_what_is_typed(tmp_path: Path) -> None:
+    epochs = read("--problems", "math", "--epochs", "2").run
+    assert epochs.epochs == 2
+    with pytest.raises(SettingError, match=r"^steps and epochs exclude each other$"):
+        read("--problems", "math", "--epochs", "2", "--steps=3")
+    assert read("--preset", "qwen3-4b-8b-base", "--epochs", "2").run.epochs == 2
+    path = tmp_path / "run.yaml"
+    path.write_text("run: {epochs: 2}\nproblems: {problems: [math]}\n")
+    again = read("--config", str(path), "--steps", "5").run
+    assert (again.steps, again.epochs) == (5, 0)
+
+
+@pytest.mark.parametrize("words", [("--problems", "mine.jsonl"), ("--tasks", "gcd")])
+def test_the_data_of_a_preset_give_way_as_a_whole(words: tuple[str, str]) -> None:
+    preset, own = read("--preset", "qwen3-4b-8b-base"), read("--preset", "qwen3-4b-8b-base", *words)
+    assert preset.problems.eval_problems == "math500"
+    assert own.problems.eval_problems is None
+    assert (own.evaluation, own.training) == (TrainSettings().evaluation, preset.training)
+    assert (own.problems.problems or own.problems.tasks) == words[1:]

@@ -1,20 +1,16 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hacrl_envs.data import Data, fingerprint, load_data, verifiable, with_verifiable_answers, within_context
+from hacrl_envs.data import Data, fingerprint, load_data, within_context
 from hacrl_envs.held_out import is_for_validation, is_held_out, normalised, part_of
 from hacrl_envs.sources import Columns, is_remote
 from hacrl_envs.text import Problem
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.seeding import RandomStream
-from hacrl_lab.verification.verifier import MathVerifier
-
-ANSWERS = {"math": ["7", "no idea", "7"], "minerva": ["1", "it depends", "2", "no idea"]}
 
 
 def write(path: Path, questions: Sequence[str]) -> str:
@@ -123,40 +119,6 @@ def test_if_no_prompt_fits_the_limit_of_responses_is_named() -> None:
     data = Data([Problem("a", "1")], [Problem("b", "1"), Problem("c", "1")], [], "")
     with pytest.raises(LabError, match=r"^0 problems are left for training and 0 for .* lower max_new_tokens, or"):
         within_context(data, {"agent": lambda questions: [False] * len(questions)})
-
-
-def test_answers_of_a_hub_that_cannot_be_read_are_left_out_and_counted() -> None:
-    training, evaluation = (
-        [Problem(f"{number}?", answer, source=source) for number, answer in enumerate(answers)]
-        for source, answers in ANSWERS.items()
-    )
-    data = Data(training, evaluation, ["read."], "mark")
-    with MathVerifier() as verifier:
-        kept = with_verifiable_answers(data, verifier)
-        assert ([one.answer for one in kept.training], [one.answer for one in kept.evaluation]) == (
-            ["7", "7"],
-            ["1", "2"],
-        )
-        assert kept.notes == ["read.", "3 problems were left out: math-verify cannot read their exact answers."]
-        with pytest.raises(LabError, match=r"^0 problems are left for training and 2 for evaluation"):
-            with_verifiable_answers(replace(data, training=training[1:2]), verifier)
-
-
-def test_answers_in_a_file_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
-    source = write(tmp_path / "own.jsonl", ["?"])
-    with MathVerifier() as verifier, pytest.raises(LabError, match="'no idea' is not mathematics"):
-        verifiable([Problem("a", "7"), Problem("b", "no idea")], source, verifier)
-
-
-def test_answers_of_a_file_are_all_needed_also_beside_a_hub(tmp_path: Path) -> None:
-    own = write(tmp_path / "own.jsonl", ["?"])
-    tests = [Problem("a", "1", source="math"), Problem("b", "2", source="math")]
-    hub = [Problem("c", "no idea", source="math"), Problem("d", "7", source="math")]
-    with MathVerifier() as verifier:
-        data = Data([Problem("own", "8", source=own), *hub], tests, [], "")
-        assert asked(with_verifiable_answers(data, verifier).training) == ["own", "d"]
-        with pytest.raises(LabError, match="'no idea' is not mathematics"):
-            with_verifiable_answers(replace(data, training=[*hub, Problem("own", "no idea", source=own)]), verifier)
 
 
 @pytest.mark.parametrize(("source", "remote"), [("math", True), ("a/b:c@d", True), ("{}", False), ("{}@train", False)])
@@ -313,13 +275,11 @@ def test_validation_asks_nothing_of_training_or_evaluation_in_any_letters(tmp_pa
 
 def test_problems_for_validation_are_checked_like_those_for_training() -> None:
     tests = [Problem("y", "1"), Problem("z", "1")]
-    some = [Problem("v", "1"), Problem("vv", "7"), Problem("vvv", "no idea", source="math")]
+    some = [Problem("v", "1"), Problem("vv", "7"), Problem("vvv", "7")]
     data = Data([Problem("x", "1")], tests, ["read."], "", validation=some)
     kept = within_context(data, {"agent": lambda questions: [len(one) < 3 for one in questions]})
     assert asked(kept.validation) == ["v", "vv"]
     assert kept.notes[1].startswith("1 of 6 questions were left out")
-    with MathVerifier() as verifier:
-        assert asked(with_verifiable_answers(data, verifier).validation) == ["v", "vv"]
     with pytest.raises(LabError, match=r"^1 problems are left for validation, at least 2 are needed: prompts are too"):
         within_context(data, {"agent": lambda questions: [len(one) < 2 for one in questions]})
 

@@ -71,14 +71,13 @@ def test_latex_escapes_names() -> None:
 
 def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> None:
     row = row_of(MODEL, "set", RECORDS, KS)
-    assert notes([row], {"set": 0}, []).startswith("\n- a_model on set: 1 of 3 problems count as not solved")
-    assert notes([replace(row, unread=0)], {}, []) == ""
-    assert notes([replace(row, unread=0, set_name="amc23")], {}, []).startswith(
+    assert notes([row], []).startswith("\n- a_model on set: 1 of 3 problems count as not solved")
+    assert notes([replace(row, unread=0)], []) == ""
+    assert notes([replace(row, unread=0, set_name="amc23")], []).startswith(
         "\n- The paper's numbers are as printed there"
     )
-    several = notes([replace(row, unread=0)], {"set": 2, "other": 0}, ["Asked otherwise."])
-    left_out = "- 2 problems of set were left out: math-verify cannot read their exact answers."
-    assert several == f"\n- Asked otherwise.\n{left_out}\n"
+    several = notes([replace(row, unread=0)], ["Asked otherwise.", "2 of 9 were left out."])
+    assert several == "\n- Asked otherwise.\n- 2 of 9 were left out.\n"
     header, lines = scores_csv([row])
     assert list(header) == ["model", "set", "problems", "measure", "mean", "half_width"]
     assert next(iter(lines)) == ["a_model", "set", 3, "greedy", "0.333333", "1.434218"]

@@ -87,6 +87,12 @@ def test_alpha_methods_are_hacpo_with_another_alpha() -> None:
     assert get_method("hacpo_alpha0.5").label == "HACPO, α = 0.5"
 
 
+def test_capability_is_read_by_the_methods_whose_advantages_or_weights_depend_on_it() -> None:
+    not_read = {"grpo", "gspo", "gspo_x2", "naive", "naive_hard_clip"}
+    assert {name for name, method in METHODS.items() if not method.reads_capability} == not_read
+    assert get_method("hacpo_alpha2").reads_capability
+
+
 def test_methods_are_found_by_name() -> None:
     assert all(get_method(name) is method for name, method in METHODS.items())
 

@@ -16,7 +16,7 @@ from hacrl_lab.learning_rates import LearningRateSchedule
 from hacrl_lab.sampling import Sampling
 from hacrl_runs.agents import agent_names, sources_of, usable_devices
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
-from hacrl_runs.resolve import agent_settings, prepared_run, resolved
+from hacrl_runs.resolve import agent_settings, prepared_run, resolved, with_steps
 from hacrl_runs.settings import ModelSettings, train_settings
 
 MODELS = ("models/first", "models/second")
@@ -171,3 +171,18 @@ def test_a_prepared_run_holds_the_parts_and_its_evaluation_asks_test_problems(
         assert job.record["learning_rate"] == 1e-6
         assert job.shared == job.agent_settings["first"]
         assert job.worlds.validation is None
+
+
+def test_epochs_become_as_many_steps_as_ask_each_problem_so_often() -> None:
+    settings = train_settings(problems=("math",), prompts_per_step=8, epochs=3, warmup_steps=9)
+    for problems, steps in ((8, 3), (9, 4), (80, 30)):
+        if steps > 9:
+            assert with_steps(settings, problems) == train_settings(
+                problems=("math",), prompts_per_step=8, steps=steps, warmup_steps=9
+            )
+        else:
+            with pytest.raises(SettingError, match=f"warmup_steps must be below steps = {steps}, got 9"):
+                with_steps(settings, problems)
+    with pytest.raises(SettingError, match="epochs needs problems without weights"):
+        with_steps(settings, None)
+    assert with_steps(train_settings(steps=7), None).run.steps == 7

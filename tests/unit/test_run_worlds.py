@@ -126,8 +126,21 @@ def test_answers_are_checked_only_where_they_are_compared(
     assert rewarded(worlds_of(own, NO_VALIDATION, verifier, {"a": model}).test, "x") == {3.0}
     for reward in ((), ("answer",), (f"{rewards}:three", "answer")):
         compared = ProblemSettings(problems=(str(path),), reward=reward)
-        with pytest.raises(LabError, match=r"'\?!'"):
+        with pytest.raises(LabError, match=r"can read: \?!, and so on"):
             worlds_of(compared, NO_VALIDATION, verifier, {"a": model})
+
+
+def test_problems_need_no_answers_beside_rewards_of_ones_own(
+    tmp_path: Path, rewards: str, model: str, verifier: MathVerifier
+) -> None:
+    path = tmp_path / "words.jsonl"
+    path.write_text("".join(f'{{"question": "say {a}"}}\n' for a in range(60)))
+    own = ProblemSettings(problems=(str(path),), reward=(f"{rewards}:three",))
+    worlds = worlds_of(own, NO_VALIDATION, verifier, {"a": model})
+    assert rewarded(worlds.training, "x") == {3.0}
+    assert worlds.own_rewards
+    with pytest.raises(LabError, match="has no column named answer"):
+        worlds_of(ProblemSettings(problems=(str(path),)), NO_VALIDATION, verifier, {"a": model})
 
 
 def test_problems_that_leave_an_agent_no_room_are_left_out_and_that_is_said(

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hacrl_envs.benchmarks import NAMED
-from hacrl_envs.sources import Columns, exact_answer, read_problems
+from hacrl_envs.cells import exact_answer
+from hacrl_envs.sources import Columns, read_problems
 from hacrl_envs.text import Problem
+from hacrl_envs.usable import left_out
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.extras import extra
 
@@ -20,6 +22,13 @@ def jsonl(folder: Path, *entries: dict[str, Any], name: str = "problems.jsonl") 
     path = folder / name
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries), encoding="utf-8")
     return str(path)
+
+
+def read(source: str, columns: Columns | None = None) -> Sequence[Problem]:
+    """The problems of a source in which every entry must be one."""
+    reading = read_problems(source, columns)
+    left_out([reading], skip_unusable=False)
+    return reading.problems
 
 
 def pairs(problems: Sequence[Problem]) -> list[tuple[str, str]]:
@@ -31,7 +40,7 @@ def test_problems_keep_their_order_and_their_other_columns(tmp_path: Path) -> No
     path.write_text(
         '{"question": "½ of 1?", "answer": "\\\\frac{1}{2}", "level": [3, 0.5]}\n{"question": "1+1?", "answer": 2}\n'
     )
-    assert read_problems(str(path)) == [
+    assert read(str(path)) == [
         Problem("½ of 1?", r"\frac{1}{2}", columns={"answer": r"\frac{1}{2}", "level": [3, 0.5]}),
         Problem("1+1?", "2", columns={"answer": 2}),
     ]
@@ -49,6 +58,9 @@ def test_problems_keep_their_order_and_their_other_columns(tmp_path: Path) -> No
         (" 7 ", "7"),
         ("####", None),
         (r"\boxed{1", None),
+        ("#### How\n1 + 1 is\n#### So\n$\\boxed{2}$.", "2"),
+        ("#### \\boxed{2}", "2"),
+        (r"so $\fbox{2}$", "2"),
     ],
 )
 def test_the_exact_answer_is_taken_out_of_a_solution(solution: str, answer: str | None) -> None:
@@ -59,12 +71,12 @@ def test_the_exact_answer_is_taken_out_of_a_solution(solution: str, answer: str 
 @pytest.mark.parametrize("answer", ["answer", "solution", "gold", "target"])
 def test_columns_with_usual_names_are_found(tmp_path: Path, question: str, answer: str) -> None:
     source = jsonl(tmp_path, {"id": 1, question: "1+1?", answer: "2"})
-    assert pairs(read_problems(source)) == [("1+1?", "2")]
+    assert pairs(read(source)) == [("1+1?", "2")]
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
     source = jsonl(tmp_path, {"question": "1+1?", "problem": "1+2?", "answer": 2, "solution": 3})
-    assert pairs(read_problems(source, Columns("problem", "solution"))) == [("1+2?", "3")]
+    assert pairs(read(source, Columns("problem", "solution"))) == [("1+2?", "3")]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +91,8 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
         (
             {"question": "a", "reply": 1},
             None,
-            "has no column named answer, solution, gold, target; its columns are question, reply: "
+            "has no column named answer, solution, gold, target, final_answer, "
+            "expected_answer, ground_truth; its columns are question, reply: "
             "set answer_column to the name of one",
         ),
         (
@@ -94,7 +107,7 @@ def test_columns_that_are_missing_or_ambiguous_are_refused(
     tmp_path: Path, entry: dict[str, Any], columns: Columns | None, message: str
 ) -> None:
     with pytest.raises(LabError, match=rf"problems\.jsonl, line 1 .*{message}$"):
-        read_problems(jsonl(tmp_path, entry), columns)
+        read(jsonl(tmp_path, entry), columns)
 
 
 @pytest.mark.parametrize(
@@ -102,10 +115,13 @@ def test_columns_that_are_missing_or_ambiguous_are_refused(
     [
         ({"question": "b"}, "line 2 has no 'answer'"),
         ({"answer": "b"}, "line 2 has no 'question'"),
-        ({"question": "b", "answer": None}, "line 2: 'answer' is neither text nor a number, but None"),
-        ({"question": "b", "answer": True}, "line 2: 'answer' is neither text nor a number, but True"),
-        ({"question": "b", "answer": {"x": "1"}}, "line 2: 'answer' is neither text nor a number, but {'x': '1'}"),
-        ({"question": "b", "answer": []}, r"line 2: 'answer' is neither text nor a number, but \[\]"),
+        ({"question": "b", "answer": None}, "line 2: 'answer' is neither text nor a number: None"),
+        ({"question": "b", "answer": True}, "line 2: 'answer' is neither text nor a number: True"),
+        (
+            {"question": "b", "answer": {"x": "1"}},
+            "line 2: 'answer' holds columns of its own; name one of them, as in 'answer.x'",
+        ),
+        ({"question": "b", "answer": []}, r"line 2: 'answer' is neither text nor a number: \[\]"),
         ({"question": " ", "answer": "1"}, "line 2: 'question' is empty"),
         ({"question": "b", "answer": ""}, "line 2: 'answer' is empty"),
         ({"question": "b\ud800", "answer": "1"}, r"line 2: 'question' holds half of a character \(a lone surrogate\)"),
@@ -114,58 +130,61 @@ def test_columns_that_are_missing_or_ambiguous_are_refused(
 )
 def test_entry_that_is_no_problem_is_refused_by_line(tmp_path: Path, entry: dict[str, Any], message: str) -> None:
     with pytest.raises(LabError, match=rf"problems\.jsonl, {message}$"):
-        read_problems(jsonl(tmp_path, {"question": "a", "answer": "1"}, entry))
+        read(jsonl(tmp_path, {"question": "a", "answer": "1"}, entry))
 
 
 def test_numbers_and_lists_are_answers(tmp_path: Path) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_text('{"question": "a", "answer": 0.00001}\n{"question": "b", "answer": ["1", 1e16]}\n')
-    assert [problem.answer for problem in read_problems(str(path))] == ["0.00001", "1, 1e16"]
+    assert [problem.answer for problem in read(str(path))] == ["0.00001", "1, 1e16"]
 
 
 def test_a_question_that_has_another_answer_later_is_refused_by_line(tmp_path: Path) -> None:
     entries = [{"question": "1+1?", "answer": "2"}, {"question": "1+1?", "answer": 2}]
-    assert pairs(read_problems(jsonl(tmp_path, *entries))) == [("1+1?", "2")] * 2
+    assert pairs(read(jsonl(tmp_path, *entries))) == [("1+1?", "2")] * 2
     source = jsonl(tmp_path, *entries, {"question": "1+1?", "answer": "11"})
-    message = (
-        r"problems\.jsonl, line 3 has another answer to '1\+1\?' than .*problems\.jsonl, line 1: '11' and not '2'$"
-    )
-    with pytest.raises(LabError, match=message):
-        read_problems(source)
+    with pytest.raises(LabError) as error:
+        read(source)
+    head, *lines = str(error.value).splitlines()
+    assert head.startswith(f"3 of 3 entries of '{source}' cannot be used")
+    assert lines == [
+        f"    {source}, line {number} has another answer than the same question elsewhere: '{answer}' to '1+1?'"
+        for number, answer in ((1, "2"), (2, "2"), (3, "11"))
+    ]
 
 
 @pytest.mark.parametrize("source", ["missing.jsonl", "./missing", "/missing@test", "~/missing", "missing", "a/b/c", ""])
 def test_missing_sources_are_refused_by_name(source: str) -> None:
     with pytest.raises(LabError, match=rf"problem file '{source}' does not exist, and it is not a hub id"):
-        read_problems(source)
+        read(source)
 
 
 def test_impossible_paths_are_missing_too() -> None:
     for source in ("a" * 300 + ".jsonl", "a\0b", "~nobody-of-this-name/a"):
         with pytest.raises(LabError, match="does not exist"):
-            read_problems(source)
+            read(source)
 
 
 def test_empty_problem_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"problem file '.*problems\.jsonl' holds no problem$"):
-        read_problems(jsonl(tmp_path))
+        read(jsonl(tmp_path))
 
 
 def test_a_folder_is_all_of_its_files(tmp_path: Path) -> None:
     jsonl(tmp_path, {"question": "b", "answer": "2"}, name="2.jsonl")
     (tmp_path / "1.csv").write_text("question,answer\na,1\n")
     (tmp_path / "README.md").write_text("not data")
-    assert pairs(read_problems(str(tmp_path))) == [("a", "1"), ("b", "2")]
+    assert pairs(read(str(tmp_path))) == [("a", "1"), ("b", "2")]
     with pytest.raises(LabError, match="has no splits: save_to_disk of the datasets library did not write it"):
-        read_problems(f"{tmp_path}@test")
+        read(f"{tmp_path}@test")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LabError, match=r"empty' holds no file with one of the endings"):
-        read_problems(str(tmp_path / "empty"))
+        read(str(tmp_path / "empty"))
 
 
 def test_a_named_source_knows_which_parts_it_has() -> None:
     with pytest.raises(SettingError, match=r"^'amc23' is for evaluations only; math, gsm8k can be trained on$"):
-        read_problems("amc23")
+        read("amc23")
     assert list(NAMED) == ["math500", "math", "gsm8k", "aime2025", "amc23", "minerva", "olympiad"]
 
 
@@ -178,11 +197,11 @@ def test_a_saved_data_set_is_read_by_its_split(tmp_path: Path) -> None:
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     train.save_to_disk(one)
     datasets.DatasetDict({"train": train, "test": test}).save_to_disk(two)
-    assert pairs(read_problems(one)) == [("1/2?", "0.5"), ("2?", "2")]
-    assert pairs(read_problems(f"{two}@test")) == [("3?", "3")]
+    assert pairs(read(one)) == [("1/2?", "0.5"), ("2?", "2")]
+    assert pairs(read(f"{two}@test")) == [("3?", "3")]
     for source in (two, f"{two}@other"):
         with pytest.raises(LabError, match=r"two' has the splits train, test: name one of them, as in SOURCE@SPLIT$"):
-            read_problems(source)
+            read(source)
 
 
 @pytest.mark.extras
@@ -191,7 +210,7 @@ def test_types_of_a_data_set_are_written_as_mathematics(tmp_path: Path) -> None:
 
     table = {"question": ["a", "b", "c"], "answer": [1e-5, 1e16, 27.0]}
     datasets.Dataset.from_dict(table).save_to_disk(str(tmp_path / "data"))
-    assert [problem.answer for problem in read_problems(str(tmp_path / "data"))] == [
+    assert [problem.answer for problem in read(str(tmp_path / "data"))] == [
         "0.00001",
         "10000000000000000",
         "27",
@@ -202,7 +221,7 @@ def test_types_of_a_data_set_are_written_as_mathematics(tmp_path: Path) -> None:
 def test_a_hub_that_cannot_be_reached_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     with pytest.raises(LabError, match=r"^could not load problems from 'nobody/nothing:main@train': "):
-        read_problems("nobody/nothing:main@train")
+        read("nobody/nothing:main@train")
 
 
 JSON = st.recursive(
@@ -224,7 +243,7 @@ def test_whatever_a_file_holds_the_end_is_problems_or_one_sentence(content: byte
         path = Path(folder) / f"problems{ending}"
         path.write_bytes(content)
         with suppress(LabError):
-            problems = read_problems(str(path))
+            problems = read(str(path))
             assert all(problem.question.strip() and problem.answer for problem in problems)
 
 
@@ -232,4 +251,4 @@ def test_whatever_a_file_holds_the_end_is_problems_or_one_sentence(content: byte
 def test_whatever_is_given_as_a_source_the_end_is_one_sentence(source: str) -> None:
     source = source.replace("/", "|")  # nothing that looks like a hub id
     with pytest.raises(LabError):
-        read_problems(source)
+        read(source)
