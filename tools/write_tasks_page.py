@@ -79,7 +79,7 @@ def page() -> str:
     names = task_names()
     processes = [_alone(seed) for seed in ("1", "2")]
     workers = LimitedWorkers(1, SECONDS, "hacrl_envs.reasoning_tasks", [written([(name, {}) for name in names])])
-    rows = [_row(workers, place, name, [one[name] for one in processes]) for place, name in enumerate(names)]
+    rows = [_row(workers, task_index, name, [one[name] for one in processes]) for task_index, name in enumerate(names)]
     workers.close()
     pays = {text: sum(float(row[HEADER.index(text or "empty")].strip("*")) > 0 for row in rows) for text in TEXTS}
     return TEXT.format(
@@ -117,23 +117,23 @@ def _alone(hash_seed: str) -> dict[str, Any]:
     return json.loads(ran.stdout.splitlines()[-1])
 
 
-def _row(workers: LimitedWorkers, place: int, name: str, processes: Sequence[dict[str, Any]]) -> list[str]:
-    [reason] = workers.map(reason_against, [(place,)])
+def _row(workers: LimitedWorkers, task_index: int, name: str, processes: Sequence[dict[str, Any]]) -> list[str]:
+    [reason] = workers.map(reason_against, [(task_index,)])
     assert reason is None, f"{name}: {reason}"
     drawn, seconds = [], []
     for number in range(QUESTIONS):
         begun = time.perf_counter()
-        [one] = workers.map(question, [(place, number)])
+        [one] = workers.map(question, [(task_index, number)])
         seconds.append(time.perf_counter() - begun)
         assert isinstance(one, Question), f"{name} has no question {number}: {one}"
         drawn.append(one)
     same = processes[0]["digests"] == processes[1]["digests"]
-    gold = [(place, one.entry, one.answer) for one in drawn if one.answer]
+    gold = [(task_index, one.entry, one.answer) for one in drawn if one.answer]
     return [
         f"`{name}`",
         "everywhere" if same else "here",
         f"{statistics.mean(map(float, workers.map(score, gold))):.2f}" if gold else "–",
-        *(_pay(workers.map(score, [(place, one.entry, text) for one in drawn])) for text in TEXTS),
+        *(_pay(workers.map(score, [(task_index, one.entry, text) for one in drawn])) for text in TEXTS),
         f"{1000 * statistics.median(seconds):.1f}",
         f"{statistics.mean(len(one.text) for one in drawn):.0f}",
         f"{processes[0]['shared']:.2f}",

@@ -155,12 +155,14 @@ class ReasoningWorld:
         """
         rng = stream.numpy
         drawn = [self._draw(int(rng.choice(len(self._tasks), p=self._shares)), rng) for _ in range(count)]
-        for place, one in drawn:
+        for task_index, one in drawn:
             self._drawn.pop(one.text, None)  # it is the newest one now
-            self._drawn[one.text] = place, one
+            self._drawn[one.text] = task_index, one
         for text in list(self._drawn)[: -max(KEPT, count)]:
             del self._drawn[text]
-        return TextPrompts([question.text for _, question in drawn], [(self._tasks[place].name,) for place, _ in drawn])
+        return TextPrompts(
+            [question.text for _, question in drawn], [(self._tasks[task_index].name,) for task_index, _ in drawn]
+        )
 
     def verify(self, prompts: TextPrompts, rollouts: RolloutBatch) -> Tensor:
         """The reward of every response, 0 for one without an answer: (P, G).
@@ -196,44 +198,50 @@ class ReasoningWorld:
         return known
 
     def _check_tasks(self) -> None:
-        places = range(len(self._tasks))
-        for place, reason in zip(
-            places, self._workers.map(reason_against, [(place,) for place in places]), strict=True
+        task_indices = range(len(self._tasks))
+        for task_index, reason in zip(
+            task_indices, self._workers.map(reason_against, [(task_index,) for task_index in task_indices]), strict=True
         ):
             if reason is not None:
-                task = self._tasks[place]
+                task = self._tasks[task_index]
                 raise SettingError(
                     f"Reasoning Gym cannot make task {task.name!r} with {dict(task.settings)}: {_said(reason)}"
                 )
 
-    def _draw(self, place: int, rng: np.random.Generator) -> tuple[int, Question]:
+    def _draw(self, task_index: int, rng: np.random.Generator) -> tuple[int, Question]:
         """A question of this part. Several are made side by side; the generator advances to the one that is taken."""
         slow = 0
         for _ in range(0, ATTEMPTS, self._at_once):
             before = rng.bit_generator.state
             numbers = [int(rng.integers(ENDLESS)) for _ in range(self._at_once)]
-            made = self._workers.map(question, [(place, number) for number in numbers])
+            made = self._workers.map(question, [(task_index, number) for number in numbers])
             if lost := [number for number, one in zip(numbers, made, strict=True) if isinstance(one, Lost)]:
                 slow += len(lost)
                 _LOGGER.warning(
-                    "question %d of task %s took too long and is left out", lost[0], self._tasks[place].name
+                    "question %d of task %s took too long and is left out", lost[0], self._tasks[task_index].name
                 )
             for tried, one in enumerate(made, start=1):
                 if isinstance(one, Question) and part_of(one.text, self._validation) == self._part:
                     rng.bit_generator.state = before
                     for _ in range(tried):
                         rng.integers(ENDLESS)
-                    return place, one
+                    return task_index, one
             if slow >= MOST_SLOW:
                 raise LabError(
-                    f"task {self._tasks[place].name!r} takes too long to make questions: choose easier settings"
+                    f"task {self._tasks[task_index].name!r} takes too long to make questions: choose easier settings"
                 )
-        raise LabError(f"task {self._tasks[place].name!r} has no question for {self._part}: its settings allow too few")
+        raise LabError(
+            f"task {self._tasks[task_index].name!r} has no question for {self._part}: its settings allow too few"
+        )
 
     def _scores(self, pairs: set[tuple[str, str | None]]) -> dict[tuple[str, str | None], float]:
         """What verifiers give for distinct answers, by question and answer; 0 where they give no verdict."""
         asked = sorted((text, answer) for text, answer in pairs if answer is not None and len(answer) <= LONGEST_ANSWER)
-        calls = [(place, question.entry, answer) for text, answer in asked for place, question in [self._drawn[text]]]
+        calls = [
+            (task_index, question.entry, answer)
+            for text, answer in asked
+            for task_index, question in [self._drawn[text]]
+        ]
         results = self._workers.map(score, calls)
         for reason, result in ((Lost.TIMED_OUT.value, Lost.TIMED_OUT), (Lost.DIED.value, Lost.DIED), (_KEPT_OUT, None)):
             lost = [answer for (_, answer), its in zip(asked, results, strict=True) if its is result]

@@ -84,24 +84,24 @@ def written(tasks: list[tuple[str, Mapping[str, Any]]]) -> str:
     return json.dumps([(name, dict(settings)) for name, settings in tasks], sort_keys=True)
 
 
-def reason_against(place: int) -> str | None:
+def reason_against(task_index: int) -> str | None:
     """Why a task cannot be made, or None if it has been made.
 
     Args:
-        place: of the task among all of them.
+        task_index: of the task among all of them.
     """
-    task = _TASKS[place]
+    task = _TASKS[task_index]
     return task if isinstance(task, str) else None
 
 
-def question(place: int, number: int) -> Question | None:
+def question(task_index: int, number: int) -> Question | None:
     """A question of a task, the same in every process; None if its generator finds none for this number.
 
     Args:
-        place: of the task.
+        task_index: of the task.
         number: in [0, ENDLESS).
     """
-    dataset = _task(place).dataset
+    dataset = _task(task_index).dataset
     _seed_globals(number)
     dataset.size = ENDLESS  # one task shrinks it when it finds nothing
     try:
@@ -115,18 +115,18 @@ def question(place: int, number: int) -> Question | None:
         return None
 
 
-def score(place: int, entry: bytes, answer: str) -> float | None:
+def score(task_index: int, entry: bytes, answer: str) -> float | None:
     """What a task's verifier gives for an answer, in [0, 1]; None for an answer that is kept from the verifier.
 
     Where the known answer is a plain number, an answer that is the same number is right in any notation, and one with
     the opposite sign is wrong, whatever the verifier says.
 
     Args:
-        place: of the task.
+        task_index: of the task.
         entry: of the question.
         answer: without the rest of the response.
     """
-    task, its = _task(place), pickle.loads(entry)
+    task, its = _task(task_index), pickle.loads(entry)
     known = its["answer"]
     if isinstance(known, str) and _CANONICAL.fullmatch(known):
         value, given = Fraction(known), plain_number(answer)
@@ -190,8 +190,8 @@ def numbers_in(text: str) -> list[Fraction]:
     ]
 
 
-def _task(place: int) -> _Task:
-    task = _TASKS[place]
+def _task(task_index: int) -> _Task:
+    task = _TASKS[task_index]
     assert isinstance(task, _Task), task
     return task
 
