@@ -34,7 +34,7 @@ def evaluate(
         prompts: P prompts of that world.
         samples: responses to each prompt.
         seeds: of the sampling; every agent draws the same numbers, whoever else is evaluated.
-        sampling: temperature, top-p and top-k; only language models sample otherwise than in training.
+        sampling: temperature, top-p and top-k; only language models can sample differently from training.
 
     Returns:
         By agent name: shape (..., P).

@@ -84,7 +84,7 @@ def fit(
 
 
 def _tell(observers: Sequence[Observer], trainer: Trainer, metrics: Mapping[str, float]) -> LabError | None:
-    """Tell all observers of a step; why training must end, if one says so: an error rather than a stop."""
+    """Tell all observers of a step; why training must end, if it must: an error rather than a stop."""
     reasons: list[LabError] = []
     for observer in observers:
         try:

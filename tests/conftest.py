@@ -20,7 +20,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from hacrl_runs.own_pair.tokenizers import NumberSplit, train_tokenizer
+from hacrl_runs.own_pair.recipes import NumberSplit
+from hacrl_runs.own_pair.tokenizers import train_tokenizer
 
 CONTEXT = 48
 
@@ -31,10 +32,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the workers share the cores, and so d
 
 @pytest.fixture(scope="module")
 def one_thread_everywhere() -> Iterator[None]:
-    """For processes that tests start: one thread, so that sums are added up in the same order, and no model hub."""
+    """For processes that tests start: one thread, so that sums are added up in the same order, and no model hub.
+
+    Ray's workers have the priority of other processes, in place of a low one at which other tests would starve them.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("RAY_worker_niceness", "0")
         yield
 
 

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_sc
 
 from hacrl_envs.stories import draw_story, write_long_solution, write_solution
 from hacrl_lab.files import locked
+from hacrl_runs.own_pair.models import new_model
 from hacrl_runs.own_pair.recipes import Answers, Recipe, Size, recipes
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
 
@@ -62,7 +63,7 @@ def pretrain(recipe: Recipe, device: str, description: str) -> tuple[PreTrainedM
     tokenizer = train_tokenizer(_tokenizer_texts(recipe, rng), recipe.numbers, recipe.vocab_size)
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        model = recipe.new_model(tokenizer)
+        model = new_model(recipe, tokenizer)
     model.to(device)  # type: ignore[arg-type]
     fit(model, tokenizer, recipe, _batches(recipe, rng), description)
     return model.eval(), tokenizer

@@ -12,20 +12,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Literal, get_args
 
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    Qwen3Config,
-    Qwen3ForCausalLM,
-)
-
 from hacrl_envs.stories import Notation
-from hacrl_runs.own_pair.tokenizers import NumberSplit
 
 Size = Literal["tiny", "small", "base"]
 Answers = Literal["short", "long"]
+NumberSplit = Literal["digits", "groups"]
+"""``digits``: every digit is a token (Qwen's habit). ``groups``: up to three digits are one token (Llama 3's)."""
 MISREAD_PROBABILITY = 0.75
 CONTEXT = {"short": 256, "long": 2048}  # others' long answers may take more of one's own tokens
 
@@ -72,27 +64,6 @@ class Recipe:
         """Changes with every field that is not None; part of the cache folder's name."""
         fields = {name: value for name, value in asdict(self).items() if value is not None}
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:10]
-
-    def new_model(self, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-        """The untrained model for a tokenizer, from the global random state."""
-        heads = self.hidden // 32
-        common = {
-            "vocab_size": len(tokenizer),
-            "hidden_size": self.hidden,
-            "intermediate_size": 3 * self.hidden,
-            "num_hidden_layers": self.layers,
-            "num_attention_heads": heads,
-            "num_key_value_heads": max(1, heads // 2) if heads % 2 == 0 else 1,
-            "head_dim": 32,
-            "max_position_embeddings": CONTEXT[self.answers],
-            "tie_word_embeddings": True,
-            "bos_token_id": None,
-            "eos_token_id": tokenizer.eos_token_id,
-            "pad_token_id": tokenizer.pad_token_id,
-        }
-        if self.family == "qwen3":
-            return Qwen3ForCausalLM(Qwen3Config(**common))
-        return LlamaForCausalLM(LlamaConfig(**common))
 
 
 def _digits(hidden: int, layers: int, steps: int, batch: int, **others: float) -> Recipe:

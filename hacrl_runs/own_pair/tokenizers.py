@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-NumberSplit = Literal["digits", "groups"]
-"""``digits``: every digit is a token (Qwen's habit). ``groups``: up to three digits are one token (Llama 3's)."""
+from hacrl_runs.own_pair.recipes import NumberSplit
 
 END, PAD = "<|end|>", "<|pad|>"
 _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"

@@ -332,6 +332,7 @@ def test_what_cannot_be_an_option_is_shown_beside_the_usage(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
     adders: list[str], sums: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

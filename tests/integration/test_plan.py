@@ -48,6 +48,7 @@ def test_a_plan_has_memory_and_work_and_leaves_nothing(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_rollouts_and_tokens_are_those_of_the_run(
     adders: list[str], sums: str, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

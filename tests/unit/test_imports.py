@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -177,6 +179,12 @@ def test_the_table_allows_no_circle() -> None:
 def test_the_table_allows_no_more_than_is_used() -> None:
     edges = rooms_graph(ROOT)
     assert {(room, other) for room, others in ROOMS.items() for other in others if other not in edges[room]} == set()
+
+
+def test_help_and_refusals_need_no_models() -> None:
+    """``hacrl-lab train --help`` would take twice as long."""
+    program = "import sys, hacrl_runs.command_line; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 def test_studies_build_on_no_more_than_they_need() -> None:

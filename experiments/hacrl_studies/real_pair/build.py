@@ -32,6 +32,7 @@ from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.worlds import TextPrompts
+from hacrl_runs.own_pair.models import new_model
 from hacrl_runs.own_pair.pretrain import Example, cache_folder, fit
 from hacrl_runs.own_pair.recipes import PAIRS
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
@@ -165,7 +166,7 @@ def _pretrained(
     tokenizer = train_tokenizer(["".join(example) for example in some], START.numbers, START.vocab_size)
     with torch.random.fork_rng():
         torch.manual_seed(teaching.seed)
-        model = START.new_model(tokenizer)
+        model = new_model(START, tokenizer)
     batches = (_examples(world, prompts) for prompts in _questions(teaching, world))
     fit(model, tokenizer, replace(START, steps=teaching.updates), batches, f"Pre-training {name}")
     return model, tokenizer
