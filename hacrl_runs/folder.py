@@ -15,6 +15,7 @@ from typing import Any
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError
+from hacrl_lab.extras import installed_version
 from hacrl_lab.files import LOCK, UNFINISHED, atomic_write, locked
 from hacrl_runs.config_file import CONFIG, read_config, write_config
 from hacrl_runs.settings import TrainSettings, changed
@@ -23,6 +24,10 @@ VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
 PROBLEMS = "problems.json"
 PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
+OPTIONAL_PACKAGES = ("reasoning-gym",)
+"""Their versions are written down where they are installed."""
+SHOWN = 40
+"""Characters of a fingerprint in a message."""
 FREE = (
     *("steps", "epochs", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
     *("engine", "ranks_per_agent"),
@@ -98,9 +103,10 @@ def check_data(folder: Path, fingerprint: str | None) -> None:
         return
     if not path.exists():
         _write_json(path, {"fingerprint": fingerprint})
-    elif _read_json(path).get("fingerprint") != fingerprint:
+    elif (before := str(_read_json(path).get("fingerprint"))) != fingerprint:
         raise LabError(
-            f"the problems have changed since the run in {str(folder)!r} began; put them back, or start a new run"
+            f"the problems have changed since the run in {str(folder)!r} began; put them back, or start a new run "
+            f"(fingerprint {before[:SHOWN]} then, {fingerprint[:SHOWN]} now)"
         )
 
 
@@ -198,7 +204,8 @@ def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
 
 
 def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    optional = {name: found for name in OPTIONAL_PACKAGES if (found := installed_version(name)) is not None}
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}, **optional}
 
 
 def _write_json(path: Path, record: dict[str, Any]) -> None:

@@ -54,10 +54,15 @@ def sample_answers(trainer: Trainer) -> dict[str, Any]:
         "question": pool.prompts.questions[0],
         "answer": exact_answer(world, pool.prompts),
         "responses": {
-            name: {"text": batch.responses[0][0], "reward": float(pool.rewards[k, 0, 0])}
+            name: {"text": batch.responses[0][0], "reward": float(pool.rewards[k, 0, 0]), **_credit(world, name)}
             for k, (name, batch) in enumerate(zip(trainer.names, pool.batches, strict=True))
         },
     }
+
+
+def _credit(world: Any, name: str) -> dict[str, float]:
+    """What a task's verifier gave to an agent's first response, partial credit included; nothing in other worlds."""
+    return {"credit": float(world.last_credit[name][0, 0])} if isinstance(world, ReasoningWorld) else {}
 
 
 def exact_answer(world: Any, prompts: Any) -> str | None:
@@ -92,7 +97,8 @@ def as_text(record: Mapping[str, Any]) -> str:
     if record["answer"] is not None:
         lines[0] += f"  (answer: {_tail(record['answer'])})"
     for name, response in record["responses"].items():
-        lines.append(f"  {name}, reward {response['reward']:g}: {_tail(response['text'])}")
+        credit = f", with partial credit {response['credit']:g}" if "credit" in response else ""
+        lines.append(f"  {name}, reward {response['reward']:g}{credit}: {_tail(response['text'])}")
     return "\n".join(lines)
 
 

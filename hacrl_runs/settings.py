@@ -134,9 +134,13 @@ class ProblemSettings:
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym in place of problems, each NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, for instance
     chain_sum:max_terms=3 gcd*2. Evaluation asks questions that training never does."""
+    partial_credit: bool = False
+    """Train on all that the tasks' own verifiers give, some of them for wrong answers or for none (docs/tasks.md). Left
+    out: 1 for an answer with the full reward and 0 for any other, as evaluations count."""
 
     def __post_init__(self) -> None:
         _refuse((bool(self.tasks) and bool(self.problems), "tasks and problems exclude each other"))
+        _refuse((self.partial_credit and not self.tasks, "partial_credit needs tasks"))
         for name in ("question_column", "answer_column", "skip_unusable", "eval_problems", "reward"):
             _refuse((getattr(self, name) not in (None, (), False) and not self.problems, f"{name} needs problems"))
 

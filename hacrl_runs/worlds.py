@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.data import Data, load_data, within_context
-from hacrl_envs.reasoning import ReasoningWorld, parse_task
+from hacrl_envs.reasoning import ReasoningWorld, parse_task, tasks_version
 from hacrl_envs.rewards import ANSWER, Rewards
 from hacrl_envs.sources import Columns
 from hacrl_envs.text import TextWorld, draw_each_once
@@ -61,7 +61,12 @@ def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data
 
 
 def fingerprint_of(problems: ProblemSettings, data: Data | None) -> str | None:
-    """Of the user's problems and reward functions, by which a run notices that they have changed; None without any."""
+    """Of the user's problems and reward functions, by which a run notices that they have changed; None without any.
+
+    Of tasks: what their questions depend on, beside the settings and the seed.
+    """
+    if problems.tasks:
+        return tasks_version()
     if data is None:
         return None
     return f"{data.fingerprint} {Rewards(problems.reward).fingerprint}".strip()
@@ -92,7 +97,7 @@ def make_worlds(
     if problems.tasks:
         tasks, rule = [parse_task(text) for text in problems.tasks], ANSWER_RULES[answer_rule]
         return Worlds(
-            ReasoningWorld(tasks, rule, "training", share),
+            ReasoningWorld(tasks, rule, "training", share, problems.partial_credit),
             ReasoningWorld(tasks, rule, "validation", share) if share else None,
             ReasoningWorld(tasks, rule, "test", share),
             description=", ".join(problems.tasks),

@@ -66,6 +66,21 @@ def part_of(question: str, validation: float) -> Part:
     return "validation" if is_for_validation(question, validation) else "training"
 
 
+def share_of(part: Part, validation: float) -> float:
+    """The share of all questions that a part has.
+
+    Args:
+        part: which.
+        validation: share of the questions that are not held out, in [0, 1].
+
+    >>> share_of("test", 0.25), share_of("validation", 0.25), share_of("training", 0.25)
+    (0.2, 0.2, 0.6000000000000001)
+    """
+    if part == "test":
+        return TEST_SHARE
+    return (1 - TEST_SHARE) * (validation if part == "validation" else 1 - validation)
+
+
 def normalised(question: str) -> str:
     """A question's text without what does not change it: the case of letters and the width of white space.
 

@@ -1,9 +1,10 @@
 """The other side of :mod:`~hacrl_lab.verification.limited_workers`: a process that forks workers, and what they do.
 
-The fork server imports what the workers need and then only forks, so that a worker starts within milliseconds and with
-fresh memory. The time limit of a call is the kernel's alarm clock in the worker: it does not follow the wall clock, and
-it ends a worker that is inside C code or whose parent is gone. Fork server and idle workers look every second whether
-their parent is still there; its sockets alone do not tell, since another fork of it may keep them open. Needs Unix.
+The fork server imports what the workers need and then only forks, so that a worker starts within milliseconds, with
+fresh memory and without rights (:mod:`~hacrl_lab.verification.no_rights`). The time limit of a call is the kernel's
+alarm clock in the worker: it does not follow the wall clock, and it ends a worker that is inside C code or whose parent
+is gone. Fork server and idle workers look every second whether their parent is still there; its sockets alone do not
+tell, since another fork of it may keep them open. Needs Unix.
 """
 
 from __future__ import annotations
@@ -19,20 +20,22 @@ import sys
 import warnings
 from multiprocessing.connection import Connection
 
+from hacrl_lab.verification.no_rights import give_up_rights
+
 MEMORY_LIMIT = 2**30
 """Bytes of address space of a worker; beyond it Python raises MemoryError."""
 _LOOK_AROUND = 1.0  # seconds between two looks for the parent
 
 
 def main() -> None:
-    """Serve: ``python -c ... SOCKET PARENT TIMEOUT MODULE``, as :mod:`hacrl_lab.verification.limited_workers` does."""
-    descriptor, parent, timeout, module = sys.argv[1:]
+    """Serve: ``python -c ... SOCKET PARENT TIMEOUT MODULE ARGUMENTS``, as :mod:`.limited_workers` starts it."""
+    descriptor, parent, timeout, module, *prepared_with = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets workers that have ended
     warnings.simplefilter("ignore")  # of Python code made from input
     with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    importlib.import_module(module).prepare_workers()
+    importlib.import_module(module).prepare_workers(*prepared_with)
     with socket.socket(fileno=int(descriptor)) as requests:
         requests.send(b"ready")
         _fork_workers(requests, int(parent), float(timeout))
@@ -47,6 +50,7 @@ def _fork_workers(requests: socket.socket, parent: int, timeout: float) -> None:
         server = os.getpid()
         if os.fork() == 0:
             requests.close()
+            give_up_rights()
             with Connection(descriptors[0]) as connection:
                 _work(connection, server, timeout)
             os._exit(0)

@@ -31,6 +31,8 @@ MOST_SLOW = 16
 CALLS_OF_A_WORKER = 2000
 """Then a fresh worker takes its place, and memory that libraries held on to is free again."""
 _START_FORK_SERVER = "from hacrl_lab.verification.fork_server import main; main()"
+_SAME_EVERYWHERE = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Environment of the workers: sets have one order in all runs, and threads of many cores do not use up the memory."""
 
 
 class Lost(Enum):
@@ -41,7 +43,10 @@ class Lost(Enum):
 
 
 class LimitedWorkers:
-    """Makes calls in worker processes, which are killed when a call takes too long.
+    """Makes calls in worker processes without rights, which are killed when a call takes too long.
+
+    Workers may read files, and change nothing outside themselves (:mod:`hacrl_lab.verification.no_rights`). What they
+    print is not shown. Sets of strings have the same order in all of them.
 
     A call is slow after ``SLOW_AFTER`` seconds. Slow calls continue beside the others and do not count among
     ``workers``, so that k calls that hang take about one ``timeout`` together and not k. At most ``MOST_SLOW`` run at
@@ -53,12 +58,13 @@ class LimitedWorkers:
         workers: calls at the same time, beside slow ones.
         timeout: seconds for one call.
         module: is imported once, before workers are forked, and its function ``prepare_workers`` called.
+        prepared_with: arguments of ``prepare_workers``.
 
     Raises:
         SettingError: with fewer than one worker, or a time limit that is not a positive number of seconds.
     """
 
-    def __init__(self, workers: int, timeout: float, module: str) -> None:
+    def __init__(self, workers: int, timeout: float, module: str, prepared_with: Sequence[str] = ()) -> None:
         if workers < 1:
             raise SettingError(f"workers must be at least 1, not {workers}")
         if not 0 < timeout < float("inf"):
@@ -66,6 +72,7 @@ class LimitedWorkers:
         self._workers = workers
         self._timeout = timeout
         self._module = module
+        self._prepared_with = prepared_with
         self._fork_server: _ForkServer | None = None
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()  # one map at a time
@@ -123,7 +130,7 @@ class LimitedWorkers:
             return self._idle.pop()
         if self._fork_server is None or not self._fork_server.is_alive():
             self.close()
-            self._fork_server = _ForkServer(self._timeout, self._module)
+            self._fork_server = _ForkServer(self._timeout, self._module, self._prepared_with)
         return _Worker(self._fork_server.new_worker())
 
     def _result(self, worker: _Worker) -> Any:
@@ -162,14 +169,19 @@ class _Worker:
 class _ForkServer:
     """The process that forks workers; in a group of its own with them, out of reach of Ctrl-C."""
 
-    def __init__(self, timeout: float, module: str) -> None:
+    def __init__(self, timeout: float, module: str, prepared_with: Sequence[str]) -> None:
         self._requests, theirs = socket.socketpair()
         with theirs:
-            arguments = [str(theirs.fileno()), str(os.getpid()), str(timeout), module]
+            arguments = [str(theirs.fileno()), str(os.getpid()), str(timeout), module, *prepared_with]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-c", _START_FORK_SERVER, *arguments],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                env={
+                    **os.environ,
+                    **_SAME_EVERYWHERE,
+                    "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+                },
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hacrl_envs.data import fingerprint
+from hacrl_envs.reasoning import ReasoningWorld
 from hacrl_envs.text import Problem, as_prompts
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.language_models.loading import load_agent
@@ -25,7 +27,7 @@ from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
 
 Record = Mapping[str, Any]
 """``question``, ``answer``, and ``greedy`` and ``samples``: lists of responses with ``text``, ``reward``, ``tokens``
-and ``finished``."""
+and ``finished``; of tasks also ``credit``, what the verifier gave."""
 NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 """Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
 WITHOUT_EFFECT = (
@@ -112,14 +114,20 @@ def _answered(
 
 def _responses(problems: ProblemSet, prompts: TextPrompts, batch: RolloutBatch) -> list[list[dict[str, Any]]]:
     """Each response to each prompt, with its reward: [P][G]."""
-    columns = (batch.responses, problems.world.verify(prompts, batch), batch.lengths, batch.finished)
-    return [
+    rewards = problems.world.verify(prompts, batch)
+    columns = (batch.responses, rewards, batch.lengths, batch.finished)
+    responses = [
         [
             {"text": text, "reward": float(reward), "tokens": int(tokens), "finished": bool(finished)}
             for text, reward, tokens, finished in zip(*row, strict=True)
         ]
         for row in zip(*columns, strict=True)
     ]
+    if isinstance(problems.world, ReasoningWorld):
+        given = problems.world.last_credit[batch.sampler].flatten().tolist()
+        for response, credit in zip(chain.from_iterable(responses), given, strict=True):
+            response["credit"] = credit
+    return responses
 
 
 def _record(problem: Problem, greedy: Sequence[Any], samples: Sequence[Any]) -> Record:

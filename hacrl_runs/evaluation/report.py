@@ -36,6 +36,8 @@ class Row:
     """Share of sampled responses that ended before the length limit."""
     unread: int
     """Problems whose prompt leaves no room for a response."""
+    credit: float | None = None
+    """Mean of what a task's verifier gave to sampled responses, partial credit included; None for other problems."""
 
 
 def row_of(model: Model, set_name: str, records: Sequence[Record], ks: Sequence[int]) -> Row:
@@ -63,7 +65,9 @@ def row_of(model: Model, set_name: str, records: Sequence[Record], ks: Sequence[
     finished = float(np.mean([one["finished"] for one in responses]))
     unread = sum(record["greedy"][0]["tokens"] == 0 for record in records)
     estimates = {name: mean_interval(value) for name, value in values.items()}
-    return Row(model, set_name, len(records), estimates, finished, unread)
+    verified_by_task = any("credit" in one for one in responses)
+    credit = float(np.mean([one.get("credit", 0.0) for one in responses])) if verified_by_task else None
+    return Row(model, set_name, len(records), estimates, finished, unread, credit)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -112,6 +116,12 @@ def notes(rows: Sequence[Row], remarks: Sequence[str]) -> str:
         "their prompts leave no room for a response."
         for row in rows
         if row.unread
+    ]
+    lines += [
+        f"- {row.model.name} on {row.set_name}: with partial credit the task's verifier gives {row.credit:.3f} on "
+        "average; the table counts answers with the full reward only."
+        for row in rows
+        if row.credit is not None
     ]
     if any(map(_paper, rows)):
         lines.append(f"- {ABOUT_THE_PAPER}")

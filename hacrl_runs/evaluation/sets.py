@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hacrl_envs.data import LEAST_EVALUATION
 from hacrl_envs.held_out import is_held_out, normalised
-from hacrl_envs.reasoning import ReasoningWorld, parse_task
+from hacrl_envs.reasoning import ReasoningWorld, parse_task, tasks_version
 from hacrl_envs.rewards import Rewards
 from hacrl_envs.sources import Columns, read_problems
 from hacrl_envs.text import Grade, Problem, TextWorld
@@ -21,6 +21,8 @@ from hacrl_runs.worlds import EVALUATION_SEED
 
 OF_A_TASK = 256
 """Questions that are drawn of a task, which has no end; one that is drawn twice is asked once."""
+COUNTED = "full rewards"
+"""How answers to tasks are counted; records from before, which counted partial credit, are not taken for these."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ProblemSet:
     world: TextWorld | ReasoningWorld
     """Has asked them all, and rewards responses."""
     reward_version: str = ""
-    """Of the user's reward function, if there is one; changes with its file."""
+    """Of the user's reward function, which changes with its file, or of the tasks' verifiers; empty for neither."""
     left_out: str = ""
     """A sentence on entries that are no problems; empty if there are none."""
 
@@ -100,4 +102,5 @@ def _task(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, task: str) 
     world = ReasoningWorld([parse_task(task)], ANSWER_RULES[answer_rule], "test")
     prompts = world.sample_prompts(evaluated.most_problems or OF_A_TASK, RandomStream(EVALUATION_SEED))
     answers = dict(zip(prompts.questions, world.known_answers(prompts), strict=True))  # each question once
-    return ProblemSet(task, [Problem(question, answer or "") for question, answer in answers.items()], world)
+    problems = [Problem(question, answer or "") for question, answer in answers.items()]
+    return ProblemSet(task, problems, world, f"{tasks_version()}, {COUNTED}")

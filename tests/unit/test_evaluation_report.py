@@ -69,6 +69,15 @@ def test_latex_escapes_names() -> None:
     assert [lines[1], lines[3], *lines[5:]] == [r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"]
 
 
+def test_partial_credit_stands_below_the_table_and_does_not_count() -> None:
+    paid = [{**one, "samples": [{**its, "credit": 0.25} for its in one["samples"]]} for one in RECORDS]
+    row = replace(row_of(MODEL, "gcd", paid, KS), unread=0)
+    assert row.estimates == row_of(MODEL, "gcd", RECORDS, KS).estimates
+    assert notes([row], {}, []).startswith(
+        "\n- a_model on gcd: with partial credit the task's verifier gives 0.250 on average; the table counts"
+    )
+
+
 def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> None:
     row = row_of(MODEL, "set", RECORDS, KS)
     assert notes([row], []).startswith("\n- a_model on set: 1 of 3 problems count as not solved")

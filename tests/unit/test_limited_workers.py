@@ -1,13 +1,18 @@
 import _thread
+import io
 import operator
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -118,6 +123,54 @@ def test_a_worker_is_replaced_after_a_number_of_calls() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_a_worker_cannot_fill_the_memory(workers: LimitedWorkers) -> None:
     assert workers.map(operator.mul, [(b"0", 2**31), (b"0", 2)]) == [Lost.DIED, b"00"]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [
+        (io.open, ("made", "w")),
+        (io.open, ("there", "a")),
+        (os.open, ("made", os.O_CREAT | os.O_WRONLY)),
+        (os.mkdir, ("made",)),
+        (os.remove, ("there",)),
+        (os.rename, ("there", "made")),
+        (os.system, ("echo > made",)),
+        (os.fork, ()),
+        (socket.create_connection, (("127.0.0.1", 9),)),
+        (os.kill, (0, 0)),
+    ],
+)
+def test_a_worker_has_no_rights(
+    workers: LimitedWorkers, tmp_path: Path, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> None:
+    (tmp_path / "there").write_text("as before")
+    given = tuple(str(tmp_path / one) if one in ("made", "there") else one for one in arguments)
+    assert workers.map(function, [given]) == [Lost.DIED]
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert (tmp_path / "there").read_text() == "as before"
+
+
+def test_a_worker_may_read(workers: LimitedWorkers, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("as before")
+    assert workers.map(Path.read_text, [(tmp_path / "there",)]) == ["as before"]
+
+
+def test_the_kernel_lets_no_file_of_a_worker_grow(workers: LimitedWorkers) -> None:
+    assert workers.map(resource.getrlimit, [(resource.RLIMIT_FSIZE,)]) == [(0, 0)]
+
+
+def test_strings_have_the_same_hash_in_all_workers() -> None:
+    found = []
+    for _ in range(2):
+        workers = LimitedWorkers(1, 60, MODULE)
+        found += workers.map(hash, [("a string",)])
+        workers.close()
+    assert found[0] == found[1] != hash("a string")
+
+
+def test_what_a_worker_prints_is_not_shown(workers: LimitedWorkers, capfd: pytest.CaptureFixture[str]) -> None:
+    assert workers.map(print, [("something",)] * 3) == [None] * 3
+    assert capfd.readouterr().out == ""
 
 
 def test_an_interrupted_call_leaves_no_answers_behind() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -160,6 +161,15 @@ def test_changed_problems_are_noticed(tmp_path: Path) -> None:
     check_data(tmp_path, "abc")
     with pytest.raises(LabError, match="the problems have changed"):
         check_data(tmp_path, "abd")
+
+
+def test_the_version_of_reasoning_gym_is_written_down_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, version in enumerate(["0.1.25", None]):
+        monkeypatch.setattr("hacrl_runs.folder.installed_version", lambda name, version=version: version)
+        with run_folder(train_settings(output_dir=str(tmp_path / str(number))), "cpu") as folder:
+            assert json.loads((folder / "versions.json").read_text()).get("reasoning-gym") == version
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def test_a_name_that_is_no_setting_is_an_error_of_the_program() -> None:
         ({"lora_rank": 2, "lora_alpha": 0}, "lora_alpha must be ≥ 1"),
         ({"reward": ("a.py:b",)}, "reward needs problems"),
         ({"problems": ("a.jsonl",), "tasks": ("gcd",)}, "tasks and problems exclude each other"),
+        ({"partial_credit": True}, "partial_credit needs tasks"),
         ({"prompt_template": ("Solve it.",)}, r"prompt_template must hold \{question\}, got 'Solve it.'"),
         ({"system_prompt": ("a", "b", "c")}, "system_prompt must be one for all, or one for each of the 2 models"),
         ({"rate_factors": (1.0,)}, "rate_factors must be one for each agent"),
