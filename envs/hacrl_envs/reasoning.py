@@ -111,7 +111,7 @@ class ReasoningWorld:
         return torch.tensor(
             [
                 [self._reward(question, response) for response in group]
-                for question, group in zip(prompts.questions, rollouts.responses, strict=True)
+                for question, group in zip(prompts.questions, rollouts.whole_texts, strict=True)
             ],
             dtype=torch.float64,
         )

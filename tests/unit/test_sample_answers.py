@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hacrl_lab.errors import LabError
-from hacrl_runs.sample_answers import first_and_last
+from hacrl_runs.sample_answers import as_text, first_and_last
 
 
 def record(step: int) -> str:
@@ -22,6 +22,12 @@ def test_the_first_and_the_last_step_are_shown(tmp_path: Path, steps: list[int],
     path.write_text("".join(record(step) for step in steps))
     expected = [f"Step {step}, for instance: 1+2  (answer: 3)\n  a, reward 1: so 3" for step in shown]
     assert first_and_last(path) == expected
+
+
+def test_a_response_in_which_no_answer_was_found_is_marked() -> None:
+    responses = {"a": {"text": "so 3", "extracted": None, "reward": 0.0}}
+    text = as_text({"step": 1, "question": "1+2", "answer": "3", "responses": responses})
+    assert text.endswith("\n  a, reward 0, no answer found: so 3")
 
 
 @pytest.mark.parametrize("text", ["", "{\n", "[]\n", "3\n", '{"step": 1}\n', record(1).replace("1.0", '"x"')])
