@@ -49,7 +49,7 @@ def decoded(tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]) -
 
 
 def check(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """Make sure that a text stays what it is on the way through a tokenizer.
+    """Make sure that a tokenizer gives a text back as it was.
 
     Args:
         tokenizer: of an agent.
