@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -82,7 +82,7 @@ class Template:
     def _conversation(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
         """Messages in the chat template."""
         day = self._prompting.template_date
-        pinned = {} if day is None else {"strftime_now": date.fromisoformat(day).strftime}
+        pinned: dict[str, Any] = {} if day is None else {"strftime_now": date.fromisoformat(day).strftime}
         return cast(
             str,
             self._tokenizer.apply_chat_template(

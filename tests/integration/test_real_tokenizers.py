@@ -63,7 +63,7 @@ def read_back(learner: CausalLMAgent, prompt: str, tokens: list[int]) -> str:
     """What the learner's tokens say after its prompt, decoded as one text by its own tokenizer."""
     assert learner.codec.end_token == tokens[-1]
     before = learner.codec.prompts([prompt])[0][0].tolist()
-    whole, alone = (learner.tokenizer.decode(ids) for ids in (before + tokens[:-1], before))
+    whole, alone = (str(learner.tokenizer.decode(ids)) for ids in (before + tokens[:-1], before))
     assert whole.startswith(alone)
     return whole[len(alone) :]
 

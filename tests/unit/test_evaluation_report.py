@@ -67,7 +67,9 @@ def test_the_papers_number_stands_beside_a_model_of_the_paper() -> None:
 def test_latex_escapes_names() -> None:
     lines = latex([row_of(MODEL, "gcd:a_b=1", RECORDS, KS)]).splitlines()
     assert lines[0] == r"\begin{tabular}{llrrrrrrrr}"
-    assert lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished & answer found \\"
+    assert (
+        lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished & answer found \\"
+    )
     assert lines[4].startswith(r"a\_model & gcd:a\_b=1 & 3 & 0.333 [0.061, 0.792] & ")
     assert [lines[1], lines[3], *lines[5:]] == [r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"]
 

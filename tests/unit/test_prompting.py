@@ -149,7 +149,7 @@ def test_a_shared_answer_ends_as_the_learners_turn_does(template: str | None, en
     learner = codec(tokenizer)
     tokens, mask = learner.texts(shared("It is 16."))
     assert tokenizer.decode(tokens[0, 0][mask[0, 0]]) == f"It is 16.{end}"
-    assert learner.stop_tokens == {tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids(end)}
+    assert {str(tokenizer.decode([token])) for token in learner.stop_tokens} == {END, end}
     assert learner.decode(tokens, mask) == [["It is 16."]]
 
 
