@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 from typing import Any
 
 import pytest
@@ -218,6 +219,13 @@ def test_what_is_cut_off_while_thinking_earns_nothing_though_the_prompt_opened_i
 def test_templates_have_a_time_limit_for_answers_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompting, "TEMPLATE_SECONDS", 0.3)
     tokenizer = byte_level()
-    slow = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
-    tokenizer.chat_template = "{{ messages[0].content }}{% if messages|length > 1 %}" + slow + "{% endif %}"
+    tokenizer.chat_template = CHAT.replace("MARK", TURN)
+    in_time = tokenizer.apply_chat_template
+
+    def slow_with_answers(messages: list[dict[str, str]], **settings: Any) -> Any:
+        if len(messages) > 1:
+            time.sleep(60)
+        return in_time(messages, **settings)
+
+    monkeypatch.setattr(tokenizer, "apply_chat_template", slow_with_answers)
     assert codec(tokenizer).end_token == tokenizer.eos_token_id
