@@ -71,6 +71,42 @@ def mean_interval(values: npt.ArrayLike) -> tuple[float, float]:
     return float(data.mean()), float(half)
 
 
+def accuracy_interval(values: npt.ArrayLike, samples: int = 1) -> tuple[float, float, float]:
+    """Mean of rewards in [0, 1] and a 95 % interval that lies in [0, 1] and always has a width.
+
+    Single verdicts, 0 or 1, have Wilson's score interval: with p the mean, z = 1.96 and n = N it is
+    (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n). Means of several responses have that of :func:`mean_interval`.
+    Where it would leave [0, 1] or has no width they have Wilson's too, with n the number of single verdicts that would
+    say as much (Franco et al. 2019, doi:10.1093/jssam/smy019): n = N p(1 − p)/s², but N at least, as if all responses
+    to a prompt were alike, and N · samples at most, as if all were independent; N where p is 0 or 1. Rewards outside
+    [0, 1] have :func:`mean_interval`'s.
+
+    Args:
+        values: of independent units (prompts), each the mean reward of ``samples`` responses, shape (N,), N ≥ 2.
+        samples: responses to each prompt.
+
+    Returns:
+        Mean, lower end, upper end.
+
+    Raises:
+        ValueError: fewer than two values.
+
+    >>> [round(value, 4) for value in accuracy_interval([0] * 10)]
+    [0.0, 0.0, 0.2775]
+    """
+    data = np.asarray(values, dtype=np.float64)
+    mean, half = mean_interval(data)
+    plain = mean, mean - half, mean + half
+    if data.min() < 0 or data.max() > 1 or (samples > 1 and half > 0 and plain[1] >= 0 and plain[2] <= 1):
+        return plain
+    count, spread = len(data), mean * (1 - mean)
+    verdicts = count * spread / max(data.var(ddof=1), spread / samples) if spread > 0 else 0
+    z, n = stats.norm.ppf((1 + CONFIDENCE) / 2), max(count, verdicts)
+    middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(spread / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return mean, max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
 def pass_at_k(right: Sequence[int], samples: int, k: int) -> npt.NDArray[np.float64]:
     """The chance that one of k responses to a problem is right, from n ≥ k of which c are: 1 − C(n − c, k)/C(n, k).
 

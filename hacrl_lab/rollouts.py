@@ -35,6 +35,14 @@ class RolloutBatch:
     """True on the tokens of the response: (..., P, G, T). None in what others see."""
     engine_log_probs: Tensor | None = None
     """Token log-probabilities as the generating engine reports them, nats: (..., P, G, T)."""
+    opening: str = ""
+    """What the sampler's prompts wrote already of every text, such as ``<think>``. Others do not read it, since it was
+    not sampled; who verifies does, see :attr:`whole_texts`."""
+
+    @property
+    def whole_texts(self) -> list[list[str]]:
+        """Responses in words as they are verified, [P][G]: from the opening on."""
+        return [[self.opening + text for text in group] for group in self.responses]
 
     def shared(self) -> RolloutBatch:
         """What the other agents see: responses without the sampler's tokens."""

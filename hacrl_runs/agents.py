@@ -82,7 +82,7 @@ def prompting_of(prompt: PromptSettings, own_pair: bool) -> Prompting:
     asked = OWN_TEMPLATE if own_pair else f"{{question}}\n{ANSWER_RULES[prompt.answer_rule].instruction}"
     [template] = prompt.prompt_template or (asked,)
     [system] = prompt.system_prompt or ("",)
-    return Prompting(template, system or None, prompt.enable_thinking)
+    return Prompting(template, system or None, prompt.enable_thinking, prompt.template_date)
 
 
 @contextmanager

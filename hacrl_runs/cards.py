@@ -9,12 +9,12 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 from tqdm.auto import tqdm
 
 from hacrl_lab.errors import LabError, first_line
-from hacrl_lab.evaluation import mean_interval
+from hacrl_lab.evaluation import accuracy_interval
 from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
 from hacrl_runs.resolve import Job
-from hacrl_runs.tables import with_half_width
+from hacrl_runs.tables import with_bounds
 
 PAPER = "https://arxiv.org/abs/2603.02604"
 
@@ -28,7 +28,8 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
         method: with which the agent was trained.
         agent: its name.
     """
-    before, after = (read_evaluation(folder / arm).accuracy[agent] for arm in (INITIAL, method))
+    arms = [read_evaluation(folder / arm).accuracy[agent] for arm in (INITIAL, method)]
+    before, after = (with_bounds(*accuracy_interval(arm, job.evaluation.eval_samples)) for arm in arms)
     source, settings, training = job.sources[agent], job.agent_settings[agent], job.training
     data = ModelCardData(
         base_model=None if Path(source).exists() else source,
@@ -45,8 +46,8 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
             f"`{origin}` after {steps} steps of {get_method(method).label} together with others "
             f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
             f"responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
-            f"Sampled accuracy at {job.sampling} on {len(after)} problems of the evaluation, 95 % intervals over them: "
-            f"{with_half_width(*mean_interval(before))} before, {with_half_width(*mean_interval(after))} after.",
+            f"Sampled accuracy at {job.sampling} on {len(arms[0])} problems of the evaluation, 95 % intervals over "
+            f"them: {before} before, {after} after.",
             f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "
             f"`{job.answer_rule}`.",
         )

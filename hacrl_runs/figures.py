@@ -72,12 +72,12 @@ def plot_curves(runs: Mapping[str, Curves], agents: Sequence[str], lower_bound: 
 
 
 def plot_before_after(
-    accuracies: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], groups: Sequence[str], path: Path
+    accuracies: Mapping[str, Mapping[str, Sequence[tuple[float, float, float]]]], groups: Sequence[str], path: Path
 ) -> None:
     """Accuracy by group of problems before and after training, one panel for each agent.
 
     Args:
-        accuracies: agent → :data:`INITIAL` or method name → (mean, 95 % half-width) for each group.
+        accuracies: agent → :data:`INITIAL` or method name → (mean, ends of the 95 % interval) for each group.
         groups: names of the groups, for instance "all" and the skills.
         path: PNG to write.
     """
@@ -86,12 +86,20 @@ def plot_before_after(
     for axes, (agent, columns) in zip(panels, accuracies.items(), strict=True):
         width = 0.8 / len(columns)
         for i, (name, values) in enumerate(columns.items()):
-            means, halves = np.array(values).T
+            means, low, high = np.array(values).T
             places = np.arange(len(groups)) + (i - (len(columns) - 1) / 2) * width
             initial = name == INITIAL
             colour = INITIAL_COLOUR if initial else method_style(name)["color"]
             label = "before training" if initial else f"after {get_method(name).label}"
-            axes.bar(places, means, width, yerr=halves, color=colour, label=label, error_kw={"linewidth": 0.8})
+            axes.bar(
+                places,
+                means,
+                width,
+                yerr=[means - low, high - means],
+                color=colour,
+                label=label,
+                error_kw={"linewidth": 0.8},
+            )
         axes.set(ylim=(0, 1), xticks=range(len(groups)), xticklabels=groups)
         axes.set_title(f"{agent}, alone")
         axes.set_ylabel("sampled accuracy")

@@ -14,6 +14,7 @@ from hacrl_lab.extras import extra
 from hacrl_lab.observers import LearningMonitor, Observer
 from hacrl_lab.own_code import described, load_own
 from hacrl_lab.trainer import Trainer
+from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SampleAnswers
 from hacrl_runs.settings import Logger
@@ -31,7 +32,12 @@ def observing(job: Job, own: Sequence[Observer], name: str, methods: Sequence[st
         methods: those that are not done yet.
     """
     progress = RunProgress(job.run.steps * len(methods))
-    observers: list[Observer] = [SampleAnswers(), progress, LearningMonitor(job.run.patience), *own]
+    observers: list[Observer] = [
+        SampleAnswers(ANSWER_RULES[job.answer_rule]),
+        progress,
+        LearningMonitor(job.run.patience),
+        *own,
+    ]
     if job.worlds.validation is not None:
         observers.append(Validation(job.worlds.validation, job.evaluation, job.sampling))
     if job.run.logger != "none":

@@ -14,6 +14,7 @@ from hacrl_envs.text import TextWorld
 from hacrl_lab.errors import LabError
 from hacrl_lab.metrics import open_log
 from hacrl_lab.trainer import Trainer
+from hacrl_lab.verification.answer_rules import AnswerRule
 
 SAMPLES = "samples.jsonl"
 SHOWN = 240
@@ -21,9 +22,14 @@ SHOWN = 240
 
 
 class SampleAnswers:
-    """Keeps one answer of every agent in every step, with its verdict; prints those of steps 1, 2, 4, 8, ..."""
+    """Keeps one answer of every agent in every step, with its verdict; prints those of steps 1, 2, 4, 8, ...
 
-    def __init__(self) -> None:
+    Args:
+        rule: finds the answer in a response.
+    """
+
+    def __init__(self, rule: AnswerRule) -> None:
+        self._rule = rule
         self._file: IO[str] | None = None
 
     def begin(self, trainer: Trainer, folder: Path) -> None:
@@ -32,7 +38,7 @@ class SampleAnswers:
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Write down, and perhaps print, the first answers to the step's first question."""
-        record = sample_answers(trainer)
+        record = sample_answers(trainer, self._rule)
         assert self._file is not None
         self._file.write(json.dumps(record) + "\n")
         self._file.flush()
@@ -45,8 +51,13 @@ class SampleAnswers:
             self._file.close()
 
 
-def sample_answers(trainer: Trainer) -> dict[str, Any]:
-    """The step, its first question, the exact answer if the world tells it, and each agent's first response to it."""
+def sample_answers(trainer: Trainer, rule: AnswerRule) -> dict[str, Any]:
+    """The step, its first question, the exact answer if the world tells it, and each agent's first response to it.
+
+    Args:
+        trainer: of language models, after a step.
+        rule: finds the answer in a response.
+    """
     pool, world = trainer.last_pool, trainer.world
     assert pool is not None
     return {
@@ -54,7 +65,12 @@ def sample_answers(trainer: Trainer) -> dict[str, Any]:
         "question": pool.prompts.questions[0],
         "answer": exact_answer(world, pool.prompts),
         "responses": {
-            name: {"text": batch.responses[0][0], "reward": float(pool.rewards[k, 0, 0]), **_credit(world, name)}
+            name: {
+                "text": batch.responses[0][0],
+                "extracted": rule.answer(batch.whole_texts[0][0]),
+                "reward": float(pool.rewards[k, 0, 0]),
+                **_credit(world, name),
+            }
             for k, (name, batch) in enumerate(zip(trainer.names, pool.batches, strict=True))
         },
     }
@@ -98,7 +114,8 @@ def as_text(record: Mapping[str, Any]) -> str:
         lines[0] += f"  (answer: {_tail(record['answer'])})"
     for name, response in record["responses"].items():
         credit = f", with partial credit {response['credit']:g}" if "credit" in response else ""
-        lines.append(f"  {name}, reward {response['reward']:g}{credit}: {_tail(response['text'])}")
+        found = "" if response.get("extracted", "") is not None else ", no answer found"
+        lines.append(f"  {name}, reward {response['reward']:g}{credit}{found}: {_tail(response['text'])}")
     return "\n".join(lines)
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, is_dataclass
+from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
@@ -160,8 +161,15 @@ class PromptSettings:
     """System message, for models with a chat template. One for all agents, or one for each; an empty one is none."""
     enable_thinking: bool = False
     """Told to chat templates: whether models that can think first should."""
+    template_date: str = "2026-01-01"
+    """The day that chat templates take for today, YYYY-MM-DD. Some (Llama 3.2, gpt-oss) write it into every prompt; it
+    is a setting, so that a run that is continued on another day asks the same."""
 
     def __post_init__(self) -> None:
+        try:
+            date.fromisoformat(self.template_date)
+        except ValueError as error:
+            raise SettingError(f"template_date must be a day, YYYY-MM-DD, got {self.template_date!r}") from error
         for template in self.prompt_template:
             _refuse(
                 (

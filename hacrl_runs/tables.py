@@ -73,6 +73,16 @@ def with_interval(mean: float, interval: tuple[float, float], form: str = ".3f")
     return f"{mean:{form}} [{low:{form}}, {high:{form}}]"
 
 
+def with_bounds(mean: float, low: float, high: float) -> str:
+    """A number and the ends of its interval, as :func:`hacrl_lab.evaluation.accuracy_interval` gives them.
+
+    >>> with_bounds(0.5, 0.25, 0.75), with_bounds(0.0, 0.0, 0.25)
+    ('0.500 ± 0.250', '0.000 [0.000, 0.250]')
+    """
+    is_symmetric = abs((high - mean) - (mean - low)) < 1e-9
+    return with_half_width(mean, high - mean) if is_symmetric else with_interval(mean, (low, high))
+
+
 def with_half_width(mean: float, half: float, form: str = ".3f") -> str:
     """A number and the half-width of its interval, as :func:`hacrl_lab.evaluation.mean_interval` gives them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import indent
 
 import torch
 
@@ -12,6 +13,7 @@ from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.fit import fit
 from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.language_models.loading import load_codec
 from hacrl_lab.methods import get_method
 from hacrl_lab.observers import Observer
 from hacrl_lab.seeding import RandomStream, StepStream
@@ -55,6 +57,8 @@ def _run(job: Job, folder: Path) -> str:
         print(note)
     if job.worlds.problems is not None:
         print(times_asked(job.worlds.problems, job.run.steps * job.training.prompts_per_step))
+    for name, source in job.sources.items():
+        print(first_prompt(job, name, source))
     own = [OwnObserver(path) for path in job.run.observers]  # before anything is computed
     run_arm(folder / INITIAL, job, 0, INITIAL)
     left = [method for method in job.run.methods if not is_evaluated(folder / method, job.run.steps)]
@@ -68,6 +72,20 @@ def _run(job: Job, folder: Path) -> str:
     if job.run.push_to_hub is not None:
         push(folder, job.run.push_to_hub, job.run.methods, list(job.sources))
     return summary
+
+
+def first_prompt(job: Job, name: str, source: str) -> str:
+    """What an agent reads before its first answer in an evaluation, special tokens included.
+
+    Args:
+        job: the run.
+        name: of the agent.
+        source: its folder or hub id.
+    """
+    codec = load_codec(source, name, job.agent_settings[name])
+    end = codec.tokenizer.decode([codec.end_token])
+    prompt = codec.prompt(job.eval_prompts.questions[0])
+    return f"{name} reads, for instance, what follows, and ends its answer with {end!r}:\n{indent(prompt, '    ')}"
 
 
 def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence[Observer] = ()) -> None:

@@ -172,7 +172,7 @@ class ReasoningWorld:
         """
         if unknown := [question for question in prompts.questions if question not in self._drawn]:
             raise ValueError(f"the question {unknown[0][:60]!r} was not drawn by this world")
-        answers = [[self._rule.answer(response) for response in group] for group in rollouts.responses]
+        answers = [[self._rule.answer(response) for response in group] for group in rollouts.whole_texts]
         pairs = [
             [(question, answer) for answer in group] for question, group in zip(prompts.questions, answers, strict=True)
         ]

@@ -76,7 +76,7 @@ class TextWorld:
         if unknown := [question for question in prompts.questions if question not in self._asked]:
             raise ValueError(f"the question {unknown[0][:60]!r} was not drawn by this world")
         group = rollouts.finished.shape[-1]
-        texts = [text for texts in rollouts.responses for text in texts]
+        texts = [text for texts in rollouts.whole_texts for text in texts]
         problems = [self._asked[question] for question in prompts.questions for _ in range(group)]
         return torch.tensor(self._grade(problems, texts)).reshape(-1, group)
 

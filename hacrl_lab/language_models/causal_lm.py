@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from hacrl_lab.errors import LabError, NonFiniteError, SettingError
 from hacrl_lab.files import told_by_the_system
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
-from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, shared_prompts
+from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values, shared_prompts
 from hacrl_lab.language_models.sharding import Ranks, as_forward, ranks_here
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.learner import LearnerBatch, UpdateResult
@@ -184,13 +185,19 @@ class CausalLMAgent(LocalAgent):
         """See :mod:`hacrl_lab.language_models.scoring`; every rank computes its share of the rows."""
         with self.computing():
             if not self.settings.checkpointing:
-                return shared_prompts(self.model, encoded, rows)
+                if self._shares_prompts:
+                    return shared_prompts(self.model, encoded, rows)
+                return in_chunks(self._score_chunks, encoded, rows)
             self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
             try:
                 mine = in_chunks(self._score_chunks, encoded, rows[self.ranks.share(len(rows))])
                 return self.ranks.gather_log_probs(mine, len(rows))
             finally:
                 self.model.eval()
+
+    @cached_property
+    def _shares_prompts(self) -> bool:
+        return keeps_keys_and_values(self.model)
 
     def set_reference(self) -> None:
         """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
@@ -268,14 +275,21 @@ class CausalLMAgent(LocalAgent):
         out = self.ranks.gather_generation(part, len(contexts), settings.pad_token)
         tokens, mask = out.tokens.cpu(), out.mask.cpu()
         texts = self.codec.decode(tokens, mask)
-        return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, out.log_probs.cpu())
+        log_probs, opening = out.log_probs.cpu(), self.codec.opening
+        return RolloutBatch(self.name, texts, out.finished.cpu(), tokens, mask, log_probs, opening)
 
     def _sampling_settings(self) -> SamplingSettings:
         configured = self.model.generation_config.eos_token_id if self.model.generation_config else None
         extra = configured if isinstance(configured, list) else [configured]
-        ends = sorted({self.codec.end_token, *(token for token in extra if token is not None)})
+        ends = sorted({*self.codec.stop_tokens, *(token for token in extra if token is not None)})
         return SamplingSettings(self.settings.max_new_tokens, tuple(ends), self.codec.pad_token, self.name)
 
     def _prompt_tokens(self, prompts: TextPrompts) -> tuple[Tensor, Tensor]:
         ids, mask = self.codec.prompts(prompts.questions)
+        known = self.model.get_input_embeddings().num_embeddings
+        if unknown := ids[ids >= known].tolist():
+            raise LabError(
+                f"a prompt of agent {self.name!r} holds {self.tokenizer.decode(unknown[:1])!r}, which its tokenizer "
+                "has and its model has not"
+            )
         return ids.to(self.settings.device), mask.to(self.settings.device)

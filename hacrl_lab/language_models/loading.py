@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,15 +11,17 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoModelForCausalLM
 from transformers.pytorch_utils import Conv1D
 
-from hacrl_lab.errors import ModelLoadError, SettingError
+from hacrl_lab.errors import LabError, ModelLoadError, SettingError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.adapters import merged
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import TextCodec
-from hacrl_lab.language_models.sampler import Sampler
-from hacrl_lab.language_models.scoring import chunked_log_probs
+from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
+from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values
 from hacrl_lab.language_models.sharding import shard
+from hacrl_lab.language_models.transformers_sampler import TransformersSampler
+from hacrl_lab.rollouts import EncodedRollouts
 
 ADAPTER_SEED = 0
 """Of the adapters' initial weights: all runs start from the same."""
@@ -46,8 +49,11 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     divided = settings.ranks > 1 or settings.offload
     if not divided:
         model = model.to(torch.device(settings.device))
-    if settings.checkpointing:
+    keeps_a_state = not keeps_keys_and_values(model)
+    if settings.checkpointing or keeps_a_state:
         _check_chunks(model, name)
+    if keeps_a_state and settings.generation == "transformers":
+        _check_sampling(model, name)
     model = _prepared(model, settings)
     if divided:
         shard(model, settings.device, settings.offload)
@@ -185,7 +191,32 @@ def _check_chunks(model: Any, name: str) -> None:
     difference = float((chunked_log_probs(model, ids, keep, ids[0, 1:]) - plain).abs().max())
     if not difference <= SCORES_AGREE:
         raise ModelLoadError(
-            f"agent {name!r} cannot be trained with checkpointing: its logits are not a plain output layer"
+            f"agent {name!r} cannot be trained with checkpointing, or with layers that keep a state: its logits are "
+            "not a plain output layer"
+        )
+
+
+def _check_sampling(model: Any, name: str) -> None:
+    """Make sure that a model with layers that keep a state samples what it scores, also beside a longer prompt.
+
+    Raises:
+        ModelLoadError: it does not, because such layers read what fills a short prompt up, or forget what was before.
+    """
+    ids = torch.arange(1, 9, device=model.device).expand(2, 8) % model.config.get_text_config().vocab_size
+    mask = torch.arange(8, device=model.device) >= torch.tensor([[0], [5]], device=model.device)
+    settings = SamplingSettings(4, stop_tokens=(), pad_token=0, agent=name)
+    try:
+        with torch.no_grad():
+            said = TransformersSampler(model).sample(ids, mask, 1, settings, seed=0)
+            pool = EncodedRollouts(ids, mask, said.tokens[None], said.mask[None])
+            scores = in_chunks(partial(chunked_log_probs, model), pool, torch.arange(2))
+        difference = float((scores - said.log_probs.flatten(0, 1)).abs().max())
+    except (AttributeError, LabError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelLoadError(f"agent {name!r} cannot be trained: {first_line(error)}") from error
+    if not difference <= SCORES_AGREE:
+        raise ModelLoadError(
+            f"agent {name!r} cannot be trained: its layers keep a state, and beside longer prompts it samples with "
+            f"other probabilities than alone (by {difference:.1g} nats)"
         )
 
 

@@ -57,16 +57,22 @@ def read_tokenizer(source: str) -> Any:
     """The tokenizer of a model.
 
     Raises:
-        ModelLoadError: there is none, or it has tokens that the model does not have.
+        ModelLoadError: there is none, or texts can have tokens that the model does not have. Special tokens may lie
+            beyond its vocabulary, for instance Gemma 3's mark of an image: no text has them.
     """
     tokenizer = _read(AutoTokenizer, location_of(source), "tokenizer")
-    largest = max(tokenizer.get_vocab().values(), default=-1)
+    special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
+    largest = max((token for token in tokenizer.get_vocab().values() if token not in special), default=-1)
     known = read_config(source).vocab_size
     if not 0 <= largest < known:
         raise ModelLoadError(
             f"the tokenizer of {source!r} has tokens up to {largest}, and the model's vocabulary has {known}: it is "
             "another model's"
         )
+    if (tokenizer.eos_token_id or 0) >= known:
+        raise ModelLoadError(f"the model of {source!r} does not have the end token {tokenizer.eos_token!r}")
+    if (tokenizer.pad_token_id or 0) >= known:
+        tokenizer.pad_token = tokenizer.eos_token  # no model reads what fills rows up, but it must be a token of it
     return tokenizer
 
 

@@ -1,7 +1,8 @@
 """Log-probabilities of responses under a causal language model, in two ways that differ in what they cost.
 
 ``shared_prompts`` reads every prompt once for all of its responses and is fast for short responses. ``in_chunks`` keeps
-logits of a few tokens at a time, may recompute activations in the backward pass, and is what large models need.
+logits of a few tokens at a time, may recompute activations in the backward pass, and is what large models need, and
+models with layers that keep something else than keys and values (:func:`keeps_keys_and_values`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn.functional import cross_entropy, pad
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer, LinearAttentionCacheLayerMixin
 
 from hacrl_lab.rollouts import EncodedRollouts
 
@@ -56,6 +58,29 @@ def shared_prompts(model: Any, encoded: EncodedRollouts, rows: Tensor) -> Tensor
     ).logits  # (R, T, V)
     log_probs = -cross_entropy(logits.float().flatten(0, 1), tokens.flatten(), reduction="none")
     return pad(log_probs.unflatten(0, (-1, length)), (0, encoded.tokens.shape[-1] - length))
+
+
+@torch.no_grad()
+def keeps_keys_and_values(model: Any) -> bool:
+    """Whether attention's keys and values are all that a model keeps of a prompt, which :func:`shared_prompts` needs.
+
+    Layers of linear attention, convolutions and state-space layers keep a state instead.
+
+    Args:
+        model: a causal language model; it reads two tokens.
+    """
+    cache = DynamicCache(config=model.config)
+    try:
+        model(input_ids=torch.zeros(1, 2, dtype=torch.int64, device=model.device), past_key_values=cache)
+    except (AttributeError, TypeError, ValueError):  # some have a cache of their own, and do not take this one
+        return False
+    layers: Any = cache.layers
+    return all(
+        isinstance(layer, DynamicLayer)
+        and not isinstance(layer, LinearAttentionCacheLayerMixin)
+        and layer.keys is not None
+        for layer in layers
+    )
 
 
 def _read_prompts(model: Any, contexts: Tensor, mask: Tensor, prompt_of_row: Tensor) -> DynamicCache:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from hacrl_lab import thinking
+
 AnswerRuleName = Literal["boxed", "tag", "hashes", "last_number", "whole"]
 
-THINKING_ENDS = "</think>"
-THINKING_BEGINS = "<think>"
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*(.*)")
 _NUMBER = re.compile(r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
@@ -37,8 +37,8 @@ class AnswerRule:
 
     def answer(self, response: str) -> str | None:
         """The answer of a response, or None: one without an answer, or that was cut off while thinking."""
-        *_, spoken = response.rpartition(THINKING_ENDS)
-        return None if THINKING_BEGINS in spoken else self.find(spoken)
+        *_, spoken = response.rpartition(thinking.ENDS)
+        return None if thinking.is_open(response) else self.find(spoken)
 
 
 def boxed_answer(text: str) -> str | None:

@@ -17,7 +17,7 @@ from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.agents import usable_devices
 from hacrl_runs.evaluation.models import asked_differently, models_of
-from hacrl_runs.evaluation.records import records_of, write_records
+from hacrl_runs.evaluation.records import records_of, with_extracted, write_records
 from hacrl_runs.evaluation.report import Row, latex, notes, row_of, scores_csv, table
 from hacrl_runs.evaluation.sets import sets_of
 from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
@@ -53,7 +53,8 @@ def evaluate(settings: EvaluateSettings) -> str:
         for remark in remarks:
             print(f"note: {remark}", file=sys.stderr)
         for model in models:
-            for name, records in records_of(settings, model, sets).items():
+            for name, kept in records_of(settings, model, sets).items():
+                records = with_extracted(kept, ANSWER_RULES[answer_rule])
                 write_records(folder / RECORDS / file_name(model.name, name), records)
                 rows.append(row_of(model, name, records, settings.ks))
     _write(folder, settings, rows, notes(rows, remarks))

@@ -19,6 +19,7 @@ from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
+from hacrl_lab.verification.answer_rules import AnswerRule
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.cache import Cell, computed
 from hacrl_runs.evaluation.models import Model, settings_for
@@ -26,8 +27,10 @@ from hacrl_runs.evaluation.sets import Batch, ProblemSet
 from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
 
 Record = Mapping[str, Any]
-"""``question``, ``answer``, and ``greedy`` and ``samples``: lists of responses with ``text``, ``reward``, ``tokens``
-and ``finished``; of tasks also ``credit``, what the verifier gave."""
+"""``question``, ``answer``, ``opening`` (what the prompt wrote already of every response), and ``greedy`` and
+``samples``: lists of responses with ``text``, ``reward``, ``tokens`` and ``finished``; of tasks also ``credit``, what
+the verifier gave; and with ``extracted``, the answer that the rule finds, once :func:`with_extracted` has put it
+there."""
 NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 """Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
 WITHOUT_EFFECT = (
@@ -35,7 +38,7 @@ WITHOUT_EFFECT = (
     *("rows_at_once", "cache_gib"),
 )
 """Settings on which no single record depends."""
-KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k")
+KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k", "template_date")
 """Settings that a record's key names only where they are not the default: keys from before they existed stay."""
 
 
@@ -49,6 +52,18 @@ def records_of(settings: EvaluateSettings, model: Model, sets: Sequence[ProblemS
     """
     load = cache(partial(load_agent, model.source, model.name, settings_for(settings)))
     return {problems.name: _of_set(settings, model, problems, load) for problems in sets}
+
+
+def with_extracted(records: Sequence[Record], rule: AnswerRule) -> list[Record]:
+    """The same records, every response with the answer that a rule finds in it, or None."""
+
+    def extracted(record: Record, responses: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        opening = record.get("opening", "")  # which records of earlier versions do not have
+        return [{**one, "extracted": rule.answer(opening + one["text"])} for one in responses]
+
+    return [
+        {**record, **{kind: extracted(record, record[kind]) for kind in ("greedy", "samples")}} for record in records
+    ]
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
@@ -107,7 +122,8 @@ def _answered(
         said = zip(_responses(problems, readable, greedy), _responses(problems, readable, samples), strict=True)
     nothing = [NO_RESPONSE], [NO_RESPONSE] * settings.evaluated.samples
     records = [
-        _record(problem, *(next(said) if fit else nothing)) for problem, fit in zip(batch.problems, fits, strict=True)
+        _record(problem, agent.codec.opening, *(next(said) if fit else nothing))
+        for problem, fit in zip(batch.problems, fits, strict=True)
     ]
     return {"records": np.array(json.dumps(records))}
 
@@ -130,5 +146,6 @@ def _responses(problems: ProblemSet, prompts: TextPrompts, batch: RolloutBatch) 
     return responses
 
 
-def _record(problem: Problem, greedy: Sequence[Any], samples: Sequence[Any]) -> Record:
-    return {"question": problem.question, "answer": problem.answer, "greedy": greedy, "samples": samples}
+def _record(problem: Problem, opening: str, greedy: Sequence[Any], samples: Sequence[Any]) -> Record:
+    told = {"question": problem.question, "answer": problem.answer, "opening": opening}
+    return {**told, "greedy": greedy, "samples": samples}

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hacrl_envs.benchmarks import NAMED
-from hacrl_lab.evaluation import mean_interval, pass_at_k
+from hacrl_lab.evaluation import accuracy_interval, pass_at_k
 from hacrl_runs.evaluation.models import Model
 from hacrl_runs.evaluation.records import Record
 from hacrl_runs.paper import reported
-from hacrl_runs.tables import Csv, decimals, markdown_table, with_half_width
+from hacrl_runs.tables import Csv, decimals, markdown_table, with_bounds
 
-Estimate = tuple[float, float]
-"""A mean over problems and the half-width of its 95 % interval."""
+Estimate = tuple[float, float, float]
+"""A mean over problems and the ends of its 95 % interval."""
 ABOUT_THE_PAPER = (
     "The paper's numbers are as printed there (Tables 1 and 7; on AIME 2025 what it calls the best of 30 responses), "
     "several if its pairs have several."
@@ -34,6 +34,8 @@ class Row:
     """By measure: greedy, avg@n, best@n, pass@k."""
     finished: float
     """Share of sampled responses that ended before the length limit."""
+    answered: float
+    """Share of sampled responses in which the answer rule found an answer."""
     unread: int
     """Problems whose prompt leaves no room for a response."""
     credit: float | None = None
@@ -56,18 +58,19 @@ def row_of(model: Model, set_name: str, records: Sequence[Record], ks: Sequence[
     rewards = np.array([[one["reward"] for one in record["samples"]] for record in records])  # (P, n)
     samples, right = rewards.shape[1], (rewards >= 1).sum(-1)
     values = {
-        "greedy": greedy,
-        f"avg@{samples}": rewards.mean(-1),
-        f"best@{samples}": rewards.max(-1),
-        **{f"pass@{k}": pass_at_k(right.tolist(), samples, k) for k in ks},
+        "greedy": (greedy, 1),
+        f"avg@{samples}": (rewards.mean(-1), samples),
+        f"best@{samples}": (rewards.max(-1), 1),
+        **{f"pass@{k}": (pass_at_k(right.tolist(), samples, k), samples // k) for k in ks},
     }
     responses = [one for record in records for one in record["samples"]]
     finished = float(np.mean([one["finished"] for one in responses]))
+    answered = float(np.mean([one["extracted"] is not None for one in responses]))
     unread = sum(record["greedy"][0]["tokens"] == 0 for record in records)
-    estimates = {name: mean_interval(value) for name, value in values.items()}
+    estimates = {name: accuracy_interval(value, independent) for name, (value, independent) in values.items()}
     verified_by_task = any("credit" in one for one in responses)
     credit = float(np.mean([one.get("credit", 0.0) for one in responses])) if verified_by_task else None
-    return Row(model, set_name, len(records), estimates, finished, unread, credit)
+    return Row(model, set_name, len(records), estimates, finished, answered, unread, credit)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -94,7 +97,7 @@ def latex(rows: Sequence[Row]) -> str:
 
 def scores_csv(rows: Sequence[Row]) -> Csv:
     """A line for each model, set and measure."""
-    header = ("model", "set", "problems", "measure", "mean", "half_width")
+    header = ("model", "set", "problems", "measure", "mean", "low", "high")
     lines = [
         [row.model.name, row.set_name, row.problems, measure, *decimals(estimate)]
         for row in rows
@@ -132,14 +135,23 @@ def _cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """The header and the cells; the paper's numbers have a column if there are any."""
     papers = [_paper(row) for row in rows]
     shows_paper = any(papers)
-    header = ["model", "set", "problems", *rows[0].estimates, "finished", *(["paper"] if shows_paper else [])]
+    header = [
+        "model",
+        "set",
+        "problems",
+        *rows[0].estimates,
+        "finished",
+        "answer found",
+        *(["paper"] if shows_paper else []),
+    ]
     cells = [
         [
             row.model.name,
             title(row.set_name),
             str(row.problems),
-            *(with_half_width(*estimate) for estimate in row.estimates.values()),
+            *(with_bounds(*estimate) for estimate in row.estimates.values()),
             f"{row.finished:.2f}",
+            f"{row.answered:.2f}",
             *([paper] if shows_paper else []),
         ]
         for row, paper in zip(rows, papers, strict=True)

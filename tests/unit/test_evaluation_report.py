@@ -20,7 +20,10 @@ MODEL = Model("a_model", "folder", base="Qwen/Qwen3-1.7B-Base")
 
 
 def record(greedy: float, *rewards: float, tokens: int = 5) -> dict[str, Any]:
-    responses = [{"text": "", "reward": one, "tokens": tokens, "finished": one > 0} for one in (greedy, *rewards)]
+    responses = [
+        {"text": "", "reward": one, "tokens": tokens, "finished": one > 0, "extracted": "1" if tokens else None}
+        for one in (greedy, *rewards)
+    ]
     return {"question": "?", "answer": "", "greedy": responses[:1], "samples": responses[1:]}
 
 
@@ -29,7 +32,7 @@ RECORDS = [record(1, 1, 0, 0.5, 0), record(0, 0, 0, 0, 0, tokens=0), record(0, 1
 
 def test_measures_are_means_over_problems() -> None:
     row = row_of(MODEL, "set", RECORDS, KS)
-    means = {name: mean for name, (mean, _) in row.estimates.items()}
+    means = {name: mean for name, (mean, _, _) in row.estimates.items()}
     assert means == pytest.approx(
         {
             "greedy": 1 / 3,
@@ -39,8 +42,8 @@ def test_measures_are_means_over_problems() -> None:
             "pass@4": 2 / 3,
         }
     )
-    assert row.estimates["greedy"][1] == pytest.approx(1.434218, abs=1e-5)  # t₀.₉₇₅(2) = 4.302653, times √(1/3)/√3
-    assert (row.problems, row.finished, row.unread) == (3, 4 / 12, 1)
+    assert row.estimates["greedy"][1:] == pytest.approx((0.061492, 0.792340), abs=1e-6)  # Wilson's, of 1 in 3
+    assert (row.problems, row.finished, row.answered, row.unread) == (3, 4 / 12, 8 / 12, 1)
 
 
 def test_other_k_can_be_chosen() -> None:
@@ -52,10 +55,10 @@ def test_other_k_can_be_chosen() -> None:
 def test_the_papers_number_stands_beside_a_model_of_the_paper() -> None:
     rows = [row_of(MODEL, name, RECORDS, KS) for name in ("math500", "mine")]
     head, _, first, second = table(rows).splitlines()
-    assert head.endswith("| finished | paper |")
-    assert first.startswith("| a_model | MATH-500 | 3 | 0.333 ± 1.434 |")
-    assert first.endswith("| 0.33 | 0.5 |")
-    assert second.endswith("| 0.33 |  |")
+    assert head.endswith("| finished | answer found | paper |")
+    assert first.startswith("| a_model | MATH-500 | 3 | 0.333 [0.061, 0.792] |")
+    assert first.endswith("| 0.33 | 0.67 | 0.5 |")
+    assert second.endswith("| 0.33 | 0.67 |  |")
     trained = replace(MODEL, method="hacpo", partners=("Qwen/Qwen3-4B-Base",))
     assert table([row_of(trained, "math500", RECORDS, KS)]).endswith("| 0.69 |")
     assert "paper" not in table(rows[1:])
@@ -63,9 +66,11 @@ def test_the_papers_number_stands_beside_a_model_of_the_paper() -> None:
 
 def test_latex_escapes_names() -> None:
     lines = latex([row_of(MODEL, "gcd:a_b=1", RECORDS, KS)]).splitlines()
-    assert lines[0] == r"\begin{tabular}{llrrrrrrr}"
-    assert lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished \\"
-    assert lines[4].startswith(r"a\_model & gcd:a\_b=1 & 3 & 0.333 $\pm$ 1.434 & ")
+    assert lines[0] == r"\begin{tabular}{llrrrrrrrr}"
+    assert (
+        lines[2] == r"model & set & problems & greedy & avg@4 & best@4 & pass@2 & pass@4 & finished & answer found \\"
+    )
+    assert lines[4].startswith(r"a\_model & gcd:a\_b=1 & 3 & 0.333 [0.061, 0.792] & ")
     assert [lines[1], lines[3], *lines[5:]] == [r"\toprule", r"\midrule", r"\bottomrule", r"\end{tabular}"]
 
 
@@ -88,8 +93,8 @@ def test_problems_that_were_not_read_are_told_and_scores_have_a_line_each() -> N
     several = notes([replace(row, unread=0)], ["Asked otherwise.", "2 of 9 were left out."])
     assert several == "\n- Asked otherwise.\n- 2 of 9 were left out.\n"
     header, lines = scores_csv([row])
-    assert list(header) == ["model", "set", "problems", "measure", "mean", "half_width"]
-    assert next(iter(lines)) == ["a_model", "set", 3, "greedy", "0.333333", "1.434218"]
+    assert list(header) == ["model", "set", "problems", "measure", "mean", "low", "high"]
+    assert next(iter(lines)) == ["a_model", "set", 3, "greedy", "0.333333", "0.061492", "0.792340"]
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,12 @@ def test_partial_credit_is_shown_beside_the_reward() -> None:
     assert as_text(answered).endswith("a, reward 1, with partial credit 0.5: so 3")
 
 
+def test_a_response_in_which_no_answer_was_found_is_marked() -> None:
+    responses = {"a": {"text": "so 3", "extracted": None, "reward": 0.0}}
+    text = as_text({"step": 1, "question": "1+2", "answer": "3", "responses": responses})
+    assert text.endswith("\n  a, reward 0, no answer found: so 3")
+
+
 @pytest.mark.parametrize("text", ["", "{\n", "[]\n", "3\n", '{"step": 1}\n', record(1).replace("1.0", '"x"')])
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str) -> None:
     path = tmp_path / "samples.jsonl"
