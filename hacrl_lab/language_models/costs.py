@@ -284,7 +284,8 @@ def _cache(agent: CausalLMAgent, ids: Tensor, rows: int) -> DynamicCache:
     """Keys and values, or states, of all tokens of a row but its last, for so many equal rows."""
     cache = DynamicCache(config=agent.model.config)
     agent.model(input_ids=ids[:, :-1], past_key_values=cache, logits_to_keep=1)
-    cache.reorder_cache(torch.zeros(rows, dtype=torch.int64, device=ids.device))  # layers of every kind have it
+    first: Any = torch.zeros(rows, dtype=torch.int64, device=ids.device)
+    cache.reorder_cache(first)  # layers of every kind have it
     return cache
 
 

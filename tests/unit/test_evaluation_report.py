@@ -78,7 +78,7 @@ def test_partial_credit_stands_below_the_table_and_does_not_count() -> None:
     paid = [{**one, "samples": [{**its, "credit": 0.25} for its in one["samples"]]} for one in RECORDS]
     row = replace(row_of(MODEL, "gcd", paid, KS), unread=0)
     assert row.estimates == row_of(MODEL, "gcd", RECORDS, KS).estimates
-    assert notes([row], {}, []).startswith(
+    assert notes([row], []).startswith(
         "\n- a_model on gcd: with partial credit the task's verifier gives 0.250 on average; the table counts"
     )
 
