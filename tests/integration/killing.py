@@ -15,6 +15,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tqdm.auto import tqdm
 
 from hacrl_envs.bandit import bandit_world
 from hacrl_lab import checkpoint
@@ -103,6 +105,8 @@ def content(folder: Path) -> dict[str, bytes]:
 def main() -> None:
     """See the module."""
     torch.set_num_threads(1)
+    tqdm.set_lock(threading.RLock())  # forks share its usual one, and keep it if they are killed
+    tqdm.monitor_interval = 0  # no thread that a fork would interrupt
     work, mode = Path(sys.argv[1]), sys.argv[2]
     train(work / "whole")  # here, so that what torch imports while training is there in every fork
     reference = content(work / "whole")
