@@ -256,18 +256,18 @@ def _problem(record: Record, source: str, question: str, answer: str | None, ans
         columns = {name: python_value(value) for name, value in record.values.items() if name != question}
     except RecursionError as error:
         raise Unusable(record.location, "is nested too deeply") from error
-    return Problem(text_of(record, question), exact, columns=columns, source=source, place=record.location)
+    return Problem(text_of(record, question), exact, columns=columns, source=source, location=record.location)
 
 
 def _with_one_answer(problems: Sequence[Problem]) -> tuple[list[Problem], list[Unusable]]:
     """The problems without those that ask one question and have several answers, and these."""
     answers: dict[str, dict[str, str]] = {}  # places by answer, by question
     for problem in problems:
-        answers.setdefault(problem.question, {}).setdefault(problem.answer, problem.place)
+        answers.setdefault(problem.question, {}).setdefault(problem.answer, problem.location)
     agreeing = [problem for problem in problems if len(answers[problem.question]) == 1]
     return agreeing, [
         Unusable(
-            problem.place,
+            problem.location,
             "has another answer than the same question elsewhere",
             shown=f"{problem.answer!r} to {problem.question!r}",
         )

@@ -30,7 +30,7 @@ class Problem:
     """What else is known about it, for reward functions."""
     source: str = field(default="", compare=False)
     """Where it was read, as the user wrote it."""
-    place: str = field(default="", compare=False)
+    location: str = field(default="", compare=False)
     """File and line, for messages."""
 
 

@@ -26,7 +26,9 @@ def with_readable_answers(reading: Reading, unreadable: Unreadable) -> Reading:
     """
     wrong = set(unreadable([problem.answer for problem in reading.problems]))
     faults = [
-        Unusable(problem.place, "is not mathematics that math-verify can read", reading.answer_column, problem.answer)
+        Unusable(
+            problem.location, "is not mathematics that math-verify can read", reading.answer_column, problem.answer
+        )
         for problem in reading.problems
         if problem.answer in wrong
     ]
@@ -50,7 +52,7 @@ def left_out(readings: Sequence[Reading], skip_unusable: bool) -> list[str]:
         raise LabError("\n".join(map(_all_of, refused)))
     for reading in faulty:
         if not reading.problems:
-            first = min(reading.unusable, key=_place)
+            first = min(reading.unusable, key=_location)
             raise LabError(f"no entry of {reading.source!r} is a problem, beginning with {first}")
     return [f"{_count(reading)} were left out: {reasons_of(reading)}." for reading in faulty]
 
@@ -68,12 +70,12 @@ def _all_of(reading: Reading) -> str:
     columns = f" ({' and '.join(guesses)})" if guesses else ""
     one_reason = len({fault.reason for fault in reading.unusable}) == 1
     only_first = not reading.problems and one_reason and len(reading.unusable) > MOST_ALIKE
-    faults = sorted(reading.unusable, key=_place)
+    faults = sorted(reading.unusable, key=_location)
     lines = [f"{faults[0]}, and so on"] if only_first else map(str, faults)
     return "\n    ".join([f"{_count(reading)} cannot be used{columns}; {remedy}:", *lines])
 
 
-def _place(fault: Unusable) -> tuple[str, int]:
+def _location(fault: Unusable) -> tuple[str, int]:
     """File and line."""
     words, _, number = fault.location.rpartition(" ")
     return words, int(number)

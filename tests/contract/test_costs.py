@@ -55,6 +55,8 @@ def test_what_is_counted_without_weights_is_what_the_loaded_model_has(kind: Kind
     assert found.parameters == sum(one.numel() for one in parameters)
     assert found.trained == sum(one.numel() for one in parameters if one.requires_grad)
     assert found.weights == sum(one.nbytes for one in [*parameters, *agent.model.buffers()])
+    for one in parameters:
+        one.grad = torch.ones_like(one) if one.requires_grad else None
     agent.apply_gradients()
     moments = [state[name] for state in agent.optimizer.state.values() for name in ("exp_avg", "exp_avg_sq")]
     assert found.moments == sum(one.nbytes for one in moments)

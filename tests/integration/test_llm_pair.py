@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import hacrl_runs.resolve
+from hacrl_lab.evaluation import accuracy_interval
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
 from hacrl_runs.cli.main import train
 from hacrl_runs.own_pair.recipes import PAIRS
+from hacrl_runs.tables import with_bounds
 
 ROOT = Path(__file__).parents[2]
 STEPS = 5
@@ -50,8 +53,8 @@ def start(*arguments: str) -> subprocess.Popen:
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: str) -> tuple[int, str]:
     """The main job in this process: exit status and what it printed as an error."""
     status = train(arguments)
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
-    return status, "\n".join(errors)
+    lines = capsys.readouterr().err.splitlines()
+    return status, "\n".join(dropwhile(lambda line: not line.startswith("error:"), lines))
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen, seconds: float = 120) -> None:
@@ -126,7 +129,7 @@ def test_trained_agents_have_model_cards(uninterrupted: Path) -> None:
     card = ModelCard.load(uninterrupted / "hacpo" / "agents" / "llama" / "README.md")
     assert card.data.to_dict()["tags"] == ["hacrl-lab", "reinforcement-learning", "hacpo"]
     accuracy = json.loads((uninterrupted / "hacpo" / "evaluation.json").read_text())["accuracy"]["llama"]
-    assert f"{sum(accuracy) / len(accuracy):.3f} ±" in card.text
+    assert with_bounds(*accuracy_interval(accuracy, 2)) in card.text
 
 
 def test_both_methods_start_from_the_same_models_and_problems(uninterrupted: Path) -> None:
@@ -382,7 +385,11 @@ def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
 @pytest.mark.parametrize(
     ("line", "others", "message"),
     [
-        ('{"question": "1+1", "answer": "no idea"}', 20, "the answer 'no idea' is not mathematics"),
+        (
+            '{"question": "1+1", "answer": "no idea"}',
+            20,
+            "line 21: 'answer' is not mathematics that math-verify can read: no idea",
+        ),
         ('{"question": "1+1"}', 1, "line 2 has no 'answer'"),
         ('{"question": "1+1", "answer": "2"}', 1, "2 problems are left for training and 0 for evaluation"),
     ],

@@ -401,3 +401,10 @@ def test_a_list_reaches_the_task() -> None:
 
 def test_the_version_is_that_of_the_package_and_of_python() -> None:
     assert tasks_version() == f"reasoning-gym {version('reasoning-gym')}, Python 3.{sys.version_info.minor}"
+
+
+def test_the_page_of_tasks_has_a_line_for_each() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    assert [line.split("`")[1] for line in lines] == NAMES
+    assert f"reasoning-gym {version('reasoning-gym')}," in page

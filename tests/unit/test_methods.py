@@ -88,7 +88,7 @@ def test_alpha_methods_are_hacpo_with_another_alpha() -> None:
 
 
 def test_capability_is_read_by_the_methods_whose_advantages_or_weights_depend_on_it() -> None:
-    not_read = {"grpo", "gspo", "gspo_x2", "naive", "naive_hard_clip"}
+    not_read = {"grpo", "gspo", "gspo_x2", "naive", "naive_hard_clip", "shares_nothing", "shares_nothing_released"}
     assert {name for name, method in METHODS.items() if not method.reads_capability} == not_read
     assert get_method("hacpo_alpha2").reads_capability
 

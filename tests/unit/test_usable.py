@@ -19,7 +19,7 @@ from hacrl_lab.errors import LabError
 from hacrl_lab.verification.verifier import MathVerifier
 
 PUBLISHED = Path(os.environ.get("HACRL_LAB_TEST_SETS", "no such folder"))
-"""Eight published test sets as JSON Lines, where they are at hand; the project carries none of them."""
+"""Eight published test sets as JSON Lines, where they are available; the project carries none of them."""
 LONG = "a word " * 20
 
 
