@@ -13,7 +13,8 @@ from typing import Any
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRule
-from hacrl_lab.verification.equality import are_equal, is_mathematics
+from hacrl_lab.verification.equality import are_equal
+from hacrl_lab.verification.exact_answers import is_mathematics
 from hacrl_lab.verification.limited_workers import LimitedWorkers, Lost
 
 LONGEST_ANSWER = 1000
