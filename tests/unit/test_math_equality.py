@@ -90,6 +90,7 @@ def test_parts_of_a_list_are_outside_all_brackets() -> None:
 def test_numbers_are_exact_whatever_their_size() -> None:
     assert accepted("12345678901234567890", "12345678901234567891") == [False]
     assert accepted(r"\frac{1}{20!}", r"\frac{1}{21!}", r"\frac{1}{20 \cdot 19!}") == [False, True]
+    assert accepted(r"\frac{x}{20!}", r"\frac{x}{21!}", r"\frac{x}{20 \cdot 19!}") == [False, True]
     assert accepted("2.88e-19", "2.98e-19", r"2.88\times 10^{-19}", "x = 2.88e-19") == [False, True, True]
     assert accepted(r"\sqrt{2}", r"\sqrt{2}+10^{-40}") == accepted(r"\frac{1}{0}", r"\frac{2}{0}") == [False]
 
@@ -165,6 +166,25 @@ def test_a_wrong_answer_that_breaks_the_parser_is_only_wrong() -> None:
         ("1:2:3", "2:4:6", "1:3:2"),
         ("70", "$70$.", "$7$0"),
         ("I(0)", "I(0)", "q(0)"),
+        (r"\Gamma+1", r"1+\Gamma", r"\Gamma+2"),
+        (r"\sqrt{xy}", r"\sqrt{x}\sqrt{y}", r"\sqrt{x}+\sqrt{y}"),
+        (
+            r"(-\infty,-1)\cup(1,\infty)",
+            r"\{x\mid x<-1\text{ or }x>1\}",
+            r"\{x\mid x<-1\text{ or }x\ge 1\}",
+        ),
+        (r"\mathbb{R}\setminus\{2\}", r"x\ne 2", r"x\ne 3"),
+        ("xy=1", r"y=\frac{1}{x}", r"y=\frac{2}{x}"),
+        ("4+4=8", "8=4+4", "5+3=8"),
+        (r"\sum_{n=0}^{\infty} (n+1)x^n", r"\sum_{n=0}^{\infty} (1+n)x^n", r"\sum_{n=1}^{\infty} (n+1)x^n"),
+        (r"\cos(n\pi)", "(-1)^n", "1"),
+        (
+            r"2\begin{pmatrix}1\\2\end{pmatrix}",
+            r"\begin{pmatrix}2\\4\end{pmatrix}",
+            r"\begin{pmatrix}2\\5\end{pmatrix}",
+        ),
+        ("4", "4 kg/m^3", "4x/y"),
+        ("7 L", "7 l", "7 h"),
         ("(x,y)=(1,0)", "(1, 0)", "(x,z)=(1,0)"),
     ],
 )
