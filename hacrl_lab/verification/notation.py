@@ -187,7 +187,7 @@ DECIMALS = (
     _rule("decimal", r"(\d*)\.(\d+)", _fraction),
     _rule("decimal point", r"(?<=\d)\.(?!\d)", ""),
 )
-_BETWEEN = re.compile(r"(?<=[^\s$])\$\s+\$(?=[^\s$])")
+_BETWEEN = re.compile(r"(?<=[^\s$,+*/=<>-])\$\s+\$(?=[^\s$])")  # not in a formula that continues
 _DOLLAR = re.compile(r"(?<!\\)\$")
 
 

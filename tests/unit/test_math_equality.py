@@ -185,6 +185,8 @@ def test_a_wrong_answer_that_breaks_the_parser_is_only_wrong() -> None:
         ),
         ("4", "4 kg/m^3", "4x/y"),
         ("7 L", "7 l", "7 h"),
+        ("$y=x+$ $2$", "y=2+x", "y=x, 2"),
+        ("$a=1$ $b=2$", "a=1, b=2", "a=1, b=3"),
         ("(x,y)=(1,0)", "(1, 0)", "(x,z)=(1,0)"),
     ],
 )
