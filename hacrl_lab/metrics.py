@@ -45,6 +45,13 @@ METRICS: Mapping[str, Metric] = {
         "0 or 1 in every step: the problems are out of reach or too easy, or the answer rule does not find the answer; "
         "read the run's sample answers",
     ),
+    "undecided_share": Metric(
+        "share of the agent's rollouts on which the verifier reached no verdict, because of its limits of time and "
+        "memory; their reward is 0. Written only in steps in which there are any",
+        "",
+        "share in [0, 1]",
+        "above 0.01: answers count as wrong that may be right; the program's warnings show an example",
+    ),
     "capability": Metric(
         "accuracy averaged over the last K steps (Eq. 8)",
         r"\hat P_j = \frac{1}{K}\sum_{t-K<t'\le t} \text{accuracy}_j(t')",
@@ -204,6 +211,8 @@ def pool_metrics(
     metrics: Metrics = {}
     for k, (name, batch) in enumerate(zip(names, pool.batches, strict=True)):
         metrics[f"accuracy/{name}"] = accuracy[..., k]
+        if pool.undecided_shares[k]:
+            metrics[f"undecided_share/{name}"] = torch.tensor(pool.undecided_shares[k], dtype=torch.float64)
         metrics[f"capability/{name}"] = capability[..., k]
         for j, other in enumerate(names):
             metrics[f"capability_ratio/{name}/{other}"] = capability_ratios[..., k, j]

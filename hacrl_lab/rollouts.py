@@ -114,6 +114,8 @@ class SharedPool:
     """Samplers' mean log-probabilities, nats per token: (..., n, P, G)."""
     engine_mismatch: list[EngineMismatch | None]
     """By sampler; None where what generated reports no log-probabilities."""
+    undecided_shares: list[float]
+    """By sampler: the share of its rollouts on which the world's verifier reached no verdict."""
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,8 @@ class Trainer:
                 for k, agent in enumerate(self.agents)
             ]
         )
-        rewards = torch.stack([self._verified(prompts, batch) for batch in batches], dim=-3)
+        verified = [self._verified(prompts, batch) for batch in batches]
+        rewards = torch.stack([its_rewards for its_rewards, _ in verified], dim=-3)
         recomputed = self.engine.together(
             [
                 partial(agent.score, prompts, batch, plan, self._samplers(k).index(k))
@@ -139,17 +140,18 @@ class Trainer:
             old.append(engine if self.config.old_log_probs == "engine" and engine is not None else scores)
             means.append(mean_log_prob(old[-1], mask))
             mismatch.append(None if engine is None else engine_mismatch(engine, scores, mask))
-        return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch)
+        undecided = [share for _, share in verified]
+        return SharedPool(prompts, batches, rewards, old, torch.stack(means, dim=-3), mismatch, undecided)
 
-    def _verified(self, prompts: Any, batch: RolloutBatch) -> Tensor:
-        """The world's rewards of one agent's answers: (..., P, G)."""
+    def _verified(self, prompts: Any, batch: RolloutBatch) -> tuple[Tensor, float]:
+        """The world's rewards of one agent's answers, (..., P, G), and the share that no verdict was reached on."""
         rewards = self.world.verify(prompts, batch)
         if rewards.shape != batch.finished.shape:
             raise ValueError(
                 f"the world's rewards must have shape {tuple(batch.finished.shape)}, one for each rollout of "
                 f"{batch.sampler!r}, got {tuple(rewards.shape)}"
             )
-        return rewards
+        return rewards, getattr(self.world, "undecided_share", 0.0)
 
     def _learner_batch(self, k: int, pool: SharedPool, all_ratios: Tensor, plan: UpdatePlan) -> LearnerBatch:
         """What learner k learns from."""

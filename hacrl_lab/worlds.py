@@ -16,7 +16,11 @@ from hacrl_lab.seeding import RandomStream
 
 
 class World(Protocol):
-    """Where prompts come from and how a response is verified."""
+    """Where prompts come from and how a response is verified.
+
+    A world whose verifier can fail has an attribute ``undecided_share``: of the responses of the last ``verify``, the
+    share that has the reward 0 because no verdict was reached.
+    """
 
     def sample_prompts(self, count: int, stream: RandomStream) -> Any:
         """Draw ``count`` prompts, in a form that this world's agents understand and that holds no answers."""

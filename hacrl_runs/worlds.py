@@ -111,7 +111,7 @@ def make_worlds(
     data = within_context(data, {name: codec.fits for name, codec in codecs.items()})
     asked = min(evaluation.eval_prompts, len(data.evaluation))
     return Worlds(
-        TextWorld(data.draw, rewards.total(verifier)),
+        TextWorld(data.draw, rewards.total(verifier), verifier),
         TextWorld(draw_each_once(data.validation), first) if share else None,
         TextWorld(draw_each_once(data.evaluation), first),
         [*data.notes, f"Evaluations ask {asked} of the {len(data.evaluation)} problems for them."],

@@ -1,11 +1,10 @@
-"""Does the verifier survive hostile answers, and how fast is it with ordinary ones?
+"""Do the verifier's limits hold, and how fast is it with ordinary answers?
 
     python tools/attack_verifier.py
 
-Hostile answers are drawn from a seeded generator of shapes: towers of powers, huge factorials and sums, deep braces,
-recursive fractions, matrices, texts of 100 kB, NUL and control characters, and random strings of LaTeX. Memory is
-sampled while they are judged. The first of them are then judged again one at a time, by a verifier that does not
-remember them. Prints a Markdown table.
+Calls of our own take the place of comparisons that go wrong: they sleep, loop within C code, allocate more than they
+may or end their process. Memory is sampled while they are made. The first of them are then made again one at a time, by
+a verifier that does not remember them. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,69 +21,26 @@ import psutil
 import tyro
 from tqdm.auto import tqdm
 
+from difficult_calls import compare_or_fail
 from hacrl_lab.verification.equality import are_equal, prepare_workers
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.tables import markdown_table
 
 MIB = 2**20
 BATCH = 100
-GOLDS = ("5", r"\frac{1}{2}", "x^2+3x", r"\{1,2,3\}", "(0,1]", "x=2", r"\sqrt{2}", r"\begin{pmatrix}1\\2\end{pmatrix}")
-TOKENS = r"""
-    \frac \sqrt \sum_{n=1}^ \int_0^ \lim_{x\to0} \left \right \begin{pmatrix} \end{pmatrix} \text \boxed \over \cup \pm
-    \infty \pi \cdot \log \sin ^ _ { } ( ) [ ] | ! % & \\ $ , ; = < > \le . / * + - 0 1 7 99 x y e i 9^9 n!
-"""
-LONG = ("1+", r"\frac1", "x^", "((", r"\boxed{")
-OPENING, CLOSING = ("{", "}", r"\}", r"\left("), ("}", "{", "]")
-CHARACTERS = (0x300, 0x202E, 0x660, 0x1D7D8, 0x4E00)
-PYTHON = ("__import__('os')._exit(1)", "lambda:0", "exec('1')", "().__class__", "[0]*10**9")
-
-
-def matrix(rows: int) -> str:
-    """A square matrix of ``x``."""
-    return r"\begin{pmatrix}" + r"\\".join(["&".join("x" * rows)] * rows) + r"\end{pmatrix}"
-
-
-Shape = Callable[[random.Random, int], str]
-SHAPES: dict[str, Shape] = {
-    "tower of powers": lambda rng, size: f"{rng.randint(2, 9)}^{{" * size + "9" + "}" * size,
-    "factorials": lambda rng, size: f"{rng.randint(1, 99)}" + "!" * (size % 40 + 1),
-    "huge factorial": lambda rng, size: f"{rng.randint(10**5, 10**9)}!",
-    "huge binomial": lambda rng, size: rf"\binom{{{rng.randint(10**6, 10**9)}}}{{{rng.randint(10**5, 10**6)}}}",
-    "deep braces": lambda rng, size: "{" * size + "5" + "}" * size,
-    "deep brackets": lambda rng, size: "(" * size + "x" + ")" * size,
-    "deep fractions": lambda rng, size: r"\frac{1}{1+" * size + "x" + "}" * size,
-    "deep roots": lambda rng, size: r"\sqrt{2+" * size + "x" + "}" * size,
-    "long sum": lambda rng, size: rf"\sum_{{n=1}}^{{{rng.randint(10**5, 10**9)}}} \frac{{1}}{{n^{{{size}}}}}",
-    "integral": lambda rng, size: rf"\int_0^{{{size}}} e^{{-x^{{{size}}}}}\sin(x^{rng.randint(2, 9)})\,dx",
-    "limit": lambda rng, size: rf"\lim_{{x\to\infty}} \frac{{x^{{{size}}}}}{{\log(x)^{{{size}}}}}",
-    "expansion": lambda rng, size: rf"(x+y+z+{rng.randint(1, 9)})^{{{size * 50}}}",
-    "equation": lambda rng, size: rf"x^{{{size}}}+x^{rng.randint(2, 9)}+\sin(x)+1=0",
-    "inequality": lambda rng, size: rf"x^{{{size}}}-{rng.randint(2, 9)}x^3+x<\sqrt{{x}}+1",
-    "matrix": lambda rng, size: matrix(size % 12 + 1),
-    "matrix power": lambda rng, size: rf"\begin{{pmatrix}}x&{size}\\1&y\end{{pmatrix}}^{{{rng.randint(9, 999)}}}",
-    "long list": lambda rng, size: ",".join(str(rng.randint(0, 99)) for _ in range(size * 5)),
-    "digits": lambda rng, size: "9" * (size * 10),
-    "huge exponent": lambda rng, size: f"{rng.randint(1, 9)}e{rng.randint(100, 10**12)}",
-    "decimals": lambda rng, size: f"0.{'3' * size}\\overline{{{'142857' * size}}}",
-    "100 kB": lambda rng, size: rng.choice(LONG) * (100_000 // 2),
-    "control characters": lambda rng, size: "".join(chr(rng.randint(0, 31)) for _ in range(size)) + "5\0",
-    "Unicode": lambda rng, size: "".join(chr(rng.choice(CHARACTERS) + rng.randint(0, 9)) for _ in range(size)),
-    "unbalanced": lambda rng, size: rng.choice(OPENING) * size + "5" + rng.choice(CLOSING) * (size // 2),
-    "Python": lambda rng, size: rng.choice(PYTHON),
-    "LaTeX soup": lambda rng, size: " ".join(rng.choices(TOKENS.split(), k=size)),
-}
+CALLS = ("sleep", "loop", "allocate", "exit", "7", "x+1")
 
 
 @dataclass(frozen=True)
 class Options:
     """Attack the verifier, then time it."""
 
-    hostile: int = 10_000
-    """Hostile answers."""
+    difficult: int = 2_000
+    """Calls, most of which use up a limit."""
     ordinary: int = 1_500
     """Distinct pairs of ordinary answers."""
     alone: int = 300
-    """The first hostile answers are judged again one at a time."""
+    """The first of these calls are made again one at a time."""
     limit: float = 1.0
     """Seconds for one answer."""
     workers: int = 2
@@ -93,12 +49,11 @@ class Options:
     """Of the answers."""
 
 
-def hostile_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Pairs of an exact and a hostile answer; every shape in turn, sizes from 1 to 100."""
+def difficult_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
+    """Distinct pairs of an exact and a given answer, most of which use up a limit of time or memory."""
     rng = random.Random(seed)
-    shapes = list(SHAPES.values())
     for number in range(count):
-        yield rng.choice(GOLDS), shapes[number % len(shapes)](rng, rng.randint(1, 100))
+        yield "7", f"{rng.choice(CALLS)} {number}"
 
 
 def ordinary_answers(count: int, seed: int) -> Iterator[tuple[str, str]]:
@@ -179,21 +134,22 @@ def quarters(samples: list[int]) -> str:
 def run(options: Options) -> str:
     """Attack and time; returns the table."""
     logging.getLogger("hacrl_lab").setLevel(logging.ERROR)  # one line says it all
-    hostile = list(hostile_answers(options.hostile, options.seed))
-    batches = [hostile[start : start + BATCH] for start in range(0, len(hostile), BATCH)]
-    with MathVerifier(options.workers, options.limit) as verifier, sampled_memory() as memory:
+    difficult = list(difficult_answers(options.difficult, options.seed))
+    batches = [difficult[start : start + BATCH] for start in range(0, len(difficult), BATCH)]
+    with MathVerifier(options.workers, options.limit, equal=compare_or_fail) as verifier, sampled_memory() as memory:
         seconds = [judged(verifier, batch)[1] for batch in tqdm(batches)]
-        timeouts = verifier.timeouts
-    with MathVerifier(1, options.limit) as verifier:
+        timeouts, undecided = verifier.timeouts, verifier.undecided
+    with MathVerifier(1, options.limit, equal=compare_or_fail) as verifier:
         judged(verifier, [("1", "2")])  # it has started
-        alone = [judged(verifier, [pair])[1] for pair in tqdm(hostile[: options.alone])]
+        alone = [judged(verifier, [pair])[1] for pair in tqdm(difficult[: options.alone])]
     ordinary = list(ordinary_answers(options.ordinary, options.seed))
     with MathVerifier(options.workers, options.limit) as verifier:
         judged(verifier, [("1", "2")])
         rewards, ordinary_seconds = judged(verifier, ordinary)
     rows = {
-        "hostile answers": f"{len(hostile):,}",
-        "over the limit": f"{timeouts:,}",
+        "calls, most of which use up a limit": f"{len(difficult):,}",
+        "over the time limit": f"{timeouts:,}",
+        "without a verdict": f"{undecided:,}",
         f"seconds for {BATCH}, longest": f"{max(seconds):.1f}",
         f"seconds for one, longest of {len(alone)} (limit {options.limit:g})": f"{max(alone, default=0):.2f}",
         "memory of this process by quarter of the time, MiB": quarters(memory.parent),

@@ -28,4 +28,4 @@ class ArithmeticWorld(TextWorld):
                 for story in stories
             ]
 
-        super().__init__(draw, by_answer(verifier))
+        super().__init__(draw, by_answer(verifier), verifier)

@@ -1,4 +1,4 @@
-"""Worlds of written problems: math-verify compares answers, or a function of the user's own rewards responses."""
+"""Worlds of written problems: the verifier compares answers, or a function of the user's own rewards responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Problem:
 
     question: str
     answer: str
-    """LaTeX where math-verify compares it."""
+    """LaTeX where the verifier compares it."""
     topics: tuple[str, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """What else is known about it, for reward functions."""
@@ -48,11 +48,15 @@ class TextWorld:
     Args:
         draw: gives some number of problems from a stream of random numbers.
         grade: rewards responses, see :func:`by_answer`.
+        verifier: what ``grade`` verifies with, if it does; its answers without a verdict are counted.
     """
 
-    def __init__(self, draw: Draw, grade: Grade) -> None:
+    def __init__(self, draw: Draw, grade: Grade, verifier: MathVerifier | None = None) -> None:
         self._draw = draw
         self._grade = grade
+        self._verifier = verifier
+        self.undecided_share = 0.0
+        """Of the responses of the last :meth:`verify`: rewarded 0 because the verifier reached no verdict."""
         self._asked: dict[str, Problem] = {}
 
     def sample_prompts(self, count: int, stream: RandomStream) -> TextPrompts:
@@ -78,7 +82,13 @@ class TextWorld:
         group = rollouts.finished.shape[-1]
         texts = [text for texts in rollouts.whole_texts for text in texts]
         problems = [self._asked[question] for question in prompts.questions for _ in range(group)]
-        return torch.tensor(self._grade(problems, texts)).reshape(-1, group)
+        before = self._undecided()
+        rewards = torch.tensor(self._grade(problems, texts)).reshape(-1, group)
+        self.undecided_share = (self._undecided() - before) / max(1, len(texts))
+        return rewards
+
+    def _undecided(self) -> int:
+        return self._verifier.undecided if self._verifier else 0
 
     def answers(self, prompts: TextPrompts) -> list[str]:
         """The exact answer to each question that this world has drawn; for people, agents do not see it."""

@@ -27,7 +27,7 @@ def with_readable_answers(reading: Reading, unreadable: Unreadable) -> Reading:
     wrong = set(unreadable([problem.answer for problem in reading.problems]))
     faults = [
         Unusable(
-            problem.location, "is not mathematics that math-verify can read", reading.answer_column, problem.answer
+            problem.location, "is not mathematics that the verifier can read", reading.answer_column, problem.answer
         )
         for problem in reading.problems
         if problem.answer in wrong

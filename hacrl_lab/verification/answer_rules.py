@@ -20,8 +20,17 @@ from hacrl_lab import thinking
 AnswerRuleName = Literal["boxed", "tag", "hashes", "last_number", "whole"]
 
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+_PIECE = re.compile(r"\\boxed(?![A-Za-z])|\\.|.", re.DOTALL)
 _HASHES = re.compile(r"####[ \t]*(.*)")
-_NUMBER = re.compile(r"[-−]?\d+(?:,\d{3})*(?:\.\d+)?(?:/\d+)?")
+_APART = r"(?:,\\!|\{,\}|\\[, ]|[,\u00a0\u202f ])"  # between thousands
+_DECIMAL = rf"(?:(?:\d{{1,3}}(?:{_APART}\d{{3}})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)"
+_EXPONENT = r"(?:\{[-+−]?\d+\}|[-+−]?\d+)"
+_NUMBER = re.compile(
+    rf"(?:(?<![\w.)}}\]])[-−])?(?<![\d.])(?:(?:\d+ ?)?\\[dt]?frac ?(?:\{{{_DECIMAL}\}}\{{{_DECIMAL}\}}|\d ?\d)"
+    rf"|\d+ \d+/\d+|{_DECIMAL}/\d+"
+    rf"|{_DECIMAL}(?:[eE][-+−]?\d+|(?: ?(?:\\times|\\cdot|[×·*]) ?10)? ?\^ ?{_EXPONENT})?)"
+)
+_BOXED_WITHOUT_BRACES = re.compile(r"\s*([-+]?\d+(?:[.,/]\d+)*|[A-Za-z](?![A-Za-z])|\\(?:pi|infty)(?![A-Za-z]))")
 
 
 @dataclass(frozen=True)
@@ -42,22 +51,33 @@ class AnswerRule:
 
 
 def boxed_answer(text: str) -> str | None:
-    r"""What the last complete ``\boxed{}`` holds, or None.
+    r"""What the last complete ``\boxed{}`` holds, or None; an empty box counts only if there is no other.
 
-    >>> print(boxed_answer(r"so \boxed{1}, no: \boxed{\frac{1}{2}}."))
-    \frac{1}{2}
+    A number or a letter may stand without braces. Escaped braces need no partner.
+
+    >>> print(boxed_answer(r"so \boxed{1}, no: \boxed{\frac{1}{2}}."), boxed_answer(r"$\boxed 2$"))
+    \frac{1}{2} 2
     """
     open_braces: list[int | None] = []  # for every open brace, where its box's content starts, if it is a box's
-    found: tuple[int, int] | None = None
-    for place, character in enumerate(text):
-        if character == "{":
-            is_box = text.endswith("\\boxed", 0, place)
-            open_braces.append(place + 1 if is_box else None)
-        elif character == "}" and open_braces:
+    found: list[tuple[int, int]] = []
+    is_box = False
+    for piece in _PIECE.finditer(text):
+        if piece[0] == r"\boxed":
+            is_box = True
+            bare = _BOXED_WITHOUT_BRACES.match(text, piece.end())
+            if bare:
+                found.append(bare.span(1))
+        elif piece[0] == "{":
+            open_braces.append(piece.end() if is_box else None)
+            is_box = False
+        elif piece[0] == "}" and open_braces:
             start = open_braces.pop()
-            if start is not None and (found is None or start > found[0]):
-                found = start, place
-    return None if found is None else text[slice(*found)]
+            if start is not None:
+                found.append((start, piece.start()))
+        else:
+            is_box = is_box and piece[0].isspace()
+    contents = [text[slice(*span)] for span in sorted(found)]
+    return next((content for content in reversed(contents) if content.strip()), contents[-1] if contents else None)
 
 
 def tagged_answer(text: str) -> str | None:
@@ -81,13 +101,15 @@ def hashed_answer(text: str) -> str | None:
 
 
 def last_number(text: str) -> str | None:
-    """The last number, without commas between thousands, or None.
+    r"""The last number, without marks between thousands, or None.
 
-    >>> last_number("17 + 25 = 42."), last_number("-1,234.5 dollars"), last_number("none")
-    ('42', '-1234.5', None)
+    A fraction, a power and a number in scientific notation are one number; a minus between two numbers is no sign.
+
+    >>> last_number("17 + 25 = 42."), last_number("-1,234.5 dollars"), last_number("none"), last_number("10-7 or .5")
+    ('42', '-1234.5', None, '.5')
     """
-    found = _NUMBER.findall(text)
-    return found[-1].replace(",", "").replace("−", "-") if found else None
+    found = list(_NUMBER.finditer(text))
+    return re.sub(rf"(?<=\d){_APART}(?=\d{{3}}(?!\d))", "", found[-1][0]).replace("−", "-") if found else None
 
 
 def whole_response(text: str) -> str | None:

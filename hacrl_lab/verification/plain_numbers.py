@@ -10,6 +10,8 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
+from hacrl_lab.verification.statements import parts_of_list
+
 _PLAIN_NUMBER = re.compile(r"([-+]?) ?\{*(?:(\d+)|\\frac\{(\d+)\}\{(0*[1-9]\d*)\})\}*", re.ASCII)
 _BRACKETS = re.compile(r"(\(|\[|\\\{|)(.*?)(\)|\]|\\\}|)", re.DOTALL)
 _BASED = re.compile(r"([0-9A-Z]+)_\{?(\d+)\}?", re.ASCII)
@@ -45,22 +47,6 @@ def _plain_number(text: str) -> Fraction | None:
         return None
     sign, whole, numerator, denominator = found.groups()
     return Fraction(int(sign + (whole or numerator)), int(denominator or 1))
-
-
-def parts_of_list(text: str) -> list[str]:
-    """What is between commas and semicolons outside all brackets.
-
-    >>> parts_of_list("(1,2), x=3; 4")
-    ['(1,2)', 'x=3', '4']
-    """
-    depth, parts = 0, [""]
-    for character in text:
-        depth += (character in "([{") - (character in ")]}")
-        if character in ",;" and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
 
 
 def has_base(text: str) -> bool:

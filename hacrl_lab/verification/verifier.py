@@ -1,18 +1,20 @@
 """Verifiable rewards: is a response's answer equal to the exact one?
 
-:mod:`hacrl_lab.verification.equality` decides, with math-verify. That can hang, recurse and fill the memory on odd
-input, so it runs in worker processes (:mod:`hacrl_lab.verification.limited_workers`). Nothing heavy is imported here.
+:mod:`hacrl_lab.verification.equality` decides, in worker processes with limits of time and memory
+(:mod:`hacrl_lab.verification.limited_workers`), since no answer may stop a run. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRule
-from hacrl_lab.verification.equality import are_equal, is_mathematics
+from hacrl_lab.verification.equality import are_equal
+from hacrl_lab.verification.exact_answers import is_mathematics
 from hacrl_lab.verification.limited_workers import LimitedWorkers, Lost
 
 LONGEST_ANSWER = 1000
@@ -36,25 +38,36 @@ class MathVerifier:
         workers: processes, which start with the first call.
         timeout: seconds for one pair.
         answer_rule: what of a response is its answer.
+        equal: whether an exact and a given answer are equal; a function of a module, called in the workers.
 
     Raises:
         SettingError: with fewer than one worker, or a time limit that is not a positive number of seconds.
     """
 
     def __init__(
-        self, workers: int = WORKERS, timeout: float = 10.0, answer_rule: AnswerRule = ANSWER_RULES["boxed"]
+        self,
+        workers: int = WORKERS,
+        timeout: float = 10.0,
+        answer_rule: AnswerRule = ANSWER_RULES["boxed"],
+        equal: Callable[[str, str], bool] = are_equal,
     ) -> None:
         self._rule = answer_rule
+        self._equal = equal
         self._workers = LimitedWorkers(workers, timeout, module="hacrl_lab.verification.equality")
-        self._decided: dict[tuple[str, str | None], bool] = {}
+        self._decided: dict[tuple[str, str | None], Any] = {}
+        """True, False or Lost, by exact and given answer."""
         self.timeouts = 0
         """Distinct pairs that took longer than the limit, so far."""
+        self.undecided = 0
+        """Responses whose reward is 0 because there was no verdict, so far: time-outs and workers that died."""
 
     def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         """The reward of each response against the exact answer at the same place, 0.0 or 1.0."""
         pairs = [(answer, self._rule.answer(response)) for response, answer in zip(responses, answers, strict=True)]
         self._decide({(answer, given) for answer, given in pairs if given is not None and len(given) <= LONGEST_ANSWER})
-        return [float(self._decided.get(pair, False)) for pair in pairs]
+        verdicts = [self._decided.get(pair, False) for pair in pairs]
+        self.undecided += sum(isinstance(verdict, Lost) for verdict in verdicts)
+        return [float(verdict is True) for verdict in verdicts]
 
     def check_answers(self, answers: Sequence[str]) -> None:
         r"""Make sure that every exact answer is mathematics. A bare word is not; ``\text{north}`` is.
@@ -64,7 +77,7 @@ class MathVerifier:
         """
         for answer in self.unreadable(answers)[:1]:
             raise LabError(
-                rf"the answer {answer!r} is not mathematics that math-verify can read; write words as \text{{...}}"
+                rf"the answer {answer!r} is not mathematics that the verifier can read; write words as \text{{...}}"
             )
 
     def unreadable(self, answers: Sequence[str]) -> list[str]:
@@ -93,8 +106,8 @@ class MathVerifier:
 
     def _decide(self, pairs: set[tuple[str, str]]) -> None:
         new = sorted(pairs - self._decided.keys())
-        results = dict(zip(new, self._workers.map(are_equal, new), strict=True))
-        self._decided.update({pair: result is True for pair, result in results.items()})
+        results = dict(zip(new, self._workers.map(self._equal, new), strict=True))
+        self._decided |= results
         for reason in Lost:
             lost = [given for (_, given), result in results.items() if result is reason]
             if lost:

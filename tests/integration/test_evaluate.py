@@ -188,7 +188,7 @@ def test_entries_that_are_no_problems_are_left_out_and_that_is_said(
     assert call("--models", adders[0], "--problems", str(own), *places) == 1
     assert f"{own}, line 12: 'answer' is not mathematics" in capsys.readouterr().err
     assert call("--models", adders[0], "--problems", str(own), "--skip-unusable", *places) == 0
-    note = f"1 of 12 entries of '{own}' were left out: 1 × 'answer' is not mathematics that math-verify can read."
+    note = f"1 of 12 entries of '{own}' were left out: 1 × 'answer' is not mathematics that the verifier can read."
     assert f"note: {note}\n" in capsys.readouterr().err
     assert f"- {note}\n" in (tmp_path / "out" / "README.md").read_text()
 

@@ -388,7 +388,7 @@ def test_the_token_budget_of_a_pass_changes_nothing_but_rounding(
         (
             '{"question": "1+1", "answer": "no idea"}',
             20,
-            "'answer' is not mathematics that math-verify can read: no idea",
+            "'answer' is not mathematics that the verifier can read: no idea",
         ),
         ('{"question": "1+1"}', 1, "line 2 has no 'answer'"),
         ('{"question": "1+1", "answer": "2"}', 1, "2 problems are left for training and 0 for evaluation"),

@@ -17,12 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
+from difficult_calls import allocate, loop_within_c
 from hacrl_lab.errors import LabError
+from hacrl_lab.verification.fork_server import MEMORY_LIMIT
 from hacrl_lab.verification.limited_workers import CALLS_OF_A_WORKER, LimitedWorkers, Lost
 
 MODULE = "hacrl_lab.verification.equality"
 TIMEOUT = 1.0
-ENDLESS = (operator.pow, (9, 9**9))  # within C code, which no Python thread interrupts
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,8 @@ def test_other_calls_do_not_wait_for_those_that_hang(workers: LimitedWorkers) ->
 
 
 def test_a_call_is_ended_within_c_code(workers: LimitedWorkers) -> None:
-    function, arguments = ENDLESS
-    assert workers.map(function, [arguments, (2, 3)]) == [Lost.TIMED_OUT, 8]
+    assert workers.map(loop_within_c, [()]) == [Lost.TIMED_OUT]
+    assert workers.map(operator.pow, [(2, 3)]) == [8]
 
 
 def test_limits_do_not_follow_the_wall_clock(workers: LimitedWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +123,7 @@ def test_a_worker_is_replaced_after_a_number_of_calls() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_a_worker_cannot_fill_the_memory(workers: LimitedWorkers) -> None:
-    assert workers.map(operator.mul, [(b"0", 2**31), (b"0", 2)]) == [Lost.DIED, b"00"]
+    assert workers.map(allocate, [(2 * MEMORY_LIMIT,), (2,)]) == [Lost.DIED, 2]
 
 
 @pytest.mark.parametrize(
@@ -207,7 +208,7 @@ def test_closing_ends_all_processes_at_once() -> None:
 
 
 KILLED = f"""
-import operator, os, time
+import os, time
 from hacrl_lab.verification.limited_workers import LimitedWorkers
 workers = LimitedWorkers(2, {TIMEOUT}, "{MODULE}")
 workers.map(abs, [(1,)])
@@ -215,7 +216,7 @@ if os.fork() == 0:  # holds the sockets open, as a data loader would
     time.sleep(60)
     os._exit(0)
 print("started", flush=True)
-workers.map(operator.pow, [(9, 9**9), (9, 9**9 + 1)])
+workers.map(time.sleep, [(60,), (60,)])
 """
 
 

@@ -56,10 +56,12 @@ def test_what_the_pool_says_of_each_agent() -> None:
         old_log_probs=[],
         mean_log_probs=f64([[[-1, -2]], [[-0.5, -0.25]]]),
         engine_mismatch=[EngineMismatch(f64(0.125), f64(0.5), f64(0.01)), None],
+        undecided_shares=[0.0, 0.5],
     )
     metrics = pool_metrics(["a", "b"], pool, f64([0.5, 0.25]), f64([[1, 2], [0.5, 1]]), steps_done=3)
     assert {key: float(value) for key, value in metrics.items()} == {
         "accuracy/a": 0.5,
+        "undecided_share/b": 0.5,
         "capability/a": 0.5,
         "capability_ratio/a/a": 1,
         "capability_ratio/a/b": 2,

@@ -17,6 +17,8 @@ from hacrl_lab.worlds import TextPrompts
 class SameText:
     """Stands in for the verifier: a response is right when it is the answer to the letter."""
 
+    undecided = 0
+
     def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         return [float(response == answer) for response, answer in zip(responses, answers, strict=True)]
 

@@ -68,7 +68,7 @@ def test_all_of_them_stand_in_one_message_with_file_line_and_column(mixed: str) 
         f"    {mixed}, line {line}"
         for line in (
             "31: 'solution' is neither text nor a number: None",
-            f"32: 'solution' is not mathematics that math-verify can read: {LONG[:59]}…",
+            f"32: 'solution' is not mathematics that the verifier can read: {LONG[:59]}…",
             "33: 'problem' is empty",
             "34 has no 'problem'",
             "35 has another answer than the same question elsewhere: '3' to 'twice?'",
@@ -87,7 +87,7 @@ def test_they_are_left_out_and_counted_where_that_is_wanted(mixed: str) -> None:
         '2 × is not a JSON object like {"question": "...", "answer": "..."}, '
         "2 × has another answer than the same question elsewhere, 1 × 'solution' is neither text nor a number, "
         "1 × 'problem' is empty, 1 × has no 'problem', "
-        "1 × 'solution' is not mathematics that math-verify can read."
+        "1 × 'solution' is not mathematics that the verifier can read."
     )
 
 
@@ -116,7 +116,7 @@ def test_a_source_of_which_nothing_can_be_used_is_refused_by_its_first_entry(tmp
     with pytest.raises(LabError) as error:
         left_out([reading], skip_unusable=False)
     assert str(error.value).splitlines()[1:] == [
-        f"    {source}, line 1: 'answer' is not mathematics that math-verify can read: a word 0, and so on"
+        f"    {source}, line 1: 'answer' is not mathematics that the verifier can read: a word 0, and so on"
     ]
     with pytest.raises(LabError, match=rf"^no entry of '{source}' is a problem, beginning with {source}, line 1: 'an"):
         left_out([reading], skip_unusable=True)

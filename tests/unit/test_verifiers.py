@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from difficult_calls import compare_or_fail
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import boxed_answer
 from hacrl_lab.verification.fork_server import MEMORY_LIMIT
 from hacrl_lab.verification.verifier import LONGEST_ANSWER, MathVerifier
 
 TIMEOUT = 2.0
-HANGS = r"9^{9^{9^{9}}}"  # sympy would write out the digits
 
 
 @pytest.fixture(scope="module")
@@ -41,12 +41,40 @@ def test_box_within_a_box_is_the_later_one() -> None:
 
 
 def test_response_without_a_complete_box_has_no_answer() -> None:
-    for response in ("", "the answer is 7", r"\boxed", r"\boxed{7", r"\boxed{\frac{1}{2}", r"boxed{7}"):
+    for response in (
+        "",
+        "the answer is 7",
+        r"\boxed",
+        r"\boxed answer",
+        r"\boxed{7",
+        r"\boxed{\frac{1}{2}",
+        r"boxed{7}",
+    ):
         assert boxed_answer(response) is None
 
 
-def test_empty_box_holds_an_empty_answer() -> None:
+def test_an_empty_box_holds_an_empty_answer_and_does_not_hide_another() -> None:
     assert boxed_answer(r"\boxed{}") == ""
+    assert boxed_answer(r"\boxed{12}. I put it in \boxed{ }.") == "12"
+
+
+def test_a_number_or_a_letter_needs_no_braces() -> None:
+    responses = (
+        r"$\boxed 2$.",
+        r"$x=\boxed9$.",
+        r"\boxed {9}",
+        r"\boxed -3.5.",
+        r"\boxed x",
+        r"\boxed\pi$",
+        r"\boxed{1} \boxed 2",
+    )
+    assert [boxed_answer(one) for one in responses] == ["2", "9", "9", "-3.5", "x", r"\pi", "2"]
+
+
+def test_escaped_braces_need_no_partner() -> None:
+    cases = r"f(x)=\left\{\begin{array}{ll}x & x>0\\ 1 & x\le0\end{array}\right."
+    assert boxed_answer(rf"so \boxed{{{cases}}}") == cases
+    assert boxed_answer(r"first \boxed{5}, then \boxed{\left\{ (1,2) \right.}") == r"\left\{ (1,2) \right."
 
 
 def test_equal_numbers_are_equal_in_any_notation(verifier: MathVerifier) -> None:
@@ -108,7 +136,7 @@ I think it is 5
 
 @pytest.mark.parametrize("answer", ["", " ", *NO_MATHEMATICS.split("\n")])
 def test_exact_answer_that_is_not_mathematics_is_refused_by_name(verifier: MathVerifier, answer: str) -> None:
-    message = f"the answer {answer!r} is not mathematics that math-verify can read"
+    message = f"the answer {answer!r} is not mathematics that the verifier can read"
     with pytest.raises(LabError, match=re.escape(message)):
         verifier.check_answers(["8.5", answer, "elsewhere"])
 
@@ -176,19 +204,29 @@ def test_numbers_are_compared_as_they_are_written(verifier: MathVerifier) -> Non
 
 
 def test_answers_that_hang_are_wrong_counted_logged_and_remembered(caplog: pytest.LogCaptureFixture) -> None:
-    with MathVerifier(workers=2, timeout=TIMEOUT) as verifier:
+    with MathVerifier(workers=2, timeout=TIMEOUT, equal=compare_or_fail) as verifier:
         verifier.rewards(boxed("1"), ["1"])  # the workers have started
-        hanging = [HANGS.replace("9", str(digit)) for digit in range(4, 10)]
+        hanging = [f"sleep {number}" for number in range(4, 10)]
         started = time.monotonic()
         assert verifier.rewards(boxed("41", *hanging, "42"), ["41"] + ["8"] * 6 + ["42"]) == [1, *[0] * 6, 1]
         assert TIMEOUT <= time.monotonic() - started < 2.5 * TIMEOUT  # one after the other, by two workers: 3 limits
         assert verifier.timeouts == 6
         [warning] = [record.getMessage() for record in caplog.records if record.name == "hacrl_lab"]
-        assert warning.startswith("6 answers counted as wrong, timed out: for example '4^{4^{4^{4}}}'")
+        assert warning.startswith("6 answers counted as wrong, timed out: for example 'sleep 4'")
         started = time.monotonic()
         assert verifier.rewards(boxed(*hanging, "8.0"), ["8"] * 7) == [*[0] * 6, 1]
         assert time.monotonic() - started < TIMEOUT
         assert verifier.timeouts == 6
+
+
+def test_answers_without_a_verdict_are_counted_apart_from_wrong_ones() -> None:
+    with MathVerifier(workers=2, timeout=TIMEOUT, equal=compare_or_fail) as verifier:
+        assert verifier.rewards(boxed("1", "2", "9" * (LONGEST_ANSWER + 1)), ["1"] * 3) == [1, 0, 0]
+        assert verifier.undecided == 0
+        assert verifier.rewards(boxed("loop", "exit", "allocate", "2", "exit"), ["1"] * 5) == [0] * 5
+        assert verifier.undecided == 4
+        verifier.rewards(boxed("loop"), ["1"])  # remembered
+        assert verifier.undecided == 5
 
 
 def test_a_very_long_answer_is_wrong_without_being_read(verifier: MathVerifier) -> None:
@@ -223,12 +261,12 @@ def attack(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.slow
-def test_hostile_answers_neither_hang_nor_fill_the_memory(attack: Any) -> None:
-    hostile = list(attack.hostile_answers(500, seed=1))
-    with MathVerifier(workers=2, timeout=0.5) as verifier, attack.sampled_memory() as memory:
-        for start in range(0, len(hostile), 50):
-            _, seconds = attack.judged(verifier, hostile[start : start + 50])
-            assert seconds < 25  # if all 50 hung one after the other, by two workers: 12.5, on a quiet machine
+def test_calls_that_use_up_their_limits_neither_hang_nor_fill_the_memory(attack: Any) -> None:
+    difficult = list(attack.difficult_answers(300, seed=1))
+    with MathVerifier(workers=2, timeout=0.5, equal=compare_or_fail) as verifier, attack.sampled_memory() as memory:
+        for start in range(0, len(difficult), 50):
+            _, seconds = attack.judged(verifier, difficult[start : start + 50])
+            assert seconds < 25
     assert max(memory.workers) < MEMORY_LIMIT
     assert memory.parent[-1] - memory.parent[0] < 50 * 2**20
 
