@@ -272,12 +272,12 @@ def test_calls_that_use_up_their_limits_neither_hang_nor_fill_the_memory(attack:
 
 
 @pytest.mark.slow
-def test_ordinary_answers_are_judged_at_a_hundred_a_second_at_least(attack: Any) -> None:
+def test_ordinary_answers_take_at_most_four_milliseconds_of_processor_time(attack: Any) -> None:
     ordinary = list(attack.ordinary_answers(1000, seed=1))
     with MathVerifier(workers=2) as verifier:
-        rewards, seconds = attack.judged(verifier, ordinary)
+        rewards, _ = attack.judged(verifier, ordinary)
     assert sum(rewards) == 500  # every other pair is equal
-    assert seconds < 10
+    assert attack.processor_seconds(ordinary) < 4  # 1.6 to 2.0 measured
 
 
 def test_a_degenerate_response_is_searched_in_one_pass() -> None:
