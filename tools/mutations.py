@@ -114,7 +114,8 @@ def run_tests(folder: Path, tests: Iterable[str]) -> tuple[str, str]:
     settings.load_profile("mutations")
     failure, output = FirstFailure(), io.StringIO()
     plugins = [f"-pno:{name}" for name in ("cacheprovider", "unraisableexception", "threadexception", "anyio")]
-    options = ["-x", "-q", "-o", "addopts=", "--nbmake", "--tb=line", f"--rootdir={folder}", *plugins]
+    short = ["-x", "-q", "--tb=line", "--assert=plain"]  # pytest explains differences of large values for minutes
+    options = [*short, "-o", "addopts=", "--nbmake", f"--rootdir={folder}", *plugins]
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         status = pytest.main([*options, *(str(place_of(test, folder)) for test in tests)], plugins=[failure])
     import hacrl_lab
