@@ -202,12 +202,16 @@ def nucleus(chances: Tensor, top_p: float) -> Tensor:
     ids=["as-in-training", "top-p", "cold", "hot", "cold-top-p", "top-k"],
 )
 def test_tokens_come_from_the_distribution_that_is_asked_for(kind: Kind, sampling: Sampling, expected: Any) -> None:
-    """By Hoeffding, |frequency − chance| > sqrt(ln(2V/RATE)/(2N)) for any of V tokens has a chance of at most RATE."""
+    """By Hoeffding, |frequency − chance| > sqrt(ln(2V/RATE)/(2N)) for any of V tokens has a chance of at most RATE.
+
+    With a chance of at most RATE one of those whose chance is above ln(V/RATE)/N is never drawn.
+    """
     chances, frequencies = first_tokens(kind, sampling)
     target = expected(chances) / expected(chances).sum()
     bound = math.sqrt(math.log(2 * len(chances) / RATE) / (2 * DRAWS))
     assert float((frequencies - target).abs().max()) < bound
     assert not frequencies[target == 0].any()
+    assert frequencies[target > math.log(len(chances) / RATE) / DRAWS].all()
     if sampling.temperature < 1:
         assert (frequencies**2).sum() > (chances**2).sum()
 
