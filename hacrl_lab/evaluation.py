@@ -104,7 +104,8 @@ def accuracy_interval(values: npt.ArrayLike, samples: int = 1) -> tuple[float, f
     z, n = stats.norm.ppf((1 + CONFIDENCE) / 2), max(count, verdicts)
     middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * math.sqrt(spread / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return mean, max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    return mean, min(low, mean), max(high, mean)  # where all are wrong or right, rounding would leave the mean outside
 
 
 def pass_at_k(right: Sequence[int], samples: int, k: int) -> npt.NDArray[np.float64]:

@@ -57,6 +57,13 @@ def test_single_verdicts_have_wilsons_interval(right: int, of: int, low: float, 
     assert interval == (right / of, pytest.approx(low, abs=1e-6), pytest.approx(high, abs=1e-6))
 
 
+@pytest.mark.parametrize("verdict", [0.0, 0.5, 1.0])
+def test_the_mean_is_within_its_interval_to_the_last_bit(verdict: float) -> None:
+    for count in range(2, 300):
+        mean, low, high = accuracy_interval([verdict] * count, samples=2)
+        assert 0 <= low <= mean <= high <= 1
+
+
 def test_means_of_several_responses_have_a_t_interval_where_it_fits() -> None:
     values = [0.25, 0.5, 0.5, 0.75]
     mean, half = mean_interval(values)

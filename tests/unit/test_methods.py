@@ -5,7 +5,7 @@ from hacrl_lab.advantages import capability_aware_baseline
 from hacrl_lab.capability import CapabilityTracker
 from hacrl_lab.methods import METHODS, Method, get_method, method_rows, methods_help
 from hacrl_lab.objectives import ObjectiveSettings, hacpo_objective
-from hacrl_lab.schedules import self_first
+from hacrl_lab.schedules import by_sampler, self_first
 
 SETTINGS = ObjectiveSettings(epsilon_low=0.1, epsilon_high=0.2, alpha=1.5, delta=0.3, delta_step=0.05)
 
@@ -91,6 +91,12 @@ def test_capability_is_read_by_the_methods_whose_advantages_or_weights_depend_on
     not_read = {"grpo", "gspo", "gspo_x2", "naive", "naive_hard_clip", "shares_nothing", "shares_nothing_released"}
     assert {name for name, method in METHODS.items() if not method.reads_capability} == not_read
     assert get_method("hacpo_alpha2").reads_capability
+
+
+def test_the_control_keeps_the_own_part_of_each_learner() -> None:
+    for learner, expected in enumerate([[(0,), (0,), (), ()], [(), (), (0,), (0,)]]):
+        plan = get_method("shares_nothing").plan(by_sampler, torch.arange(4), 2, learner, agents=2)
+        assert [planned.samplers for planned in plan] == expected
 
 
 def test_methods_are_found_by_name() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 from torch import Tensor
 
 from hacrl_lab.agents.tabular import TabularAgent, table_rows
-from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.errors import CheckpointError, NonFiniteError
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -265,3 +265,9 @@ def test_table_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
     message = r"logits must have shape \(\.\.\., rows, 3\) with 4 rows \(one per prefix\), 2 .* got"
     with pytest.raises(ValueError, match=message):
         TabularAgent("table", torch.zeros(shape), ResponseSpace(3, 2))
+
+
+def test_a_folder_of_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
+    random_agent(2, 3, 1).save(tmp_path)
+    with pytest.raises(CheckpointError, match="holds another agent"):
+        random_agent(3, 3, 1).load(tmp_path)
