@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_sc
 from hacrl_envs.stories import draw_story, write_long_solution, write_solution
 from hacrl_lab.files import locked
 from hacrl_runs.own_pair.models import new_model
+from hacrl_runs.own_pair.muon import Muon
 from hacrl_runs.own_pair.recipes import Answers, Recipe, Size, recipes
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
 
@@ -88,7 +89,7 @@ def fit(
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     optimizers = [
-        torch.optim.Muon(matrices, lr=recipe.muon_learning_rate, weight_decay=0.01),
+        Muon(matrices, lr=recipe.muon_learning_rate, weight_decay=0.01),
         torch.optim.AdamW(others, lr=recipe.adam_learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
     schedules = [get_cosine_schedule_with_warmup(one, WARMUP_STEPS, recipe.steps) for one in optimizers]
