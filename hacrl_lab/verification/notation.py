@@ -113,6 +113,7 @@ LAYOUT = (
         r"\\\1 ",
     ),
     _rule("functions", r"(?<![\\A-Za-z])(?<!operatorname\{)(sin|cos|tan|ln|log|exp|pi|sqrt)(?![A-Za-z])", r"\\\1 "),
+    _rule("natural logarithm", r"\\log *_ *(?:\{ *e *\}|e(?![A-Za-z]))", r"\\ln "),
     _rule("root in brackets", r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     _rule("numbers set as text", r"\\text\{\s*([-+\d.,/]+)\s*\}", r"\1"),
     _rule("empty text", r"\\text\{\s*\}", ""),

@@ -130,6 +130,8 @@ def test_a_wrong_answer_that_breaks_the_parser_is_only_wrong() -> None:
         ("7", "7.0", "7t"),
         (r"3+4\mathrm{i}", "4i+3", "3+4"),  # upright constants
         (r"\frac{\mathrm{e}}{2}", r"\frac{e}{2}", r"\frac{1}{2}"),
+        (r"\log_e 3", r"\ln 3", r"\log_3 e"),
+        (r"2\log_{\mathrm{e}}(x)", r"2\ln x", r"2\log_2 x"),
         (r"\log_{3}(27)=3", r"\log_3 (27) = 3", r"\log_{3}(28)=3"),  # equations between numbers
         ("f(2)=5", "f(2) = 5", "f(3)=5"),
         ("i^{7}=-i", "i^7 = -i", "i^{3}=-i"),
