@@ -12,7 +12,7 @@ import torch
 import tyro
 
 from hacrl_lab.errors import LabError, SettingError
-from hacrl_lab.files import atomic_write
+from hacrl_lab.files import write_text
 from hacrl_lab.methods import Method, get_method, methods_help
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.schedules import SCHEDULES, EmptyUpdates, Schedule, ScheduleName, UpdatePlan
@@ -122,9 +122,7 @@ def flat(options: Any) -> dict[str, Any]:
 
 def save_config(config: Any, path: Path) -> None:
     """Write a dataclass as JSON."""
-    text = json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False)
-    with atomic_write(path) as file:
-        file.write(f"{text}\n".encode())
+    write_text(path, json.dumps(dataclasses.asdict(config), indent=2, ensure_ascii=False) + "\n")
 
 
 def load_config(kind: type[ConfigT], path: Path) -> ConfigT:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,29 +33,42 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         The file to write to.
     """
     unfinished = path.with_suffix(UNFINISHED)
-    with unfinished.open("wb") as file:
+    unfinished.unlink(missing_ok=True)  # a killed process's, or a link
+    with unfinished.open("xb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(path)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, in UTF-8."""
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
 @contextmanager
-def locked(folder: Path, refusal: str | None = None) -> Iterator[None]:
-    """Have a folder to oneself among all processes that ask; a process that is killed gives it back.
+def locked(folder: Path, refusal: str | None = None, name: str = LOCK) -> Iterator[None]:
+    """Have a folder, or what a name in it stands for, to oneself among all processes that ask.
+
+    A process that is killed gives it back. A process that has waited for a second reports this.
 
     Args:
         folder: exists.
         refusal: what to say if another process has it; None waits for it.
+        name: of the file that the processes lock.
 
     Raises:
         LabError: another process has it, and there is a refusal.
     """
-    lock = FileLock(folder / LOCK)
+    lock = FileLock(folder / name)
     try:
-        lock.acquire(timeout=-1 if refusal is None else 0)
+        lock.acquire(timeout=1 if refusal is None else 0)
     except Timeout as error:
-        raise LabError(refusal) from error
+        if refusal is not None:
+            raise LabError(refusal) from error
+        print(f"waiting for another process, which has {str(folder / name)!r}", file=sys.stderr)
+        lock.acquire()
     try:
         yield
     finally:

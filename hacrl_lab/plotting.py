@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hacrl_lab.evaluation import mean_interval
+from hacrl_lab.files import atomic_write
 from hacrl_lab.methods import METHODS, get_method
 
 AGENT_COLOURS = (
@@ -75,5 +76,6 @@ def new_figure(height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG."""
-    figure.savefig(path, dpi=DPI)
+    """Write a figure as PNG, whole."""
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=DPI)

@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from hacrl_lab.files import atomic_write
+from hacrl_lab.files import atomic_write, locked
 
 RESULTS_VERSION = 3
 """Part of every cell's settings; to be raised with every change of the code that changes results."""
+LOCKS = ".locks"
+"""Folder beside the cells with a file for each one that was computed here; it may be deleted when nothing runs."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def cell_path(folder: Path, name: str, settings: Mapping[str, Any]) -> Path:
 def computed(cell: Cell, folder: Path) -> Mapping[str, Any]:
     """The arrays of a cell: read if they were computed under the same settings, else computed and written whole.
 
-    A file that cannot be read is computed anew.
+    A file that cannot be read is computed anew. Of processes that want the same cell, one computes it.
 
     Args:
         cell: what to compute.
@@ -77,11 +79,15 @@ def computed(cell: Cell, folder: Path) -> Mapping[str, Any]:
     path = cell.path(folder)
     if (stored := _read(path)) is not None:
         return stored
-    arrays = dict(cell.compute())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content: dict[str, Any] = {"settings": np.array(cell.record), **arrays}
-    with atomic_write(path) as file:
-        np.savez(file, **content)
+    locks = path.parent / LOCKS
+    locks.mkdir(parents=True, exist_ok=True)
+    with locked(locks, name=path.stem):
+        if (stored := _read(path)) is not None:  # another process has computed it in between
+            return stored
+        arrays = dict(cell.compute())
+        content: dict[str, Any] = {"settings": np.array(cell.record), **arrays}
+        with atomic_write(path) as file:
+            np.savez(file, **content)
     return arrays
 
 

@@ -16,7 +16,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from hacrl_lab.errors import LabError, SettingError
-from hacrl_lab.files import atomic_write
+from hacrl_lab.files import write_text
 from hacrl_runs.settings import TrainSettings, changed
 
 CONFIG = "config.yaml"
@@ -35,8 +35,7 @@ def write_config(settings: TrainSettings, path: Path) -> None:
         yaml.safe_dump({name: group}, sort_keys=False, allow_unicode=True, width=120)
         for name, group in _plain(settings).items()
     )
-    with atomic_write(path) as file:
-        file.write(text.encode())
+    write_text(path, text)
 
 
 def read_config(path: Path) -> TrainSettings:

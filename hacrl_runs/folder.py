@@ -16,10 +16,12 @@ from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import installed_version
-from hacrl_lab.files import LOCK, UNFINISHED, atomic_write, locked
+from hacrl_lab.files import write_text
 from hacrl_runs.config_file import CONFIG, read_config, write_config
-from hacrl_runs.settings import TrainSettings, changed
+from hacrl_runs.own_folder import MARK, OTHER, made_by, own_folder
+from hacrl_runs.settings import TrainSettings
 
+MAKER = "hacrl-lab train"
 VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
 PROBLEMS = "problems.json"
@@ -50,15 +52,14 @@ class Evaluation:
 
 
 @contextmanager
-def run_folder(settings: TrainSettings, device: str) -> Iterator[Path]:
-    """Make the run's folder, or continue in it; within the block no other process can.
+def run_folder(settings: TrainSettings) -> Iterator[Path]:
+    """Make the run's folder, or find it and leave what is in it; within the block no other process can write to it.
 
     Args:
-        settings: as they were given.
-        device: what the settings' device is on this machine.
+        settings: with the device that is used on this machine.
 
     Yields:
-        The folder, in which settings and versions are written down.
+        The folder.
 
     Raises:
         LabError: the folder is another run's, or holds what is not a run's; another process is using it; its run is
@@ -66,15 +67,33 @@ def run_folder(settings: TrainSettings, device: str) -> Iterator[Path]:
     """
     output_dir = settings.run.output_dir
     folder = _new_folder() if output_dir is None else Path(output_dir)
-    settings = changed(settings, {"device": device})  # a run that is continued elsewhere must not change it unnoticed
-    _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, f"another process is running in {str(folder)!r}; wait for it, or give another output_dir"):
-        if (folder / CONFIG).exists():
+    if made_by(folder) is None and _is_run_from_before(folder):
+        write_text(folder / MARK, f"{MAKER}\n")
+    with own_folder(folder, MAKER):
+        if is_begun(folder):
             _refuse_other_run(folder, settings)
-        _write_json(folder / VERSIONS, _versions())  # first: it is what tells a run's folder from a model's
-        write_config(settings, folder / CONFIG)
+        elif (folder / VERSIONS).exists():
+            raise LabError(f"{str(folder)!r} holds a run whose {CONFIG} is gone; put it back, or {OTHER}")
         yield folder
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether a run's folder holds its settings."""
+    return (folder / CONFIG).is_file()
+
+
+def begin(folder: Path, settings: TrainSettings, fingerprint: str | None) -> None:
+    """Write down what a run is: its settings, its problems and the versions of libraries.
+
+    Args:
+        folder: of the run.
+        settings: with the device that is used on this machine.
+        fingerprint: of the problems, see :func:`check_data`.
+    """
+    if fingerprint is not None:
+        _write_json(folder / PROBLEMS, {"fingerprint": fingerprint})
+    write_config(settings, folder / CONFIG)
+    _write_json(folder / VERSIONS, _versions())
 
 
 def settings_of_run(folder: Path) -> TrainSettings:
@@ -89,7 +108,7 @@ def settings_of_run(folder: Path) -> TrainSettings:
 
 
 def check_data(folder: Path, fingerprint: str | None) -> None:
-    """Write down which problems the run is about, or make sure that they are still those.
+    """Make sure that the problems which a run is about are still those.
 
     Args:
         folder: of the run.
@@ -99,14 +118,12 @@ def check_data(folder: Path, fingerprint: str | None) -> None:
         LabError: the problems have changed since the run began.
     """
     path = folder / PROBLEMS
-    if fingerprint is None:
+    if not is_begun(folder) or not path.exists():
         return
-    if not path.exists():
-        _write_json(path, {"fingerprint": fingerprint})
-    elif (before := str(_read_json(path).get("fingerprint"))) != fingerprint:
+    if (before := str(_read_json(path).get("fingerprint"))) != fingerprint:
         raise LabError(
             f"the problems have changed since the run in {str(folder)!r} began; put them back, or start a new run "
-            f"(fingerprint {before[:SHOWN]} then, {fingerprint[:SHOWN]} now)"
+            f"(fingerprint {before[:SHOWN]} then, {(fingerprint or 'none')[:SHOWN]} now)"
         )
 
 
@@ -175,26 +192,15 @@ def _new_folder() -> Path:
             number += 1
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder with files, unless they are a run's."""
-    if not folder.exists() or ((folder / CONFIG).is_file() and (folder / VERSIONS).is_file()):
-        return
-    if not folder.is_dir():
-        raise LabError(f"{str(folder)!r} is a file; give a folder as output_dir")
-    own = (LOCK, VERSIONS)  # what a run that was killed at once leaves
-    held = sorted(path.name for path in folder.iterdir() if path.name not in own and path.suffix != UNFINISHED)
-    if held and (folder / VERSIONS).is_file():
-        raise LabError(f"{str(folder)!r} holds a run whose {CONFIG} is gone; put it back, or give another output_dir")
-    if held:
-        raise LabError(
-            f"{str(folder)!r} holds files that are not a run's, {held[0]!r} for instance; give another output_dir"
-        )
+def _is_run_from_before(folder: Path) -> bool:
+    """Whether a folder holds a run of a version that did not write down who made a folder."""
+    return is_begun(folder) and (folder / VERSIONS).is_file() and "hacrl-lab" in _read_json(folder / VERSIONS)
 
 
 def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
     mine, its = flat(settings), flat(read_config(folder / CONFIG))
     if any(mine[name] != its[name] for name in its.keys() - set(FREE)):
-        raise LabError(f"{str(folder)!r} holds another run; give another output_dir, or continue it with --resume")
+        raise LabError(f"{str(folder)!r} holds another run; {OTHER}, or continue it with --resume")
     if settings.run.epochs == 0:
         check_length(folder, settings.run.methods, settings.run.steps)
     lengths = [{name: flat_settings[name] for name in ("steps", "epochs")} for flat_settings in (mine, its)]
@@ -209,8 +215,7 @@ def _versions() -> dict[str, str]:
 
 
 def _write_json(path: Path, record: dict[str, Any]) -> None:
-    with atomic_write(path) as file:
-        file.write(json.dumps(record).encode())
+    write_text(path, json.dumps(record))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

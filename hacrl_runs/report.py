@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hacrl_lab.evaluation import accuracy_interval, mean_interval
+from hacrl_lab.files import write_text
 from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.figures import INITIAL, plot_before_after, plot_curves
@@ -72,7 +73,7 @@ def write_report(folder: Path, job: Job) -> str:
         "`agents/`.",
     ]
     summary = "\n\n".join(section for section in sections if section) + "\n"
-    (folder / "summary.md").write_text(summary, encoding="utf-8")
+    write_text(folder / "summary.md", summary)
     return summary
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hacrl_lab.files import write_text
 
 Csv = tuple[Sequence[str], Iterable[Sequence[Any]]]
 """The header and the rows of a CSV file."""
@@ -36,10 +39,11 @@ def _line(cells: Sequence[Any]) -> str:
 def write_csv(path: Path, table: Csv) -> None:
     """Write a header and rows."""
     header, rows = table
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def decimals(values: Iterable[float], digits: int = 6) -> list[str]:

@@ -20,11 +20,20 @@ from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.cards import check_hub, push, write_card
 from hacrl_runs.figures import INITIAL
-from hacrl_runs.folder import Evaluation, check_data, check_length, is_evaluated, run_folder, write_evaluation
+from hacrl_runs.folder import (
+    Evaluation,
+    begin,
+    check_data,
+    check_length,
+    is_begun,
+    is_evaluated,
+    run_folder,
+    write_evaluation,
+)
 from hacrl_runs.observers import OwnObserver, observing
 from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
-from hacrl_runs.settings import TrainSettings
+from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.shell import shell_line
 from hacrl_runs.worlds import EVALUATION_SEED, fingerprint_of, read_data, times_asked
 
@@ -37,13 +46,19 @@ def train(settings: TrainSettings) -> None:
         Interrupted: Ctrl-C was pressed; everything up to the last full step is kept.
     """
     filled_in = resolved(settings)
+    settings = changed(settings, {"device": filled_in.devices.device})  # the run must not move to another unnoticed
     data = read_data(settings.problems, settings.evaluation)  # before any model is built or loaded
+    fingerprint = fingerprint_of(settings.problems, data)
     if settings.run.push_to_hub is not None:
         check_hub()
-    with run_folder(settings, filled_in.devices.device) as folder:
-        check_data(folder, fingerprint_of(settings.problems, data))
+    with run_folder(settings) as folder:
+        check_data(folder, fingerprint)
+        if not is_begun(folder):
+            begin(folder, settings, fingerprint)
         try:
             with prepared(filled_in, data) as job:
+                check_length(folder, job.run.methods, job.run.steps)
+                begin(folder, settings, fingerprint)  # only now, since a refusal leaves the folder as it is
                 print(_run(job, folder))
         except (Interrupted, KeyboardInterrupt):
             print(f"Continue with: {shell_line(['hacrl-lab', 'train', '--resume', str(folder)])}")
@@ -52,7 +67,6 @@ def train(settings: TrainSettings) -> None:
 
 def _run(job: Job, folder: Path) -> str:
     """Train, evaluate and report in the run's folder; returns the summary."""
-    check_length(folder, job.run.methods, job.run.steps)
     for note in job.worlds.notes:
         print(note)
     if job.worlds.problems is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import transformers
 
 from hacrl_lab.config import save_config
-from hacrl_lab.errors import LabError
+from hacrl_lab.files import write_text
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.agents import usable_devices
@@ -21,13 +21,15 @@ from hacrl_runs.evaluation.records import records_of, with_extracted, write_reco
 from hacrl_runs.evaluation.report import Row, latex, notes, row_of, scores_csv, table
 from hacrl_runs.evaluation.sets import sets_of
 from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
+from hacrl_runs.own_folder import own_folder
 from hacrl_runs.page import fill
 from hacrl_runs.settings import changed
 from hacrl_runs.shell import option_words, shell_line
 from hacrl_runs.tables import write_csv
 
+MAKER = "hacrl-lab evaluate"
 RECORDS, SCORES = "records", "scores.csv"
-"""In the folder of an evaluation; either tells it from a folder of others."""
+"""In the folder of an evaluation."""
 
 
 def evaluate(settings: EvaluateSettings) -> str:
@@ -38,17 +40,22 @@ def evaluate(settings: EvaluateSettings) -> str:
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    evaluated = settings.evaluated
     settings = changed(settings, {"device": ",".join(usable_devices(settings.devices.device, 1))})
-    folder = Path(evaluated.output_dir)
-    _refuse_foreign(folder)
-    folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
-    models = models_of(evaluated.models)
+    folder = Path(settings.evaluated.output_dir)
+    with own_folder(folder, MAKER):  # before anything is computed, so that a wrong path costs nothing
+        rows, remarks = _evaluated(settings, folder)
+        _write(folder, settings, rows, notes(rows, remarks))
+    return f"{table(rows)}\n\nWritten to {folder}."
+
+
+def _evaluated(settings: EvaluateSettings, folder: Path) -> tuple[list[Row], list[str]]:
+    """A row for every model and set, and sentences for the user; records are written."""
+    models = models_of(settings.evaluated.models)
     remarks = asked_differently(settings.prompt, models)
     rows: list[Row] = []
     answer_rule = settings.prompt.answer_rule
     with MathVerifier(answer_rule=ANSWER_RULES[answer_rule]) as verifier:
-        sets = sets_of(evaluated, answer_rule, verifier)
+        sets = sets_of(settings.evaluated, answer_rule, verifier)
         remarks += [one.left_out for one in sets if one.left_out]
         for remark in remarks:
             print(f"note: {remark}", file=sys.stderr)
@@ -57,8 +64,7 @@ def evaluate(settings: EvaluateSettings) -> str:
                 records = with_extracted(kept, ANSWER_RULES[answer_rule])
                 write_records(folder / RECORDS / file_name(model.name, name), records)
                 rows.append(row_of(model, name, records, settings.ks))
-    _write(folder, settings, rows, notes(rows, remarks))
-    return f"{table(rows)}\n\nWritten to {folder}."
+    return rows, remarks
 
 
 def file_name(model: str, set_name: str) -> str:
@@ -72,17 +78,6 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse a folder with files, a model's for instance, unless they are an evaluation's."""
-    if not folder.is_dir() or (folder / RECORDS).is_dir() or (folder / SCORES).is_file():
-        return
-    if held := sorted(path.name for path in folder.iterdir()):
-        raise LabError(
-            f"{str(folder)!r} holds files that are not an evaluation's, {held[0]!r} for instance; "
-            "give another output_dir"
-        )
-
-
 def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remarks: str) -> None:
     given = settings.values()
     values = {
@@ -93,7 +88,7 @@ def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remark
         "command": shell_line(["hacrl-lab", "evaluate", *option_words(given, DEFAULTS.values())]),
     }
     page = fill(Path(__file__).with_name("page.md"), values, published=False)
-    (folder / "README.md").write_text(page, encoding="utf-8")
-    (folder / "table.tex").write_text(latex(rows), encoding="utf-8")
+    write_text(folder / "README.md", page)
+    write_text(folder / "table.tex", latex(rows))
     write_csv(folder / SCORES, scores_csv(rows))
     save_config(settings, folder / "config.json")

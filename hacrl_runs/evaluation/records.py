@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from hacrl_envs.data import fingerprint
 from hacrl_envs.reasoning import ReasoningWorld
 from hacrl_envs.text import Problem, as_prompts
+from hacrl_lab.files import write_text
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.rollouts import RolloutBatch
@@ -69,7 +70,7 @@ def with_extracted(records: Sequence[Record], rule: AnswerRule) -> list[Record]:
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Write JSON Lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records), encoding="utf-8")
+    write_text(path, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records))
 
 
 def _of_set(

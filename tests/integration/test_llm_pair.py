@@ -287,6 +287,19 @@ def test_a_finished_run_can_be_made_longer(
     assert len(longer["step"]) == STEPS + 1
 
 
+def test_a_resume_that_is_refused_leaves_the_folder_as_it_is(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted, folder)
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    status, error = call(monkeypatch, capsys, "--resume", str(folder), "--steps", "1")
+    assert status == 1
+    assert "steps must be ≥" in error
+    after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
 ERRORS = [
     (["--metod", "hacpo"], "there is no option '--metod'; did you mean --method?"),
     (["--lr", "1e-5"], "there is no option '--lr'; here it is --learning-rate"),

@@ -85,6 +85,18 @@ def test_impossible_settings_are_refused(study: str, capsys: pytest.CaptureFixtu
     assert "workers must be ≥ 1" in refusal(capsys, name_of(study), "--workers", "0")
 
 
+def test_a_folder_with_files_of_others_is_refused_and_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    thesis = tmp_path / "README.md"
+    thesis.write_text("five years of work")
+    arguments = ["bandit", *SMALL["bandit"], "--output-dir", str(tmp_path), "--cache-dir", str(tmp_path / "cells")]
+    assert main(arguments) == 1
+    assert "holds files that `experiments/run.py bandit` did not make, 'README.md' for" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [thesis]
+    assert thesis.read_text() == "five years of work"
+
+
 def refusal(capsys: pytest.CaptureFixture, *arguments: str) -> str:
     """What a command line says that is refused with exit status 2, in one line."""
     with pytest.raises(SystemExit) as stop:

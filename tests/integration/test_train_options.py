@@ -10,7 +10,7 @@ from test_llm_pair import command
 
 from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.cli.main import train
-from hacrl_runs.folder import read_evaluation
+from hacrl_runs.folder import read_evaluation, settings_of_run
 from hacrl_runs.validation import VALIDATIONS
 
 ONE_METHOD = ("--compare", "none")
@@ -74,6 +74,12 @@ def test_several_sets_of_problems_and_rewards_are_mixed(
     assert {response["reward"] for response in record["responses"].values()} <= {0.5, 1.5}  # the weighted sum
     accuracy = read_evaluation(tmp_path / "run" / "hacpo").accuracy["llama"]
     assert set(accuracy) <= {0.0, 0.5, 1.0}  # the first reward alone, two responses to each problem
+
+
+def test_a_run_writes_down_the_device_that_it_used(adders: list[str], sums: str, tmp_path: Path) -> None:
+    words = [*command(adders[:2], sums, tmp_path / "run"), *ONE_METHOD, "--steps", "1", "--device", "auto"]
+    assert train(words) == 0
+    assert settings_of_run(tmp_path / "run").devices.device != "auto"
 
 
 def test_evaluations_sample_as_they_are_told_and_training_does_not(

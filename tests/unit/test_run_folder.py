@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,22 +12,45 @@ from typing import Any
 import pytest
 
 from hacrl_lab.errors import LabError
-from hacrl_runs.folder import Evaluation, check_data, is_evaluated, read_evaluation, run_folder, write_evaluation
+from hacrl_runs.folder import (
+    Evaluation,
+    begin,
+    check_data,
+    is_evaluated,
+    read_evaluation,
+    run_folder,
+    write_evaluation,
+)
 from hacrl_runs.settings import TrainSettings, train_settings
 
 EVALUATED = Evaluation(20, topics=[[], []], accuracy={"a": [0.0, 1.0], "b": [1.0, 1.0]})
 
 
 def settings_in(folder: Path, **values: Any) -> TrainSettings:
-    return train_settings(output_dir=str(folder), **values)
+    return train_settings(output_dir=str(folder), **{"device": "cpu", **values})
+
+
+def run_in(folder: Path, fingerprint: str | None = None, **values: Any) -> None:
+    """A run that begins, or is continued, and stops at once."""
+    settings = settings_in(folder, **values)
+    with run_folder(settings):
+        check_data(folder, fingerprint)
+        begin(folder, settings, fingerprint)
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_new_folder_an_empty_one_and_that_of_the_same_run_are_taken(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "new" / "deep", tmp_path / "empty", tmp_path / "empty"):
-        with run_folder(settings_in(folder), "cpu") as taken:
-            assert taken == folder
-            assert {path.name for path in folder.iterdir()} >= {"config.yaml", "versions.json"}
+        run_in(folder)
+        assert {path.name for path in folder.iterdir()} >= {"config.yaml", "versions.json"}
 
 
 def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
@@ -36,34 +58,15 @@ def test_runs_that_start_in_the_same_second_have_folders_of_their_own(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("time.strftime", lambda form: "20261101-120000")
-    with run_folder(TrainSettings(), "cpu") as first, run_folder(TrainSettings(), "cpu") as second:
+    with run_folder(TrainSettings()) as first, run_folder(TrainSettings()) as second:
         assert (first.name, second.name) == ("20261101-120000", "20261101-120000-2")
 
 
-def test_the_folder_of_a_model_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    with (
-        pytest.raises(LabError, match=r"holds files that are not a run's, 'config\.json'"),
-        run_folder(settings_in(tmp_path), "cpu"),
-    ):
-        pass
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
-    assert (tmp_path / "config.json").read_text() == '{"model_type": "llama"}'
-
-
-def test_a_file_is_refused_as_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("text")
-    with pytest.raises(LabError, match="is a file"), run_folder(settings_in(tmp_path / "file"), "cpu"):
-        pass
-
-
 def test_another_run_is_refused(tmp_path: Path) -> None:
-    with run_folder(settings_in(tmp_path), "cpu"):
-        pass
-    with pytest.raises(LabError, match="holds another run"), run_folder(settings_in(tmp_path, seed=1), "cpu"):
-        pass
-    with run_folder(settings_in(tmp_path, steps=21, engine="ray", patience=0), "cpu"):  # longer, elsewhere
-        pass
+    run_in(tmp_path)
+    with pytest.raises(LabError, match="holds another run"):
+        run_in(tmp_path, seed=1)
+    run_in(tmp_path, steps=21, engine="ray", patience=0)  # longer, elsewhere
 
 
 def test_a_folder_that_another_process_has_is_refused_until_it_ends(tmp_path: Path) -> None:
@@ -76,26 +79,22 @@ def test_a_folder_that_another_process_has_is_refused_until_it_ends(tmp_path: Pa
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "locked\n"
-    with pytest.raises(LabError, match="another process is running in"), run_folder(settings_in(tmp_path), "cpu"):
-        pass
+    with pytest.raises(LabError, match="another process is working in"):
+        run_in(tmp_path)
     other.kill()
     other.communicate()
-    with run_folder(settings_in(tmp_path), "cpu"):
-        pass
+    run_in(tmp_path)
 
 
 def test_a_run_that_has_done_more_steps_is_not_reported_as_shorter(tmp_path: Path) -> None:
-    with run_folder(settings_in(tmp_path), "cpu"):
-        write_evaluation(tmp_path / "hacpo", EVALUATED)
-    with (
-        pytest.raises(LabError, match="has done 20 steps of hacpo; steps must be ≥ 20"),
-        run_folder(settings_in(tmp_path, steps=19), "cpu"),
-    ):
-        pass
+    run_in(tmp_path)
+    write_evaluation(tmp_path / "hacpo", EVALUATED)
+    with pytest.raises(LabError, match="has done 20 steps of hacpo; steps must be ≥ 20"):
+        run_in(tmp_path, steps=19)
     write_evaluation(tmp_path / "hacpo", replace(EVALUATED, steps=5))
     (tmp_path / "hacpo" / "checkpoints" / "step-000012").mkdir(parents=True)
-    with pytest.raises(LabError, match="has done 12 steps"), run_folder(settings_in(tmp_path, steps=11), "cpu"):
-        pass
+    with pytest.raises(LabError, match="has done 12 steps"):
+        run_in(tmp_path, steps=11)
 
 
 @pytest.mark.parametrize(
@@ -117,32 +116,24 @@ def test_a_damaged_evaluation_is_named(tmp_path: Path, text: str) -> None:
 
 
 def test_a_run_without_its_settings_is_refused(tmp_path: Path) -> None:
-    with run_folder(settings_in(tmp_path), "cpu"):
-        write_evaluation(tmp_path / "hacpo", EVALUATED)
+    run_in(tmp_path)
+    write_evaluation(tmp_path / "hacpo", EVALUATED)
     (tmp_path / "config.yaml").unlink()
-    with pytest.raises(LabError, match=r"a run whose config\.yaml is gone"), run_folder(settings_in(tmp_path), "cpu"):
-        pass
-    shutil.rmtree(tmp_path / "hacpo")
-    with run_folder(settings_in(tmp_path), "cpu"):  # as if it had been killed at its start
-        pass
+    with pytest.raises(LabError, match=r"a run whose config\.yaml is gone"):
+        run_in(tmp_path)
 
 
 def test_a_run_on_another_device_is_another_run(tmp_path: Path) -> None:
-    with run_folder(settings_in(tmp_path), "cpu"):
-        pass
-    with pytest.raises(LabError, match="holds another run"), run_folder(settings_in(tmp_path), "cuda"):
-        pass
+    run_in(tmp_path)
+    with pytest.raises(LabError, match="holds another run"):
+        run_in(tmp_path, device="cuda")
 
 
 def test_a_run_whose_learning_rate_falls_cannot_be_made_longer(tmp_path: Path) -> None:
     falling = {"learning_rate_schedule": "linear"}
-    with run_folder(settings_in(tmp_path, **falling), "cpu"):
-        pass
-    with (
-        pytest.raises(LabError, match="falls to 0 at step 20; steps must stay so"),
-        run_folder(settings_in(tmp_path, steps=30, **falling), "cpu"),
-    ):
-        pass
+    run_in(tmp_path, **falling)
+    with pytest.raises(LabError, match="falls to 0 at step 20; steps must stay so"):
+        run_in(tmp_path, steps=30, **falling)
 
 
 def test_a_method_that_stopped_early_is_done(tmp_path: Path) -> None:
@@ -155,12 +146,35 @@ def test_a_method_that_stopped_early_is_done(tmp_path: Path) -> None:
 
 
 def test_changed_problems_are_noticed(tmp_path: Path) -> None:
-    check_data(tmp_path, None)
-    assert not list(tmp_path.iterdir())
-    check_data(tmp_path, "abc")
-    check_data(tmp_path, "abc")
-    with pytest.raises(LabError, match="the problems have changed"):
-        check_data(tmp_path, "abd")
+    run_in(tmp_path, "abc")
+    run_in(tmp_path, "abc")
+    for fingerprint in ("abd", None):
+        with pytest.raises(LabError, match="the problems have changed"):
+            run_in(tmp_path, fingerprint)
+
+
+def test_a_run_that_never_began_may_be_about_other_problems(tmp_path: Path) -> None:
+    run_in(tmp_path, "abc")
+    for name in ("config.yaml", "versions.json"):  # as a process leaves it that is killed at its start
+        (tmp_path / name).unlink()
+    run_in(tmp_path, "abd")
+
+
+@pytest.mark.parametrize("values", [{"steps": 5}, {"seed": 1}, {"fingerprint": "abd"}])
+def test_a_run_that_is_refused_leaves_its_folder_as_it_is(tmp_path: Path, values: dict[str, Any]) -> None:
+    run_in(tmp_path, "abc")
+    write_evaluation(tmp_path / "hacpo", EVALUATED)
+    before = contents(tmp_path)
+    with pytest.raises(LabError):
+        run_in(tmp_path, **{"fingerprint": "abc", **values})
+    assert contents(tmp_path) == before
+
+
+def test_a_run_of_an_earlier_version_is_continued(tmp_path: Path) -> None:
+    run_in(tmp_path)
+    (tmp_path / ".made-by").unlink()
+    run_in(tmp_path)
+    assert (tmp_path / ".made-by").read_text() == "hacrl-lab train\n"
 
 
 def test_the_version_of_reasoning_gym_is_written_down_where_it_is_installed(
@@ -168,8 +182,9 @@ def test_the_version_of_reasoning_gym_is_written_down_where_it_is_installed(
 ) -> None:
     for number, version in enumerate(["0.1.25", None]):
         monkeypatch.setattr("hacrl_runs.folder.installed_version", lambda name, version=version: version)
-        with run_folder(train_settings(output_dir=str(tmp_path / str(number))), "cpu") as folder:
-            assert json.loads((folder / "versions.json").read_text()).get("reasoning-gym") == version
+        folder = tmp_path / str(number)
+        run_in(folder)
+        assert json.loads((folder / "versions.json").read_text()).get("reasoning-gym") == version
 
 
 @pytest.mark.parametrize(
@@ -187,10 +202,8 @@ def test_the_version_of_reasoning_gym_is_written_down_where_it_is_installed(
 )
 def test_what_is_free_may_change_in_the_same_folder(tmp_path: Path, values: dict[str, Any]) -> None:
     checkpointing = {"checkpointing": True} if "checkpointing" in values else {}
-    with run_folder(settings_in(tmp_path, **checkpointing), "cpu"):
-        pass
-    with run_folder(settings_in(tmp_path, **values), "cpu"):
-        pass
+    run_in(tmp_path, **checkpointing)
+    run_in(tmp_path, **values)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +219,6 @@ def test_what_is_free_may_change_in_the_same_folder(tmp_path: Path, values: dict
     ],
 )
 def test_what_is_not_free_makes_another_run(tmp_path: Path, values: dict[str, Any]) -> None:
-    with run_folder(settings_in(tmp_path), "cpu"):
-        pass
-    with pytest.raises(LabError, match="holds another run"), run_folder(settings_in(tmp_path, **values), "cpu"):
-        pass
+    run_in(tmp_path)
+    with pytest.raises(LabError, match="holds another run"):
+        run_in(tmp_path, **values)

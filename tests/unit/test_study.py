@@ -80,7 +80,7 @@ def test_a_run_writes_everything_into_one_folder(squares: Study) -> None:
     assert run(squares, Options()) == "4 9\n\nWritten to runs/squares."
     folder = Path("runs/squares")
     names = {"README.md", "squares.csv", "squares.png", "score.json", "config.json"}
-    assert {path.name for path in folder.iterdir()} == names
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == names
     assert (folder / "squares.csv").read_bytes() == b"square\r\n4\r\n9\r\n"
     assert json.loads((folder / "score.json").read_text()) == {"last": 9, "none": None}
     assert json.loads((folder / "config.json").read_text())["numbers"] == [2, 3]

@@ -10,6 +10,8 @@ import transformers
 from tqdm.auto import trange
 
 from hacrl_lab.config import save_config
+from hacrl_lab.files import write_text
+from hacrl_runs.own_folder import own_folder
 from hacrl_runs.resolve import Job, prepared
 from hacrl_runs.settings import TrainSettings, train_settings
 from hacrl_runs.tables import write_csv
@@ -19,22 +21,23 @@ from language_benchmark.report import Rounds, page, rounds_csv, table
 from language_benchmark.trl_side import TRLSide
 
 Side = LabSide | TRLSide
+MAKER = "tools/benchmark_llm.py"
 
 
 def run(options: Options) -> str:
     """Measure, write the page and the CSV file; returns the first table.
 
     Raises:
-        LabError: TRL is not installed, or models that cannot be loaded or asked.
+        LabError: TRL is not installed, models that cannot be loaded or asked, or a folder with files of others.
     """
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    options.folder.mkdir(parents=True, exist_ok=True)  # before anything is measured, so that a wrong path costs nothing
-    for method in options.methods:
-        settings_of(options).training.check(method)
-    with ExitStack() as stack:
-        rounds = measure(_sides(options, stack), options.rounds)
-    _write(options.folder, options, rounds)
+    with own_folder(options.folder, MAKER):  # before anything is measured, so that a wrong path costs nothing
+        for method in options.methods:
+            settings_of(options).training.check(method)
+        with ExitStack() as stack:
+            rounds = measure(_sides(options, stack), options.rounds)
+        _write(options.folder, options, rounds)
     return f"{table(rounds)}\n\nWritten to {options.folder}."
 
 
@@ -85,5 +88,5 @@ def _sides(options: Options, stack: ExitStack) -> dict[str, Side]:
 
 def _write(folder: Path, options: Options, rounds: Rounds) -> None:
     write_csv(folder / "rounds.csv", rounds_csv(rounds))
-    (folder / "README.md").write_text(page(options, rounds), encoding="utf-8")
+    write_text(folder / "README.md", page(options, rounds))
     save_config(options, folder / "config.json")

@@ -27,7 +27,9 @@ import torch
 from tqdm.auto import tqdm
 
 from hacrl_lab.config import save_config
+from hacrl_lab.files import write_text
 from hacrl_runs.cache import Cell, computed
+from hacrl_runs.own_folder import own_folder
 from hacrl_runs.page import fill
 from hacrl_runs.tables import Csv, write_csv
 from hacrl_studies.common.cli import command
@@ -100,17 +102,20 @@ def run(study: Study, options: OutputOptions) -> str:
     Args:
         study: what to run.
         options: of the study.
+
+    Raises:
+        LabError: the folder holds what this study did not write.
     """
     folder = output_folder(options, study.name)
-    folder.mkdir(parents=True, exist_ok=True)  # before anything is computed, so that a wrong path costs nothing
-    results = compute(study.cells(options), Path(options.cache_dir), study.name, options.workers)
-    for name, table in study.csvs(options, results).items():
-        write_csv(folder / name, table)
-    study.figures(options, results, folder)
-    tables = dict(study.tables(options, results))
-    (folder / "README.md").write_text(page(study, options, tables), encoding="utf-8")
-    _write_score(folder / "score.json", study.score(options, results))
-    save_config(options, folder / "config.json")
+    with own_folder(folder, f"experiments/run.py {study.name}"):  # before anything is computed
+        results = compute(study.cells(options), Path(options.cache_dir), study.name, options.workers)
+        for name, table in study.csvs(options, results).items():
+            write_csv(folder / name, table)
+        study.figures(options, results, folder)
+        tables = dict(study.tables(options, results))
+        write_text(folder / "README.md", page(study, options, tables))
+        _write_score(folder / "score.json", study.score(options, results))
+        save_config(options, folder / "config.json")
     return f"{next(iter(tables.values()))}\n\nWritten to {folder}."
 
 
@@ -160,4 +165,4 @@ def page(study: Study, options: OutputOptions, tables: Mapping[str, str]) -> str
 def _write_score(path: Path, score: Mapping[str, float]) -> None:
     """Write the score as JSON, in which a number that is not finite is null."""
     values = {name: float(value) if math.isfinite(value) else None for name, value in score.items()}
-    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
