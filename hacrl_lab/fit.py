@@ -1,6 +1,6 @@
-"""Many steps of training: a progress bar, metrics, checkpoints, Ctrl-C, and observers.
+"""Many steps of training: a progress bar, metrics, checkpoints, Ctrl-C or SIGTERM, and observers.
 
-load the latest checkpoint → step → log → observers → checkpoint → ... until the last step, Ctrl-C or an observer's stop
+load the latest checkpoint → step → log → observers → checkpoint → ... until the last step, a signal or a stop
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ def fit(
         trainer: a fresh trainer.
         steps: total number of steps, those of an earlier part included.
         folder: the run's folder.
-        checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end and on Ctrl-C.
+        checkpoint_every: steps between checkpoints, ≥ 1; one is also written at the end, on Ctrl-C and on SIGTERM.
         observers: all are told of every step, and each may end training by raising; a checkpoint is written then, too.
             After :class:`hacrl_lab.observers.StopTraining` the function returns. Those that began are ended.
         keep_checkpoints: how many of the latest to keep, ≥ 1; an older one is deleted when a newer one is complete.
 
     Raises:
         SettingError: checkpoint_every or keep_checkpoints below 1.
-        Interrupted: Ctrl-C was pressed; a checkpoint of the last full step was written.
+        Interrupted: Ctrl-C was pressed, or SIGTERM came; a checkpoint of the last full step was written.
         NonFiniteError, CheckpointError: see there.
     """
     if checkpoint_every < 1:
@@ -76,7 +76,7 @@ def fit(
                 if stop is not None:
                     raise stop
                 if interrupted() and done < steps:
-                    raise Interrupted(f"{label} training stopped after step {done} of {steps}")
+                    raise Interrupted(f"{label} training stopped after step {done} of {steps}", interrupted())
     except StopTraining as reason:
         tqdm.write(str(reason))
     finally:

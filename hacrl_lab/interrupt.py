@@ -1,4 +1,4 @@
-"""Ctrl-C that lets the current step finish, and limits on the time of foreign code."""
+"""Ctrl-C and SIGTERM that let the current step finish."""
 
 from __future__ import annotations
 
@@ -9,58 +9,70 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what schedulers send before they kill."""
+
 
 class Interrupted(Exception):
-    """Training stopped at the user's wish, after a checkpoint."""
-
-
-@contextmanager
-def graceful_interrupt() -> Iterator[Callable[[], bool]]:
-    """Within the block the first Ctrl-C only sets a flag; the second interrupts at once.
-
-    Yields:
-        A function that says whether Ctrl-C was pressed. Outside the main thread it is never.
-    """
-    pressed = False
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-        print("\nFinishing this step and saving; Ctrl-C again stops at once.", file=sys.stderr, flush=True)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    previous = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Within the block, Python code that runs longer is interrupted. Outside the main thread there is no limit.
+    """Training stopped at the user's wish, after a checkpoint.
 
     Args:
-        seconds: > 0.
-
-    Raises:
-        TimeoutError: it ran longer.
+        message: what was stopped, and where.
+        number: of the signal that asked for it.
     """
 
-    def on_alarm(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"took longer than {seconds:g} seconds")
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.status = 128 + number
+        """Exit status of a process that a signal stopped."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, where nothing is waited for."""
+
+
+def stop_at_once(number: int, frame: FrameType | None) -> None:
+    """Handler of a signal.
+
+    Raises:
+        KeyboardInterrupt: :class:`Terminated` for SIGTERM.
+    """
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+@contextmanager
+def graceful_interrupt() -> Iterator[Callable[[], int]]:
+    """Within the block the first Ctrl-C or SIGTERM is only remembered; the second interrupts at once.
+
+    Yields:
+        A function that gives the number of the signal that came, else 0. Outside the main thread none does.
+    """
+    received = 0
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal received
+        if received:
+            stop_at_once(number, frame)
+        received = number
+        again = "Ctrl-C again stops" if number == signal.SIGINT else "the same signal again stops"
+        print(f"\nFinishing this step and saving; {again} at once.", file=sys.stderr, flush=True)
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: 0
         return
-    previous = signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    previous = {number: signal.signal(number, on_signal) for number in SIGNALS}
     try:
-        yield
+        yield lambda: received
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """After the block the handlers of Ctrl-C and SIGTERM are those of before: Ray puts its own in their place."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            signal.signal(number, handler)

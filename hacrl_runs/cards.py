@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from hacrl_lab.errors import LabError, first_line
 from hacrl_lab.evaluation import accuracy_interval
+from hacrl_lab.language_models.model_fingerprint import model_fingerprint
 from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
@@ -43,9 +44,9 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
         (
             f"---\n{data.to_yaml()}\n---",
             f"# {agent}, {get_method(method).label}",
-            f"`{origin}` after {steps} steps of {get_method(method).label} together with others "
-            f"([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × {training.group_size} "
-            f"responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
+            f"`{origin}` (content {model_fingerprint(source)[:12]}) after {steps} steps of {get_method(method).label} "
+            f"together with others ([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × "
+            f"{training.group_size} responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
             f"Sampled accuracy at {job.sampling} on {len(arms[0])} problems of the evaluation, 95 % intervals over "
             f"them: {before} before, {after} after.",
             f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "

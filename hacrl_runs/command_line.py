@@ -34,6 +34,9 @@ class StartSettings:
     resume: str | None = None
     """Folder of an earlier run, which is continued under its own settings; only --steps or --epochs may be larger, and
     --patience, --keep-checkpoints, --observers, --logger, --push-to-hub, --engine and --ranks-per-agent may differ."""
+    accept_changes: bool = False
+    """Continue the run also if its models, problems, rewards, libraries or numbers of threads and ranks are not those
+    with which it began. Its page then names the changes."""
     plan: bool = False
     """Print memory, rollouts, tokens and hours of the run and stop, as hacrl-lab plan does; no weights are loaded.
     Refuses what cannot fit."""

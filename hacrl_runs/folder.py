@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError
-from hacrl_lab.extras import installed_version
 from hacrl_lab.files import write_text
 from hacrl_runs.config_file import CONFIG, read_config, write_config
 from hacrl_runs.own_folder import MARK, OTHER, made_by, own_folder
@@ -24,12 +21,6 @@ from hacrl_runs.settings import TrainSettings
 MAKER = "hacrl-lab train"
 VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
-PROBLEMS = "problems.json"
-PACKAGES = ("hacrl-lab", "torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
-OPTIONAL_PACKAGES = ("reasoning-gym",)
-"""Their versions are written down where they are installed."""
-SHOWN = 40
-"""Characters of a fingerprint in a message."""
 FREE = (
     *("steps", "epochs", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
     *("engine", "ranks_per_agent"),
@@ -82,18 +73,16 @@ def is_begun(folder: Path) -> bool:
     return (folder / CONFIG).is_file()
 
 
-def begin(folder: Path, settings: TrainSettings, fingerprint: str | None) -> None:
-    """Write down what a run is: its settings, its problems and the versions of libraries.
+def begin(folder: Path, settings: TrainSettings, versions: Mapping[str, str]) -> None:
+    """Write down what a run is.
 
     Args:
         folder: of the run.
         settings: with the device that is used on this machine.
-        fingerprint: of the problems, see :func:`check_data`.
+        versions: of libraries.
     """
-    if fingerprint is not None:
-        _write_json(folder / PROBLEMS, {"fingerprint": fingerprint})
     write_config(settings, folder / CONFIG)
-    _write_json(folder / VERSIONS, _versions())
+    _write_json(folder / VERSIONS, versions)
 
 
 def settings_of_run(folder: Path) -> TrainSettings:
@@ -105,26 +94,6 @@ def settings_of_run(folder: Path) -> TrainSettings:
     if not (folder / CONFIG).is_file():
         raise LabError(f"{str(folder)!r} holds no run (no {CONFIG} in it)")
     return read_config(folder / CONFIG)
-
-
-def check_data(folder: Path, fingerprint: str | None) -> None:
-    """Make sure that the problems which a run is about are still those.
-
-    Args:
-        folder: of the run.
-        fingerprint: of the problems, see :func:`hacrl_envs.data.fingerprint`; None for a run that reads none.
-
-    Raises:
-        LabError: the problems have changed since the run began.
-    """
-    path = folder / PROBLEMS
-    if not is_begun(folder) or not path.exists():
-        return
-    if (before := str(_read_json(path).get("fingerprint"))) != fingerprint:
-        raise LabError(
-            f"the problems have changed since the run in {str(folder)!r} began; put them back, or start a new run "
-            f"(fingerprint {before[:SHOWN]} then, {(fingerprint or 'none')[:SHOWN]} now)"
-        )
 
 
 def check_length(folder: Path, methods: Sequence[str], steps: int) -> None:
@@ -176,7 +145,7 @@ def read_evaluation(folder: Path) -> Evaluation:
             raise ValueError("accuracies must be numbers")
         return evaluation
     except (ValueError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
 def _new_folder() -> Path:
@@ -209,21 +178,17 @@ def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
         raise LabError(f"the learning rate of the run in {str(folder)!r} falls to 0 {end} must stay so")
 
 
-def _versions() -> dict[str, str]:
-    optional = {name: found for name in OPTIONAL_PACKAGES if (found := installed_version(name)) is not None}
-    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}, **optional}
-
-
-def _write_json(path: Path, record: dict[str, Any]) -> None:
-    write_text(path, json.dumps(record))
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(dict(record)))
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError, RecursionError) as error:
-        raise _damaged(path) from error
+        raise damaged(path) from error
 
 
-def _damaged(path: Path) -> LabError:
+def damaged(path: Path) -> LabError:
+    """The error that names a file of a run which cannot be read."""
     return LabError(f"{str(path)!r} is damaged; delete it, and --resume makes it again")

@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -18,7 +19,7 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from hacrl_lab.errors import LabError, SettingError, first_line
-from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.interrupt import SIGNALS, Interrupted, Terminated, stop_at_once
 
 Options = TypeVar("Options")
 KEPT = "What has been computed is kept: the same command continues."
@@ -43,7 +44,7 @@ def main(
 
     Returns:
         The exit status: 0; 1 after an error that the user or the machine's owner can put right, which is said in one
-        sentence; 130 after Ctrl-C.
+        sentence; 130 after Ctrl-C, 143 after SIGTERM.
 
     Raises:
         Exception: any other, which is a fault of the program: its traceback names the place.
@@ -55,12 +56,16 @@ def main(
 def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: str = KEPT) -> int:
     """Run, and say in one sentence what a person can put right; returns the exit status.
 
+    SIGTERM, which schedulers send, is treated as Ctrl-C.
+
     Args:
         run: what to do.
         names: of settings, which messages show as on the command line.
         kept: what to say after Ctrl-C.
     """
     names = tuple(names)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop_at_once)
     try:
         with _spelled(names):
             run()
@@ -75,14 +80,14 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
         return _failed(system_error_sentence(error))
     except Interrupted as stop:
         print(f"{stop}.", file=sys.stderr)
-        return 130
+        return stop.status
     except Exception as error:
         if not _is_out_of_memory(error):
             raise
         return _failed(f"not enough memory: {first_line(error)}; hacrl-lab plan tells the memory that a run needs")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print(f"\nStopped. {kept}", file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     return 0
 
 
@@ -106,9 +111,12 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         main: the program.
     """
     status = 130
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         status = main()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    except KeyboardInterrupt as stop:
+        status = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     sys.exit(status)
 
 

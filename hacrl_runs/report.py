@@ -15,6 +15,7 @@ from hacrl_lab.methods import get_method
 from hacrl_lab.metrics import read_evaluations, read_metrics
 from hacrl_runs.figures import INITIAL, plot_before_after, plot_curves
 from hacrl_runs.folder import read_evaluation
+from hacrl_runs.inputs import accepted_changes
 from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SAMPLES, first_and_last
 from hacrl_runs.tables import markdown_table, with_bounds, with_half_width
@@ -62,6 +63,7 @@ def write_report(folder: Path, job: Job) -> str:
         "95 % intervals over problems.",
         _table([initial, *trained], agents, job.evaluation.eval_samples),
         _stopped_early(folder, job.run.methods),
+        _accepted(folder),
         _validations(folder, job.run.methods, agents),
         _sharing(trained[-1], agents),
         "![curves](curves.png)",
@@ -101,6 +103,11 @@ def _stopped_early(folder: Path, methods: Sequence[str]) -> str:
         for method, evaluation in evaluations.items()
         if evaluation.stopped_early
     )
+
+
+def _accepted(folder: Path) -> str:
+    """A sentence for every change of the run's inputs that was accepted."""
+    return "\n".join(f"- **Continued although** {changes} since the run began." for changes in accepted_changes(folder))
 
 
 def _validations(folder: Path, methods: Sequence[str], agents: Sequence[str]) -> str:

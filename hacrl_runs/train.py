@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import indent
 
@@ -18,55 +18,71 @@ from hacrl_lab.methods import get_method
 from hacrl_lab.observers import Observer
 from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.trainer import Trainer
+from hacrl_runs.agents import sources_of
 from hacrl_runs.cards import check_hub, push, write_card
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import (
     Evaluation,
     begin,
-    check_data,
     check_length,
     is_begun,
     is_evaluated,
     run_folder,
     write_evaluation,
 )
+from hacrl_runs.inputs import agree, inputs_of, versions
 from hacrl_runs.observers import OwnObserver, observing
 from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.shell import shell_line
-from hacrl_runs.worlds import EVALUATION_SEED, fingerprint_of, read_data, times_asked
+from hacrl_runs.worlds import EVALUATION_SEED, read_data, times_asked
 
 
-def train(settings: TrainSettings) -> None:
+def train(settings: TrainSettings, accept_changes: bool = False) -> None:
     """Everything from the first model to the summary; continues where an earlier run in the same folder stopped.
 
+    Args:
+        settings: of the run.
+        accept_changes: continue also where models, problems, rewards or versions have changed since the run began.
+
     Raises:
-        LabError: settings, models or problems that cannot be used, or a run from which nothing can be learned.
+        LabError: settings, models or problems that cannot be used, a run from which nothing can be learned, or inputs
+            of the run that have changed.
         Interrupted: Ctrl-C was pressed; everything up to the last full step is kept.
     """
     filled_in = resolved(settings)
     settings = changed(settings, {"device": filled_in.devices.device})  # the run must not move to another unnoticed
     data = read_data(settings.problems, settings.evaluation)  # before any model is built or loaded
-    fingerprint = fingerprint_of(settings.problems, data)
     if settings.run.push_to_hub is not None:
         check_hub()
+    device = settings.devices.device
+
+    def check_inputs() -> None:
+        sources = sources_of(settings.models, device.split(",")[0])
+        agree(folder, inputs_of(sources, data, settings.problems, settings.scaling, device), accept_changes)
+
     with run_folder(settings) as folder:
-        check_data(folder, fingerprint)
-        if not is_begun(folder):
-            begin(folder, settings, fingerprint)
         try:
+            if is_begun(folder):
+                check_inputs()  # before anything fails because of what has changed
+            else:
+                begin(folder, settings, versions())
             with prepared(filled_in, data) as job:
                 check_length(folder, job.run.methods, job.run.steps)
-                begin(folder, settings, fingerprint)  # only now, since a refusal leaves the folder as it is
-                print(_run(job, folder))
+                check_inputs()
+                begin(folder, settings, versions())  # only now, since a refusal leaves the folder as it is
+                print(_run(job, folder, check_inputs))
         except (Interrupted, KeyboardInterrupt):
             print(f"Continue with: {shell_line(['hacrl-lab', 'train', '--resume', str(folder)])}")
             raise
 
 
-def _run(job: Job, folder: Path) -> str:
-    """Train, evaluate and report in the run's folder; returns the summary."""
+def _run(job: Job, folder: Path, check_inputs: Callable[[], None]) -> str:
+    """Train, evaluate and report in the run's folder; returns the summary.
+
+    Before every method the inputs are checked: all methods have the same start.
+    """
     for note in job.worlds.notes:
         print(note)
     if job.worlds.problems is not None:
@@ -78,6 +94,7 @@ def _run(job: Job, folder: Path) -> str:
     left = [method for method in job.run.methods if not is_evaluated(folder / method, job.run.steps)]
     with observing(job, own, folder.name, left) as observers:
         for method in job.run.methods:
+            check_inputs()
             run_arm(folder / method, job, job.run.steps, method, observers)
     summary = write_report(folder, job)
     for method in job.run.methods:

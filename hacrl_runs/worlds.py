@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.data import Data, load_data, within_context
-from hacrl_envs.reasoning import ReasoningWorld, parse_task, tasks_version
+from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_envs.rewards import ANSWER, Rewards
 from hacrl_envs.sources import Columns
 from hacrl_envs.text import TextWorld, draw_each_once
@@ -58,18 +58,6 @@ def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data
             unreadable=verifier.unreadable if compared else None,
             skip_unusable=problems.skip_unusable,
         )
-
-
-def fingerprint_of(problems: ProblemSettings, data: Data | None) -> str | None:
-    """Of the user's problems and reward functions, by which a run notices that they have changed; None without any.
-
-    Of tasks: what their questions depend on, beside the settings and the seed.
-    """
-    if problems.tasks:
-        return tasks_version()
-    if data is None:
-        return None
-    return f"{data.fingerprint} {Rewards(problems.reward).fingerprint}".strip()
 
 
 def make_worlds(

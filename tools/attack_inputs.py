@@ -147,7 +147,7 @@ def _damage_runs(folder: Path) -> None:
         ("versions-broken", "versions.json", "{"),
         ("versions-list", "versions.json", "[]"),
         ("problems-broken", "problems.json", "{"),
-        ("problems-changed", "problems.json", '{"fingerprint": "0"}'),
+        ("problems-changed", "inputs.json", '{"inputs": {"the problems": "0"}, "accepted": []}'),
         ("evaluation-broken", "initial/evaluation.json", "{"),
         ("evaluation-list", "initial/evaluation.json", "[]"),
         ("evaluation-odd", "hacpo/evaluation.json", '{"steps": 1, "accuracy": {"a": [1]}, "topics": []}'),

@@ -138,10 +138,11 @@ def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequ
 
 
 def fingerprint(problems: Sequence[Problem]) -> str:
-    """SHA-256 of the questions and answers in their order, by which a run notices that its files have changed."""
+    """SHA-256 of the problems in their order, with all columns, by which a run notices that its files have changed."""
     digest = hashlib.sha256()
     for problem in problems:
-        digest.update(json.dumps([problem.question, problem.answer]).encode())
+        known = [problem.question, problem.answer, dict(problem.columns)]
+        digest.update(json.dumps(known, sort_keys=True, default=repr).encode())
     return digest.hexdigest()
 
 

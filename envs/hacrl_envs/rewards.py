@@ -26,19 +26,18 @@ data comes under its own name. An entry that does not have an answer or another 
 
 from __future__ import annotations
 
-import hashlib
 import math
 import reprlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from hacrl_envs.text import Grade, Problem, by_answer
 from hacrl_envs.weights import split_weight
+from hacrl_lab.code_fingerprint import code_fingerprint
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.own_code import described, load_own
 from hacrl_lab.verification.verifier import MathVerifier
@@ -168,8 +167,8 @@ class OwnReward:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the file that holds the function, by which results of another version of it are noticed."""
-        return hashlib.sha256(Path(self._file).read_bytes() if self._file else b"").hexdigest()
+        """Changes with the function's file and those that it imports, see :mod:`hacrl_lab.code_fingerprint`."""
+        return code_fingerprint(self._file)
 
     def _number(self, reward: Any) -> float:
         try:

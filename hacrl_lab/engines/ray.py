@@ -23,6 +23,7 @@ from torch import Tensor
 from hacrl_lab.agent import Agent
 from hacrl_lab.errors import EngineError, LabError
 from hacrl_lab.extras import extra
+from hacrl_lab.interrupt import signals_kept
 from hacrl_lab.language_models.sharding import HERE, free_port, meet
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import RolloutBatch
@@ -206,13 +207,14 @@ class RayEngine:
         self.agents: list[RemoteAgent] = []
         self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
         try:
-            ray.init(
-                num_cpus=len(makers) * ranks,
-                include_dashboard=False,
-                configure_logging=False,
-                log_to_driver=False,
-                _temp_dir=self._folder.name,
-            )
+            with signals_kept():
+                ray.init(
+                    num_cpus=len(makers) * ranks,
+                    include_dashboard=False,
+                    configure_logging=False,
+                    log_to_driver=False,
+                    _temp_dir=self._folder.name,
+                )
             variables = _variables(len(makers) * ranks)
             self.agents = [RemoteAgent(name, self._workers(gpus, ranks, variables)) for name in makers]
             made = zip(self.agents, makers.values(), strict=True)
@@ -270,7 +272,11 @@ class RayEngine:
 
 
 def _variables(workers: int) -> dict[str, str]:
-    """The environment of a worker: what can be imported here, and a share of the threads if none is asked for."""
-    share = str(max(1, (os.cpu_count() or 1) // workers))
+    """The environment of a worker: what can be imported here, and its threads."""
     paths = os.pathsep.join(path for path in sys.path if path)
-    return {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", share), "PYTHONPATH": paths}
+    return {"OMP_NUM_THREADS": threads_of_a_worker(workers), "PYTHONPATH": paths}
+
+
+def threads_of_a_worker(workers: int) -> str:
+    """How many threads each worker has, as its environment says it: those asked for, else a share of the cores."""
+    return os.environ.get("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))

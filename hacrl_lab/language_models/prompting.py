@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerBase
 
 from hacrl_lab import thinking
 from hacrl_lab.errors import LabError, ModelLoadError, first_line
-from hacrl_lab.interrupt import time_limit
 from hacrl_lab.language_models import continuations
+from hacrl_lab.limits import memory_limit, time_limit
 from hacrl_lab.rollouts import RolloutBatch
 
 QUESTION = "How much is 17 + 25?"
@@ -22,7 +22,9 @@ QUESTION = "How much is 17 + 25?"
 ANSWER = "It is 42."
 """An answer to it, which shows how a chat template ends a turn."""
 TEMPLATE_SECONDS = 10.0
-"""A chat template that takes longer for them does not end."""
+"""A chat template that takes longer for a question does not end."""
+TEMPLATE_BYTES = 2**29
+"""More memory than a chat template needs for a question."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,30 @@ class Template:
     def __init__(self, name: str, tokenizer: PreTrainedTokenizerBase, prompting: Prompting) -> None:
         if prompting.system is not None and tokenizer.chat_template is None:
             raise ModelLoadError(f"the tokenizer of agent {name!r} has no chat template for a system prompt")
+        self._name = name
         self._tokenizer = tokenizer
         self._prompting = prompting
-        self.opening = self._opening(self._checked(name))
+        self.opening = self._opening(self._checked())
         """What a prompt writes already of every response: the mark of a thinking block, if it opens one."""
         self.end_of_turn = self._end_of_turn()
         """The token that ends a response; the tokenizer's end token may be another one, which ends documents."""
 
     def prompt(self, question: str) -> str:
-        """The whole text that the model reads before it answers."""
+        """The whole text that the model reads before it answers.
+
+        Raises:
+            ModelLoadError: the chat template fails for this question, or takes too much time or memory.
+        """
         if self._tokenizer.chat_template is None:
             return self._user_text(question)
-        return self._conversation(self._messages(question), add_generation_prompt=True)
+        try:
+            return self._conversation(self._messages(question), add_generation_prompt=True)
+        except Exception as error:  # templates are programs, and raise what they like
+            about = "" if question == QUESTION else f" for the question {question[:60]!r}"
+            reason = first_line(error) or type(error).__name__
+            raise ModelLoadError(
+                f"the chat template of agent {self._name!r} cannot be used{about}: {reason}"
+            ) from error
 
     def _user_text(self, question: str) -> str:
         return self._prompting.template.replace("{question}", question)
@@ -80,30 +94,24 @@ class Template:
         return messages
 
     def _conversation(self, messages: list[dict[str, str]], add_generation_prompt: bool) -> str:
-        """Messages in the chat template."""
+        """Messages in the chat template, within limits."""
         day = self._prompting.template_date
         pinned: dict[str, Any] = {} if day is None else {"strftime_now": date.fromisoformat(day).strftime}
-        return cast(
-            str,
-            self._tokenizer.apply_chat_template(
+        with time_limit(TEMPLATE_SECONDS), memory_limit(TEMPLATE_BYTES):
+            text = self._tokenizer.apply_chat_template(
                 messages,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
                 enable_thinking=self._prompting.enable_thinking,
                 **pinned,
-            ),
-        )
+            )
+        return cast(str, text)
 
-    def _checked(self, name: str) -> str:
+    def _checked(self) -> str:
         """The prompt of a question."""
-        try:
-            with time_limit(TEMPLATE_SECONDS):
-                asked = self.prompt(QUESTION)
-        except Exception as error:  # templates are programs, and raise what they like
-            reason = first_line(error)
-            raise ModelLoadError(f"the chat template of agent {name!r} cannot be used: {reason}") from error
+        asked = self.prompt(QUESTION)
         if QUESTION not in asked:
-            raise ModelLoadError(f"the chat template of agent {name!r} leaves the question out")
+            raise ModelLoadError(f"the chat template of agent {self._name!r} leaves the question out")
         return asked
 
     def _opening(self, asked: str) -> str:
@@ -121,8 +129,7 @@ class Template:
             return end
         answered = [*self._messages(QUESTION), {"role": "assistant", "content": ANSWER}]
         try:
-            with time_limit(TEMPLATE_SECONDS):
-                conversation = self._conversation(answered, add_generation_prompt=False)
+            conversation = self._conversation(answered, add_generation_prompt=False)
         except Exception:  # as above; such a template still asks questions
             return end
         *_, after = conversation.rpartition(ANSWER)

@@ -20,6 +20,7 @@ import sys
 import warnings
 from multiprocessing.connection import Connection
 
+from hacrl_lab.interrupt import SIGNALS
 from hacrl_lab.verification.no_rights import give_up_rights
 
 MEMORY_LIMIT = 2**30
@@ -30,7 +31,8 @@ _LOOK_AROUND = 1.0  # seconds between two looks for the parent
 def main() -> None:
     """Serve: ``python -c ... SOCKET PARENT TIMEOUT MODULE ARGUMENTS``, as :mod:`.limited_workers` starts it."""
     descriptor, parent, timeout, module, *prepared_with = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; the parent decides
+    for number in SIGNALS:  # Ctrl-C reaches all processes of a terminal, SIGTERM all of a job; the parent decides
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets workers that have ended
     warnings.simplefilter("ignore")  # of Python code made from input
     with contextlib.suppress(ValueError, OSError):  # macOS knows no such limit

@@ -89,7 +89,7 @@ def train(words: Sequence[str], prog: str = "hacrl-lab train") -> int:
         else:
             from hacrl_runs.train import train
 
-            train(command.settings)
+            train(command.settings, command.start.accept_changes)
 
     return with_clear_errors(run, NAMES, LAST_CHECKPOINT)
 

@@ -16,11 +16,12 @@ from hacrl_lab.files import write_text
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_runs.agents import usable_devices
-from hacrl_runs.evaluation.models import asked_differently, models_of
+from hacrl_runs.evaluation.models import Model, asked_differently, models_of
 from hacrl_runs.evaluation.records import records_of, with_extracted, write_records
 from hacrl_runs.evaluation.report import Row, latex, notes, row_of, scores_csv, table
 from hacrl_runs.evaluation.sets import sets_of
 from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
+from hacrl_runs.inputs import versions
 from hacrl_runs.own_folder import own_folder
 from hacrl_runs.page import fill
 from hacrl_runs.settings import changed
@@ -43,14 +44,20 @@ def evaluate(settings: EvaluateSettings) -> str:
     settings = changed(settings, {"device": ",".join(usable_devices(settings.devices.device, 1))})
     folder = Path(settings.evaluated.output_dir)
     with own_folder(folder, MAKER):  # before anything is computed, so that a wrong path costs nothing
-        rows, remarks = _evaluated(settings, folder)
-        _write(folder, settings, rows, notes(rows, remarks))
+        models = models_of(settings.evaluated.models)
+        rows, remarks = _evaluated(settings, folder, models)
+        _write(folder, settings, rows, notes(rows, remarks), _inputs(models))
     return f"{table(rows)}\n\nWritten to {folder}."
 
 
-def _evaluated(settings: EvaluateSettings, folder: Path) -> tuple[list[Row], list[str]]:
+def _inputs(models: Sequence[Model]) -> str:
+    """What the page depends on beside the settings: content of the models, versions of libraries."""
+    contents = ", ".join(f"{model.name} `{model.fingerprint[:12]}`" for model in models)
+    return f"Models by content: {contents}. Versions: {', '.join(f'{name} {one}' for name, one in versions().items())}."
+
+
+def _evaluated(settings: EvaluateSettings, folder: Path, models: Sequence[Model]) -> tuple[list[Row], list[str]]:
     """A row for every model and set, and sentences for the user; records are written."""
-    models = models_of(settings.evaluated.models)
     remarks = asked_differently(settings.prompt, models)
     rows: list[Row] = []
     answer_rule = settings.prompt.answer_rule
@@ -78,12 +85,13 @@ def file_name(model: str, set_name: str) -> str:
     return f"{'--'.join(words)}--{digest[:6]}.jsonl"
 
 
-def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remarks: str) -> None:
+def _write(folder: Path, settings: EvaluateSettings, rows: Sequence[Row], remarks: str, inputs: str) -> None:
     given = settings.values()
     values = {
         **given,
         "table": table(rows),
         "notes": remarks,
+        "inputs": inputs,
         "sampling": settings.sampling,
         "command": shell_line(["hacrl-lab", "evaluate", *option_words(given, DEFAULTS.values())]),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
+from hacrl_lab.language_models.model_fingerprint import model_fingerprint
 from hacrl_lab.methods import get_method
 from hacrl_runs.agents import agent_names, prompting_of
 from hacrl_runs.evaluation.settings import EvaluateSettings
@@ -18,8 +18,6 @@ from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import VERSIONS, settings_of_run
 from hacrl_runs.settings import PromptSettings
 from hacrl_runs.shell import option_words, shell_line
-
-WEIGHTS = ("*.safetensors", "*.bin", "*.json")
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,9 @@ class Model:
     """How its run asked, by option; none if there was no run."""
 
     @property
-    def version(self) -> str:
-        """Changes with the files of a folder, so that another model of the same name is another one."""
-        files = sorted(path for pattern in WEIGHTS for path in Path(self.source).expanduser().glob(pattern))
-        stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-        return hashlib.sha256(repr(stamps).encode()).hexdigest()[:12]
+    def fingerprint(self) -> str:
+        """Changes with everything that decides what the model says, see :func:`model_fingerprint`."""
+        return model_fingerprint(self.source)
 
 
 def models_of(sources: Sequence[str]) -> list[Model]:

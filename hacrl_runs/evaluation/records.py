@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from hacrl_envs.data import fingerprint
@@ -25,7 +26,8 @@ from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.cache import Cell, computed
 from hacrl_runs.evaluation.models import Model, settings_for
 from hacrl_runs.evaluation.sets import Batch, ProblemSet
-from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
+from hacrl_runs.evaluation.settings import EvaluateSettings
+from hacrl_runs.inputs import versions
 
 Record = Mapping[str, Any]
 """``question``, ``answer``, ``opening`` (what the prompt wrote already of every response), and ``greedy`` and
@@ -39,8 +41,6 @@ WITHOUT_EFFECT = (
     *("rows_at_once", "cache_gib"),
 )
 """Settings on which no single record depends."""
-KNOWN_BY_DEFAULT = ("temperature", "top_p", "top_k", "template_date")
-"""Settings that a record's key names only where they are not the default: keys from before they existed stay."""
 
 
 def records_of(settings: EvaluateSettings, model: Model, sets: Sequence[ProblemSet]) -> dict[str, list[Record]]:
@@ -87,25 +87,21 @@ def _cells(
     settings: EvaluateSettings, model: Model, problems: ProblemSet, load: Callable[[], CausalLMAgent]
 ) -> list[Cell]:
     """One for each batch."""
-    shared = _key(settings)
+    shared = {**key_of(settings), "model": model.fingerprint}
     cells = []
     for batch in problems.batches(settings.evaluated.batch):
-        own = {"model": model.source, "version": model.version, "problems": fingerprint(batch.problems)}
+        own: dict[str, Any] = {"problems": fingerprint(batch.problems)}
         own |= {"number": batch.number, "reward_version": problems.reward_version}
         compute = partial(_answered, settings, problems, batch, load)
         cells.append(Cell("evaluation", compute, {**shared, **own}))
     return cells
 
 
-def _key(settings: EvaluateSettings) -> dict[str, Any]:
-    """The settings that records depend on; a list of one value is that value, and an empty one None."""
-    defaults = DEFAULTS.values()
-    key = {}
-    for name, value in settings.values().items():
-        if name in WITHOUT_EFFECT or (name in KNOWN_BY_DEFAULT and value == defaults[name]):
-            continue
-        key[name] = (value[0] if len(value) == 1 else value or None) if isinstance(value, tuple) else value
-    return key
+def key_of(settings: EvaluateSettings) -> dict[str, Any]:
+    """What records depend on beside the model, the problems and the reward: settings, versions, threads on a CPU."""
+    threads = torch.get_num_threads() if settings.devices.device == "cpu" else None
+    given = {name: value for name, value in settings.values().items() if name not in WITHOUT_EFFECT}
+    return {**given, "versions": versions(), "threads": threads}
 
 
 def _answered(

@@ -139,16 +139,17 @@ def test_both_methods_start_from_the_same_models_and_problems(uninterrupted: Pat
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
-    adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_leave_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
+    adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path, number: int
 ) -> None:
     folder = tmp_path / "run"
     process = start(*command(adders[:2], sums, folder))
     metrics = folder / "gspo" / "metrics.jsonl"
     wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 2, process)
-    os.killpg(process.pid, signal.SIGINT)  # the whole group, verifier workers too, as Ctrl-C in a terminal
+    os.killpg(process.pid, number)  # the whole group, verifier workers too, as a terminal or a scheduler does
     output, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert b"--resume" in output
     assert b"Traceback" not in errors
     done = metrics.read_bytes().count(b"\n")
@@ -156,6 +157,22 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
     assert (folder / "gspo" / "checkpoints" / f"step-{done:06d}" / "complete.json").exists()
     resume(folder)
     assert same_numbers(folder, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0.5, 3.0, 6.0])
+def test_sigterm_at_any_moment_is_told_in_one_sentence(
+    adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path, moment: float
+) -> None:
+    process = start(*command(adders[:2], sums, tmp_path / "run"))
+    time.sleep(moment)  # while it imports, loads, answers for the first evaluation, trains
+    os.killpg(process.pid, signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (143, -signal.SIGTERM), errors  # the latter before the program has begun
+    assert b"Traceback" not in errors
+    if (tmp_path / "run" / "config.yaml").exists():
+        resume(tmp_path / "run")
+        assert same_numbers(tmp_path / "run", uninterrupted)
 
 
 @pytest.mark.slow

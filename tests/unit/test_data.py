@@ -87,12 +87,17 @@ def test_too_few_problems_are_refused(tmp_path: Path) -> None:
         load_data(two, test_share=1.0)
 
 
-def test_the_fingerprint_is_of_questions_and_answers_in_their_order(tmp_path: Path) -> None:
+def as_read(question: str, answer: str) -> Problem:
+    """A problem as it is read from a file of questions and answers."""
+    return Problem(question, answer, columns={"answer": int(answer)})
+
+
+def test_the_fingerprint_is_of_problems_with_all_columns_in_their_order(tmp_path: Path) -> None:
     pairs = [Problem("a", "1"), Problem("b", "2", columns={"level": 3})]
-    assert fingerprint(pairs) == hashlib.sha256(b'["a", "1"]["b", "2"]').hexdigest()
+    assert fingerprint(pairs) == hashlib.sha256(b'["a", "1", {}]["b", "2", {"level": 3}]').hexdigest()
     training, evaluation = write(tmp_path / "a.jsonl", ["a", "b"]), write(tmp_path / "b.jsonl", ["b", "c"])
     data = load_data(training, evaluation)
-    assert data.fingerprint == fingerprint([Problem(one, "1") for one in ("a", "b", "b", "c")])
+    assert data.fingerprint == fingerprint([as_read(one, "1") for one in ("a", "b", "b", "c")])
 
 
 def test_prompts_that_are_too_long_for_an_agent_are_left_out_and_counted() -> None:
@@ -179,9 +184,9 @@ def test_the_fingerprint_of_several_sources_is_of_each_in_order_with_its_weight(
     marks = [load_data(problems, tests).fingerprint for problems in written]
     assert len(set(marks)) == 5
     assert marks[2] == marks[5]
-    before = [fingerprint([Problem(one, str(len(one))) for one in ("a?", "b?", "both?")]), 1.0]
-    after = [fingerprint([Problem(one, str(len(one))) for one in ("c?", "d?", "BOTH?", "e?", "f?", "g?")]), 2.0]
-    last = fingerprint([Problem(one, "2") for one in ("b?", "c?")])
+    before = [fingerprint([as_read(one, str(len(one))) for one in ("a?", "b?", "both?")]), 1.0]
+    after = [fingerprint([as_read(one, str(len(one))) for one in ("c?", "d?", "BOTH?", "e?", "f?", "g?")]), 2.0]
+    last = fingerprint([as_read(one, "2") for one in ("b?", "c?")])
     assert marks[2] == hashlib.sha256(json.dumps([before, after, last]).encode()).hexdigest()
     write(tmp_path / "few.jsonl", ["a?", "b?", "other?"])
     assert load_data([few, many], tests).fingerprint not in marks

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +16,25 @@ from hacrl_envs.text import Problem, TextWorld, draw_each_once
 from hacrl_lab.errors import LabError
 from hacrl_runs.cache import cell_path
 from hacrl_runs.evaluation.models import Model
-from hacrl_runs.evaluation.records import records_of
+from hacrl_runs.evaluation.records import key_of, records_of
 from hacrl_runs.evaluation.sets import ProblemSet
 from hacrl_runs.evaluation.settings import DEFAULTS, EvaluateSettings
 from hacrl_runs.settings import changed
 
 PROBLEMS = [Problem("1+1?", "2"), Problem("1+2?", "3"), Problem("1+3?", "4")]
 WORLD = TextWorld(draw_each_once(PROBLEMS), lambda problems, responses: [0.0 for _ in responses])
-KEY: Mapping[str, Any] = {
-    "question_column": None,
-    "answer_column": None,
-    "reward": None,
-    "samples": 4,
-    "batch": 16,
-    "seed": 0,
-    "answer_rule": "boxed",
-    "prompt_template": None,
-    "system_prompt": None,
-    "enable_thinking": False,
-    "max_new_tokens": 1024,
-    "generation": "transformers",
-    "device": "cpu",
-    "dtype": "float32",
-}
-"""Of an evaluation with default settings, as it was before sampling could be set."""
 
 
 def settings_in(folder: Path, **values: Any) -> EvaluateSettings:
     return changed(DEFAULTS, {"device": "cpu", "cache_dir": str(folder), **values})
 
 
-def keep(folder: Path, model: Model, batches: list[list[Problem]], version: str = "", **changes: Any) -> list[Any]:
+def keep(folder: Path, model: Model, batches: list[list[Problem]], version: str = "", **values: Any) -> list[Any]:
     """Write records down as an earlier evaluation would have, under what they depended on; returns them."""
     written = []
     for number, problems in enumerate(batches):
-        own = {"model": model.source, "version": model.version, "problems": fingerprint(problems)}
-        key = {**KEY, **changes, **own, "number": number, "reward_version": version}
+        own = {"model": model.fingerprint, "problems": fingerprint(problems)}
+        key = {**key_of(settings_in(folder, **values)), **own, "number": number, "reward_version": version}
         records = [{"question": problem.question, "batch": number} for problem in problems]
         np.savez(cell_path(folder, "evaluation", key), records=np.array(json.dumps(records)))
         written += records
@@ -66,20 +50,15 @@ def model(tmp_path: Path) -> Model:
 
 
 @pytest.mark.parametrize(
-    ("values", "changes"),
+    "values",
     [
-        ({}, {}),
-        ({"rows_at_once": 3, "cache_gib": 0.5, "pass_at": (2,), "most_problems": 3, "output_dir": "x"}, {}),
-        ({"temperature": 1.0, "top_p": 1.0, "top_k": 0}, {}),
-        ({"temperature": 0.6, "top_k": 20}, {"temperature": 0.6, "top_k": 20}),
-        ({"prompt_template": ("{question}",)}, {"prompt_template": "{question}"}),
-        ({"seed": 3, "max_new_tokens": 9}, {"seed": 3, "max_new_tokens": 9}),
+        {},
+        {"rows_at_once": 3, "cache_gib": 0.5, "pass_at": (2,), "most_problems": 3, "output_dir": "x"},
+        {"temperature": 1.0, "top_p": 1.0, "top_k": 0},
     ],
 )
-def test_records_are_found_by_what_they_depend_on(
-    tmp_path: Path, model: Model, values: dict[str, Any], changes: dict[str, Any]
-) -> None:
-    written = keep(tmp_path, model, [PROBLEMS], **changes)
+def test_records_are_found_by_what_they_depend_on(tmp_path: Path, model: Model, values: dict[str, Any]) -> None:
+    written = keep(tmp_path, model, [PROBLEMS])
     found = records_of(settings_in(tmp_path, **values), model, [ProblemSet("sums", PROBLEMS, WORLD)])
     assert found == {"sums": written}
 
@@ -101,16 +80,29 @@ def test_records_of_other_settings_are_not_used(tmp_path: Path, model: Model, va
         records_of(settings_in(tmp_path, **values), model, [ProblemSet("sums", PROBLEMS, WORLD)])
 
 
-def test_records_of_another_reward_other_problems_or_another_model_are_not_used(tmp_path: Path, model: Model) -> None:
-    keep(tmp_path, model, [PROBLEMS], version="one")
-    settings = settings_in(tmp_path)
-    assert records_of(settings, model, [ProblemSet("sums", PROBLEMS, WORLD, reward_version="one")])
-    for other in (
-        ProblemSet("sums", PROBLEMS, WORLD, reward_version="two"),
-        ProblemSet("sums", PROBLEMS[:2], WORLD, reward_version="one"),
-    ):
-        with pytest.raises(LabError):
-            records_of(settings, model, [other])
-    Path(model.source, "weights.bin").write_text("01234")  # trained further, in the same folder
-    with pytest.raises(LabError):
-        records_of(settings, model, [ProblemSet("sums", PROBLEMS, WORLD, reward_version="one")])
+@pytest.mark.parametrize("changed_input", ["weights", "template", "column", "reward", "torch", "threads"])
+def test_records_of_other_inputs_are_not_used(
+    tmp_path: Path, model: Model, changed_input: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = [Problem("1+1?", "2", columns={"level": 1}), Problem("1+2?", "3", columns={"level": 2})]
+    keep(tmp_path, model, [asked], version="one")
+    settings, version = settings_in(tmp_path), "one"
+    assert records_of(settings, model, [ProblemSet("sums", asked, WORLD, reward_version=version)])
+    weights = Path(model.source, "weights.bin")
+    match changed_input:
+        case "weights":  # of the same size, with the same time stamp
+            before = weights.stat()
+            weights.write_text("0124")
+            os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+        case "template":
+            Path(model.source, "chat_template.jinja").write_text("{{ messages }}")
+        case "column":
+            asked = [replace(asked[0], columns={"level": 3}), asked[1]]
+        case "reward":
+            version = "two"
+        case "torch":
+            monkeypatch.setattr("hacrl_runs.inputs.version", lambda name: "0")
+        case "threads":
+            monkeypatch.setattr("torch.get_num_threads", lambda: 77)
+    with pytest.raises(LabError):  # the model is asked, which cannot be loaded
+        records_of(settings, model, [ProblemSet("sums", asked, WORLD, reward_version=version)])

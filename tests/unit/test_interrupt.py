@@ -3,44 +3,64 @@ import threading
 
 import pytest
 
-from hacrl_lab.interrupt import graceful_interrupt
+from hacrl_lab.interrupt import SIGNALS, Interrupted, Terminated, graceful_interrupt, signals_kept
+
+each_signal = pytest.mark.parametrize("number", SIGNALS)
 
 
-def test_first_interrupt_sets_the_flag_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    with graceful_interrupt() as interrupted:
-        assert not interrupted()
-        signal.raise_signal(signal.SIGINT)
-        assert interrupted()
-    assert "Finishing this step and saving; Ctrl-C again stops at once." in capsys.readouterr().err
+@each_signal
+def test_the_first_signal_is_remembered_and_reported(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with graceful_interrupt() as received:
+        assert received() == 0
+        signal.raise_signal(number)
+        assert received() == number
+    assert "Finishing this step and saving; " in capsys.readouterr().err
 
 
-def test_second_interrupt_stops_at_once() -> None:
+@each_signal
+@pytest.mark.parametrize("first", SIGNALS)
+def test_the_second_stops_at_once(first: int, number: int) -> None:
     with graceful_interrupt():
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
+        with pytest.raises(KeyboardInterrupt) as stop:
+            signal.raise_signal(number)
+    assert isinstance(stop.value, Terminated) == (number == signal.SIGTERM)
 
 
-def test_handler_of_before_is_put_back_even_after_an_error() -> None:
+def test_the_exit_status_tells_the_signal() -> None:
+    assert Interrupted("stopped").status == 130
+    assert Interrupted("stopped", signal.SIGTERM).status == 143
+
+
+@each_signal
+def test_handler_of_before_is_put_back_even_after_an_error(number: int) -> None:
     def break_off() -> None:
         with graceful_interrupt():
-            assert signal.getsignal(signal.SIGINT) is not before
+            assert signal.getsignal(number) is not before
             raise RuntimeError("broken")
 
-    before = signal.getsignal(signal.SIGINT)
+    before = signal.getsignal(number)
     with pytest.raises(RuntimeError, match="broken"):
         break_off()
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(number) is before
+
+
+@each_signal
+def test_a_handler_that_a_library_puts_in_place_is_taken_away(number: int) -> None:
+    before = signal.getsignal(number)
+    with signals_kept():
+        signal.signal(number, lambda *_: None)
+    assert signal.getsignal(number) is before
 
 
 def test_outside_the_main_thread_nothing_is_touched() -> None:
     before, seen = signal.getsignal(signal.SIGINT), []
 
     def work() -> None:
-        with graceful_interrupt() as interrupted:
-            seen.extend([interrupted(), signal.getsignal(signal.SIGINT) is before])
+        with graceful_interrupt() as received:
+            seen.extend([received(), signal.getsignal(signal.SIGINT) is before])
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    assert seen == [False, True]
+    assert seen == [0, True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -110,6 +111,30 @@ def test_chat_templates_that_cannot_be_used_are_refused(adders: list[str], templ
     tokenizer.chat_template = template
     with pytest.raises(ModelLoadError, match=message):
         TextCodec("a", tokenizer, Prompting(), 48, 12)
+
+
+ENDLESS = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+LARGE = "{{ 'x' * 10 ** 10 }}"
+
+
+@pytest.mark.parametrize(("trap", "reason"), [(ENDLESS, r"took longer than 0\.5 seconds"), (LARGE, "MemoryError")])
+@pytest.mark.parametrize("in_main_thread", [True, False])
+def test_chat_templates_have_limits_for_every_question(
+    adders: list[str], monkeypatch: pytest.MonkeyPatch, trap: str, reason: str, in_main_thread: bool
+) -> None:
+    monkeypatch.setattr("hacrl_lab.language_models.prompting.TEMPLATE_SECONDS", 0.5)
+    tokenizer = AutoTokenizer.from_pretrained(adders[0])
+    tokenizer.chat_template = (
+        f"{{% if 'trap' in messages[0].content %}}{trap}{{% endif %}}{{{{ messages[0].content }}}}"
+    )
+    codec = TextCodec("a", tokenizer, Prompting(), 48, 12)
+    assert codec.prompt("8+8?") == "8+8?"
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(ModelLoadError, match=f"agent 'a' cannot be used for the question 'a trap': {reason}"),
+    ):
+        codec.prompt("a trap") if in_main_thread else pool.submit(codec.prompt, "a trap").result()
+    assert codec.prompt("8+9?") == "8+9?"
 
 
 def test_chat_templates_have_a_time_limit(adders: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import signal
 
 import pytest
 import torch
 
 from hacrl_lab.errors import LabError, SettingError
-from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.interrupt import Interrupted, Terminated
 from hacrl_runs.program import as_typed, with_clear_errors
 
 NAMES = ("steps", "max_new_tokens", "problems", "tasks")
@@ -71,9 +72,19 @@ def test_the_allocator_of_the_cpu_tells_that_memory_is_short(capsys: pytest.Capt
     assert "not enough memory" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", [Interrupted("HACPO training stopped after step 3 of 20"), KeyboardInterrupt()])
-def test_ctrl_c_ends_with_130(error: BaseException, capsys: pytest.CaptureFixture) -> None:
-    assert with_clear_errors(raising(error), kept="It is kept.") == 130
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Interrupted("HACPO training stopped after step 3 of 20"), 130),
+        (KeyboardInterrupt(), 130),
+        (Interrupted("HACPO training stopped after step 3 of 20", signal.SIGTERM), 143),
+        (Terminated(), 143),
+    ],
+)
+def test_ctrl_c_ends_with_130_and_sigterm_with_143(
+    error: BaseException, status: int, capsys: pytest.CaptureFixture
+) -> None:
+    assert with_clear_errors(raising(error), kept="It is kept.") == status
     assert "topped" in capsys.readouterr().err
 
 

@@ -1,4 +1,3 @@
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ import torch
 
 from hacrl_envs.rewards import OwnReward, Rewards
 from hacrl_envs.text import Problem, TextWorld, draw_each_once
+from hacrl_lab.code_fingerprint import code_fingerprint
 from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.seeding import RandomStream
@@ -121,14 +121,13 @@ def test_anything_else_is_refused(tmp_path: Path, value: str) -> None:
 
 def test_the_fingerprint_is_of_the_functions_file(tmp_path: Path) -> None:
     path = write(tmp_path, "return [0.0]")
-    content = (tmp_path / "own_reward.py").read_bytes()
-    assert OwnReward(path).fingerprint == hashlib.sha256(content).hexdigest()
+    assert OwnReward(path).fingerprint == code_fingerprint(str(tmp_path / "own_reward.py"))
 
 
 def test_a_function_that_ends_the_process_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(LabError, match=r"raised SystemExit in .*: no more"):
         OwnReward(write(tmp_path, "raise SystemExit('no more')"))(PROBLEMS, ["a", "b"])
-    assert OwnReward("sys:exit").fingerprint == hashlib.sha256(b"").hexdigest()  # a module without a file
+    assert OwnReward("sys:exit").fingerprint == code_fingerprint(None)
 
 
 @pytest.mark.parametrize("returned", ["[1.0]", "[]", "[1.0, 2.0, 3.0]"])
@@ -200,7 +199,7 @@ def test_one_reward_of_weight_one_is_what_it_is_alone(tmp_path: Path) -> None:
 
 def test_the_fingerprint_of_several_rewards_is_of_files_functions_weights_and_order(tmp_path: Path) -> None:
     own = two_rewards(tmp_path)
-    mark = hashlib.sha256(Path(own).read_bytes()).hexdigest()
+    mark = code_fingerprint(own)
     assert Rewards(["answer*2", f"{own}:length"]).fingerprint == f"answer*2.0 length*1.0 {mark}"
     written = (
         ["answer", f"{own}:length"],

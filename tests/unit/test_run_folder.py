@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +14,6 @@ from hacrl_lab.errors import LabError
 from hacrl_runs.folder import (
     Evaluation,
     begin,
-    check_data,
     is_evaluated,
     read_evaluation,
     run_folder,
@@ -30,12 +28,11 @@ def settings_in(folder: Path, **values: Any) -> TrainSettings:
     return train_settings(output_dir=str(folder), **{"device": "cpu", **values})
 
 
-def run_in(folder: Path, fingerprint: str | None = None, **values: Any) -> None:
+def run_in(folder: Path, **values: Any) -> None:
     """A run that begins, or is continued, and stops at once."""
     settings = settings_in(folder, **values)
     with run_folder(settings):
-        check_data(folder, fingerprint)
-        begin(folder, settings, fingerprint)
+        begin(folder, settings, {"hacrl-lab": "1"})
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -145,28 +142,13 @@ def test_a_method_that_stopped_early_is_done(tmp_path: Path) -> None:
     assert not is_evaluated(tmp_path / "none", 0)
 
 
-def test_changed_problems_are_noticed(tmp_path: Path) -> None:
-    run_in(tmp_path, "abc")
-    run_in(tmp_path, "abc")
-    for fingerprint in ("abd", None):
-        with pytest.raises(LabError, match="the problems have changed"):
-            run_in(tmp_path, fingerprint)
-
-
-def test_a_run_that_never_began_may_be_about_other_problems(tmp_path: Path) -> None:
-    run_in(tmp_path, "abc")
-    for name in ("config.yaml", "versions.json"):  # as a process leaves it that is killed at its start
-        (tmp_path / name).unlink()
-    run_in(tmp_path, "abd")
-
-
-@pytest.mark.parametrize("values", [{"steps": 5}, {"seed": 1}, {"fingerprint": "abd"}])
+@pytest.mark.parametrize("values", [{"steps": 5}, {"seed": 1}])
 def test_a_run_that_is_refused_leaves_its_folder_as_it_is(tmp_path: Path, values: dict[str, Any]) -> None:
-    run_in(tmp_path, "abc")
+    run_in(tmp_path)
     write_evaluation(tmp_path / "hacpo", EVALUATED)
     before = contents(tmp_path)
     with pytest.raises(LabError):
-        run_in(tmp_path, **{"fingerprint": "abc", **values})
+        run_in(tmp_path, **values)
     assert contents(tmp_path) == before
 
 
@@ -175,16 +157,6 @@ def test_a_run_of_an_earlier_version_is_continued(tmp_path: Path) -> None:
     (tmp_path / ".made-by").unlink()
     run_in(tmp_path)
     assert (tmp_path / ".made-by").read_text() == "hacrl-lab train\n"
-
-
-def test_the_version_of_reasoning_gym_is_written_down_where_it_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number, version in enumerate(["0.1.25", None]):
-        monkeypatch.setattr("hacrl_runs.folder.installed_version", lambda name, version=version: version)
-        folder = tmp_path / str(number)
-        run_in(folder)
-        assert json.loads((folder / "versions.json").read_text()).get("reasoning-gym") == version
 
 
 @pytest.mark.parametrize(

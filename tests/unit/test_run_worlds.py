@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from hacrl_envs.data import Data
 from hacrl_envs.held_out import is_for_validation, is_held_out
 from hacrl_lab.errors import LabError
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
@@ -21,7 +20,7 @@ from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import World
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
 from hacrl_runs.settings import EvaluationSettings, ProblemSettings
-from hacrl_runs.worlds import Worlds, fingerprint_of, make_worlds, read_data
+from hacrl_runs.worlds import Worlds, make_worlds, read_data
 
 SHARE = 0.4
 NO_VALIDATION = EvaluationSettings(eval_prompts=100)
@@ -176,15 +175,3 @@ def test_the_share_for_validation_reaches_the_worlds_of_tasks(verifier: MathVeri
     without = worlds_of(ProblemSettings(tasks=("chain_sum",)), NO_VALIDATION, verifier, {})
     assert without.validation is None
     assert any(is_for_validation(question, SHARE) for question in asked(without.training, 60))
-
-
-def test_a_run_notices_by_its_fingerprint_that_a_reward_has_changed(sums: str, rewards: str) -> None:
-    plain = ProblemSettings(problems=(sums,))
-    own = ProblemSettings(problems=(sums,), reward=(f"{rewards}:three",))
-    data = read_data(plain, NO_VALIDATION)
-    assert isinstance(data, Data)
-    assert fingerprint_of(plain, None) is None
-    assert fingerprint_of(plain, data) == data.fingerprint
-    before = fingerprint_of(own, data)
-    Path(rewards).write_text(Path(rewards).read_text() + "\n# another version\n")
-    assert data.fingerprint != before != fingerprint_of(own, data)

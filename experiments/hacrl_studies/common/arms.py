@@ -18,7 +18,7 @@ import numpy as np
 
 from hacrl_lab.config import TrainingConfig, flat
 from hacrl_lab.errors import SettingError
-from hacrl_lab.interrupt import Interrupted
+from hacrl_lab.interrupt import Interrupted, Terminated
 from hacrl_lab.metrics import read_metrics
 from hacrl_lab.seeding import RandomStream
 from hacrl_runs.cache import Cell, cell_path, computed
@@ -171,7 +171,8 @@ def trained(pair: RunValues, steps: int, folder: Path) -> dict[str, np.ndarray]:
         try:
             run_arm(folder, replace(job, eval_prompts=prompts), steps, job.run.method)
         except Interrupted as stop:
-            raise KeyboardInterrupt from stop  # which ends a study; the run continues from its checkpoint
+            # which ends a study; the run continues from its checkpoint
+            raise (KeyboardInterrupt if stop.status == 130 else Terminated) from stop
     evaluation = read_evaluation(folder)
     arrays = {
         "agents": np.array(list(evaluation.accuracy)),
