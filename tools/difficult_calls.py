@@ -21,6 +21,13 @@ def allocate(count: int) -> int:
     return len(bytearray(count))
 
 
+def true_or_exit(gold: str, given: str) -> bool:
+    """True, except that the process ends as long as there is a file called ``gold``."""
+    if os.path.exists(gold):
+        os._exit(1)
+    return True
+
+
 def compare_or_fail(gold: str, given: str) -> bool:
     """Whether two answers are equal; the words ``sleep``, ``loop``, ``allocate`` and ``exit`` do that instead."""
     match given.split()[:1]:

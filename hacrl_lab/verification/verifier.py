@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hacrl_lab.errors import LabError
@@ -28,9 +28,9 @@ class MathVerifier:
     """Rewards 1 for an answer that a teacher would find equal to the exact answer, else 0.
 
     Every distinct pair of answers is decided once and remembered. A pair that takes longer than the limit counts as
-    wrong, which is remembered too; the pairs of a call that do so are counted, and logged in one warning. They run
-    beside the others: k of them cost a call about one limit, not k
-    (:class:`~hacrl_lab.verification.limited_workers.LimitedWorkers`).
+    wrong, which is remembered too. One whose process died twice counts as wrong, and is decided anew the next time.
+    Both are counted, and logged in one warning. They run beside the others: k of them cost a call about one limit, not
+    k (:class:`~hacrl_lab.verification.limited_workers.LimitedWorkers`).
 
     Use as a context manager, or call :meth:`close`.
 
@@ -64,8 +64,10 @@ class MathVerifier:
     def rewards(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         """The reward of each response against the exact answer at the same place, 0.0 or 1.0."""
         pairs = [(answer, self._rule.answer(response)) for response, answer in zip(responses, answers, strict=True)]
-        self._decide({(answer, given) for answer, given in pairs if given is not None and len(given) <= LONGEST_ANSWER})
-        verdicts = [self._decided.get(pair, False) for pair in pairs]
+        now = self._decide(
+            {(answer, given) for answer, given in pairs if given is not None and len(given) <= LONGEST_ANSWER}
+        )
+        verdicts = [self._decided.get(pair, now.get(pair, False)) for pair in pairs]
         self.undecided += sum(isinstance(verdict, Lost) for verdict in verdicts)
         return [float(verdict is True) for verdict in verdicts]
 
@@ -104,12 +106,14 @@ class MathVerifier:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _decide(self, pairs: set[tuple[str, str]]) -> None:
+    def _decide(self, pairs: set[tuple[str, str]]) -> Mapping[tuple[str, str | None], Any]:
+        """Verdicts on those of the pairs that are new. That a process died is not remembered."""
         new = sorted(pairs - self._decided.keys())
-        results = dict(zip(new, self._workers.map(self._equal, new), strict=True))
-        self._decided |= results
+        results: dict[tuple[str, str | None], Any] = dict(zip(new, self._workers.map(self._equal, new), strict=True))
+        self._decided |= {pair: result for pair, result in results.items() if result is not Lost.DIED}
         for reason in Lost:
             lost = [given for (_, given), result in results.items() if result is reason]
             if lost:
                 _LOGGER.warning("%d answers counted as wrong, %s: for example %r", len(lost), reason.value, lost[0])
         self.timeouts += sum(result is Lost.TIMED_OUT for result in results.values())
+        return results

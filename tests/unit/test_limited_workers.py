@@ -114,6 +114,83 @@ def test_workers_and_fork_server_that_are_killed_while_idle_are_replaced(workers
         assert workers.map(operator.neg, [(1,), (2,), (3,)]) == [-1, -2, -3]
 
 
+def everything(workers: LimitedWorkers) -> list[psutil.Process]:
+    """The fork server and its workers of one object."""
+    server = psutil.Process(workers._fork_server._process.pid)
+    return [server, *server.children()]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.3, 1.5])
+@pytest.mark.parametrize("victims", [slice(0, 1), slice(1, None), slice(None)])
+def test_no_result_is_lost_where_processes_are_killed(pause: float, victims: slice) -> None:
+    workers = LimitedWorkers(2, TIMEOUT, MODULE)
+    try:
+        workers.map(time.sleep, [(0.05,)] * 4)
+        for process in everything(workers)[victims]:
+            process.kill()
+        time.sleep(pause)  # a worker notices the end of the fork server within a second
+        assert workers.map(operator.add, [(place, 1) for place in range(8)]) == list(range(1, 9))
+    finally:
+        workers.close()
+
+
+@pytest.mark.parametrize("victims", [slice(0, 1), slice(1, None), slice(None)])
+@pytest.mark.parametrize("kill", [psutil.Process.kill, psutil.Process.suspend])
+def test_no_result_is_lost_where_processes_are_killed_or_stopped_in_the_middle(
+    victims: slice, kill: Callable[[psutil.Process], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hacrl_lab.verification.limited_workers.PATIENCE", 1.0)
+    monkeypatch.setattr("hacrl_lab.verification.limited_workers.CALLS_OF_A_WORKER", 3)
+    workers = LimitedWorkers(2, TIMEOUT, MODULE)
+    try:
+        workers.map(operator.add, [(1, 1)] * 2)
+
+        def strike() -> None:
+            for process in everything(workers)[victims]:
+                kill(process)
+
+        timer = threading.Timer(0.2, strike)
+        timer.start()
+        assert workers.map(time.sleep, [(0.08,)] * 30) == [None] * 30
+        timer.join()
+    finally:
+        workers.close()
+    wait_until(lambda: not [process for process in descendants() if "limited" in " ".join(process.cmdline())])
+
+
+def test_processes_that_are_killed_again_and_again_are_one_sentence() -> None:
+    workers = LimitedWorkers(2, TIMEOUT, MODULE)
+    over = threading.Event()
+
+    def strike() -> None:
+        while not over.wait(0.05):
+            server = workers._fork_server
+            if server is not None:
+                for process in psutil.Process().children():
+                    if process.pid == server._process.pid and process.children():
+                        process.kill()
+
+    thread = threading.Thread(target=strike)
+    thread.start()
+    try:
+        with pytest.raises(LabError, match=r"were killed or stopped again and again|could not be started"):
+            workers.map(time.sleep, [(0.9,)] * 8)
+    finally:
+        over.set()
+        thread.join()
+        workers.close()
+
+
+def test_processes_that_do_not_start_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("hacrl_lab.verification.limited_workers.START", 1.0)
+    workers = LimitedWorkers(1, TIMEOUT, "sleeps")
+    with pytest.raises(LabError, match="the processes for sleeps did not start within 1 seconds"):
+        workers.map(operator.add, [(1, 1)])
+    workers.close()
+
+
 def test_a_worker_is_replaced_after_a_number_of_calls() -> None:
     workers = LimitedWorkers(1, 60, MODULE)
     calls = Counter(workers.map(os.getpid, [()] * (2 * CALLS_OF_A_WORKER + 1)))

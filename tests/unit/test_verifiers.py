@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from difficult_calls import compare_or_fail
+from difficult_calls import compare_or_fail, true_or_exit
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import boxed_answer
 from hacrl_lab.verification.fork_server import MEMORY_LIMIT
@@ -227,6 +227,17 @@ def test_answers_without_a_verdict_are_counted_apart_from_wrong_ones() -> None:
         assert verifier.undecided == 4
         verifier.rewards(boxed("loop"), ["1"])  # remembered
         assert verifier.undecided == 5
+
+
+def test_that_a_process_died_is_not_remembered(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    trap.touch()
+    with MathVerifier(workers=2, timeout=TIMEOUT, equal=true_or_exit) as verifier:
+        assert verifier.rewards(boxed("1"), [str(trap)]) == [0]
+        assert verifier.undecided == 1
+        trap.unlink()
+        assert verifier.rewards(boxed("1"), [str(trap)]) == [1]
+        assert verifier.undecided == 1
 
 
 def test_a_very_long_answer_is_wrong_without_being_read(verifier: MathVerifier) -> None:
