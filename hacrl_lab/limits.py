@@ -71,13 +71,14 @@ def _alarm(seconds: float) -> Iterator[None]:
 @contextmanager
 def _watchdog(seconds: float) -> Iterator[None]:
     """By another thread, which has the interpreter raise the error in this one."""
-    thread, over, lock = ctypes.c_ulong(threading.get_ident()), False, threading.Lock()
-    raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    thread, lock, over, bitten = ctypes.c_ulong(threading.get_ident()), threading.Lock(), False, False
 
     def bite() -> None:
+        nonlocal bitten
         with lock:
             if not over:
-                raise_in(thread, ctypes.py_object(TimeoutError))
+                bitten = True
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TimeoutError))
 
     timer = threading.Timer(seconds, bite)
     timer.daemon = True
@@ -87,5 +88,7 @@ def _watchdog(seconds: float) -> Iterator[None]:
     finally:
         with lock:
             over = True
-            raise_in(thread, None)  # one that has not been raised yet
         timer.cancel()
+        if bitten:  # an error that is on its way is raised here, not in what follows
+            for _ in range(1000):
+                pass

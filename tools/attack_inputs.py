@@ -146,7 +146,7 @@ def _damage_runs(folder: Path) -> None:
         ("config-other", "config.yaml", "run: {steps: 1, seed: 5}"),
         ("versions-broken", "versions.json", "{"),
         ("versions-list", "versions.json", "[]"),
-        ("problems-broken", "problems.json", "{"),
+        ("inputs-broken", "inputs.json", "{"),
         ("problems-changed", "inputs.json", '{"inputs": {"the problems": "0"}, "accepted": []}'),
         ("evaluation-broken", "initial/evaluation.json", "{"),
         ("evaluation-list", "initial/evaluation.json", "[]"),

@@ -28,12 +28,6 @@ SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
 MOST_SLOW = 16
 """Slow calls that run at the same time, at most."""
-PATIENCE = 30.0
-"""Seconds beyond its limit after which a call is given up that should have ended itself: its processes are stopped."""
-START = 50.0
-"""Seconds that the processes may take to start."""
-MOST_RESTARTS = 3
-"""How often the processes may be stopped or killed from outside during one :meth:`LimitedWorkers.map`."""
 CALLS_OF_A_WORKER = 2000
 """Then a fresh worker takes its place, and memory that libraries held on to is free again."""
 _START_FORK_SERVER = "from hacrl_lab.verification.fork_server import main; main()"
@@ -86,20 +80,18 @@ class LimitedWorkers:
     def map(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The function's result for each tuple of arguments, or a :class:`Lost`.
 
-        A call whose worker died before the limit is made once more: not every death is the call's own doing. A call
-        that was made while all processes were stopped or killed from outside is made again in new ones.
+        A call whose worker died before the limit is made once more: not every death is the call's own doing.
 
         Args:
             function: one of a module, whose results can be pickled; an exception in it ends the worker.
             arguments: a tuple for each call.
 
         Raises:
-            LabError: if no process can be started, or they are stopped or killed again and again.
+            LabError: if no process can be started.
         """
         results: list[Any] = [Lost.DIED] * len(arguments)
         waiting = deque(range(len(arguments)))
         died: set[int] = set()
-        lost_servers: set[_ForkServer] = set()
         busy: dict[Connection, _Worker] = {}
         with self._lock:
             try:
@@ -109,20 +101,13 @@ class LimitedWorkers:
                         argument_index = waiting.popleft()
                         worker.call(argument_index, function, arguments[argument_index])
                         busy[worker.connection] = worker
-                    for connection in wait(list(busy), self._until_next_look(busy, bool(waiting))):
+                    for connection in wait(list(busy), SLOW_AFTER if waiting else None):
                         worker = busy.pop(connection)  # type: ignore[call-overload]
-                        result, index = self._result(worker), worker.argument_index
-                        if result is Lost.DIED and not worker.server.is_alive() and not self._is_overdue(worker):
-                            lost_servers.add(worker.server)  # not this call's doing
-                            waiting.appendleft(index)
-                        elif result is Lost.DIED and index not in died:
-                            died.add(index)
-                            waiting.appendleft(index)
-                        results[index] = result
-                    if len(lost_servers) > MOST_RESTARTS:
-                        raise LabError(f"the processes for {self._module} were killed or stopped again and again")
-                    for worker in filter(self._is_overdue, busy.values()):
-                        worker.server.kill()  # with all its workers, whose connections end
+                        result = self._result(worker)
+                        if result is Lost.DIED and worker.argument_index not in died:
+                            died.add(worker.argument_index)
+                            waiting.appendleft(worker.argument_index)
+                        results[worker.argument_index] = result
             finally:
                 for connection in busy:  # interrupted: whatever they answer, nobody will read it
                     connection.close()
@@ -140,23 +125,13 @@ class LimitedWorkers:
         slow = sum(worker.seconds() > SLOW_AFTER for worker in busy.values())
         return len(busy) - min(slow, MOST_SLOW) < self._workers
 
-    def _is_overdue(self, worker: _Worker) -> bool:
-        """Whether its call should have ended itself long ago."""
-        return worker.seconds() > self._timeout + PATIENCE
-
-    def _until_next_look(self, busy: dict[Connection, _Worker], others_wait: bool) -> float:
-        """Seconds after which something is to be done although no call has ended."""
-        oldest = max(worker.seconds() for worker in busy.values())
-        left = max(0.0, self._timeout + PATIENCE - oldest)
-        return min(SLOW_AFTER, left) if others_wait else left
-
     def _idle_or_new_worker(self) -> _Worker:
-        if self._fork_server is None or not self._fork_server.is_alive():
-            self.close()  # idle workers end with their server
-            self._fork_server = _ForkServer(self._timeout, self._module, self._prepared_with)
         if self._idle:
             return self._idle.pop()
-        return _Worker(self._fork_server.new_worker(), self._fork_server)
+        if self._fork_server is None or not self._fork_server.is_alive():
+            self.close()
+            self._fork_server = _ForkServer(self._timeout, self._module, self._prepared_with)
+        return _Worker(self._fork_server.new_worker())
 
     def _result(self, worker: _Worker) -> Any:
         """What a worker answered, or why it ended; one that answered is kept for other calls."""
@@ -164,8 +139,7 @@ class LimitedWorkers:
             result = worker.connection.recv()
         except (EOFError, OSError):
             worker.connection.close()
-            in_time = worker.seconds() < self._timeout or not worker.server.is_alive()
-            return Lost.DIED if in_time else Lost.TIMED_OUT
+            return Lost.TIMED_OUT if worker.seconds() >= self._timeout else Lost.DIED
         if len(self._idle) < self._workers and worker.calls < CALLS_OF_A_WORKER:
             self._idle.append(worker)
         else:
@@ -176,8 +150,6 @@ class LimitedWorkers:
 @dataclass
 class _Worker:
     connection: Connection
-    server: _ForkServer
-    """That forked it."""
     calls: int = 0
     argument_index: int = 0
     """Of its present call among the arguments."""
@@ -213,13 +185,7 @@ class _ForkServer:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._requests.settimeout(START)
-        try:
-            is_ready = self._requests.recv(len(b"ready"))
-        except TimeoutError as error:
-            self.kill()
-            raise LabError(f"the processes for {module} did not start within {START:g} seconds") from error
-        if not is_ready:
+        if not self._requests.recv(len(b"ready")):
             self.kill()
             raise LabError(f"the processes for {module} could not be started; their own message is above")
 

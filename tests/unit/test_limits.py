@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -70,6 +72,23 @@ def test_a_limit_that_runs_out_at_the_end_is_raised_within_the_block_or_not_at_a
         return said
 
     assert set(elsewhere(several)) <= {"done", "late"}
+
+
+@anywhere
+def test_code_that_is_traced_runs_on_after_a_limit(run: Callable[..., Any]) -> None:
+    """As Hypothesis traces it."""
+
+    def several() -> str:
+        for work in (0.0, 60.0):
+            with contextlib.suppress(TimeoutError):
+                limited(0.05, work)
+        sys.settrace(lambda *_: None)
+        try:
+            return limited(5, 0.0)
+        finally:
+            sys.settrace(None)
+
+    assert run(several) == "done"
 
 
 def test_the_alarm_and_its_handler_are_those_of_before() -> None:
