@@ -36,7 +36,7 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        folder: where they are; made when the first is written.
+        folder: where they are, in a folder that exists; made when the first is written.
         keep: how many of the latest to keep, ≥ 1.
     """
 
@@ -53,7 +53,7 @@ class Checkpoints:
             step: steps done.
             write: writes everything into an empty folder.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(exist_ok=True)  # in a run's folder, which must be there
         for leftover in self.folder.glob(f"*{UNFINISHED}"):
             shutil.rmtree(leftover)
         target = self.folder / f"step-{step:06d}"

@@ -17,6 +17,7 @@ from hacrl_lab.files import write_text
 from hacrl_runs.config_file import CONFIG, read_config, write_config
 from hacrl_runs.own_folder import MARK, OTHER, made_by, own_folder
 from hacrl_runs.settings import TrainSettings
+from hacrl_runs.shell import resume_command
 
 MAKER = "hacrl-lab train"
 VERSIONS = "versions.json"
@@ -124,7 +125,7 @@ def is_evaluated(folder: Path, steps: int) -> bool:
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
     """Write a method's evaluation into its folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     _write_json(folder / EVALUATION, asdict(evaluation))
 
 
@@ -169,7 +170,7 @@ def _is_run_from_before(folder: Path) -> bool:
 def _refuse_other_run(folder: Path, settings: TrainSettings) -> None:
     mine, its = flat(settings), flat(read_config(folder / CONFIG))
     if any(mine[name] != its[name] for name in its.keys() - set(FREE)):
-        raise LabError(f"{str(folder)!r} holds another run; {OTHER}, or continue it with --resume")
+        raise LabError(f"{str(folder)!r} holds another run; {OTHER}, or continue it: {resume_command(folder)}")
     if settings.run.epochs == 0:
         check_length(folder, settings.run.methods, settings.run.steps)
     lengths = [{name: flat_settings[name] for name in ("steps", "epochs")} for flat_settings in (mine, its)]

@@ -27,7 +27,7 @@ def own_folder(folder: Path, maker: str) -> Iterator[None]:
 
     Raises:
         LabError: the folder is a file, holds what this command did not make, or a link out of it; another process is
-            working in it.
+            working in it; it was renamed or deleted within the block.
     """
     _refuse_others(folder, maker)
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,8 @@ def own_folder(folder: Path, maker: str) -> Iterator[None]:
         _refuse_others(folder, maker)  # what another process has made of it in between
         if made_by(folder) is None:
             write_text(folder / MARK, f"{maker}\n")
-        yield
+        with _staying(folder):
+            yield
 
 
 def made_by(folder: Path) -> str | None:
@@ -44,6 +45,22 @@ def made_by(folder: Path) -> str | None:
         return (folder / MARK).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return None
+
+
+@contextmanager
+def _staying(folder: Path) -> Iterator[None]:
+    """Whatever ends the block, a folder that was renamed or deleted meanwhile is the reason that is told."""
+    descriptor = os.open(folder, os.O_RDONLY)  # which keeps the system from giving its number to a new folder
+    try:
+        yield
+    finally:
+        ours = os.fstat(descriptor)
+        os.close(descriptor)
+        if not folder.exists() or not os.path.samestat(folder.stat(), ours):
+            raise LabError(
+                f"{str(folder)!r} was renamed or deleted while this process was working in it; give it its name back "
+                "to continue, or start again"
+            )
 
 
 def _refuse_others(folder: Path, maker: str) -> None:

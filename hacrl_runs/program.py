@@ -66,6 +66,7 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
     names = tuple(names)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, stop_at_once)
+    threading.excepthook = _thread_error
     try:
         with _spelled(names):
             run()
@@ -121,7 +122,9 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
 
 
 def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> str:
-    """A message with settings named as on the command line; names in quotes or behind a group are left as they are.
+    """A message with settings named as on the command line.
+
+    Names in quotes, in a command at the end, or behind a group are left as they are.
 
     Args:
         message: names settings as Python does.
@@ -133,6 +136,8 @@ def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> st
     "--max-grad-norm must be > 0, got 'max_grad_norm'"
     >>> as_typed("generation.max_new_tokens cannot be 0", ["max_new_tokens"])
     'generation.max_new_tokens cannot be 0'
+    >>> as_typed("continue it: hacrl-lab train --resume runs/max_new_tokens", ["max_new_tokens"])
+    'continue it: hacrl-lab train --resume runs/max_new_tokens'
     >>> as_typed("steps must be more steps", ["steps"])
     '--steps must be more steps'
     """
@@ -141,7 +146,7 @@ def as_typed(message: str, names: Iterable[str], everywhere: bool = False) -> st
     pattern = "|".join(f"{re.escape(name)}{'' if '_' in name else plain}" for name in words)
     if not pattern:
         return message
-    named = re.compile(rf"('[^']*')|(?<![\w.-])({pattern})(?![\w-])")
+    named = re.compile(rf"('[^']*'|: hacrl-lab .*)|(?<![\w.-])({pattern})(?![\w-])")
     return named.sub(lambda match: match[1] or "--" + match[2].replace("_", "-"), message)
 
 
@@ -161,6 +166,14 @@ def _is_out_of_memory(error: Exception) -> bool:
 
     is_allocator = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     return isinstance(error, MemoryError | OutOfMemoryError) or is_allocator
+
+
+def _thread_error(failed: threading.ExceptHookArgs) -> None:
+    """What the system refused a thread, TensorBoard's for instance, is one sentence; the rest keeps its traceback."""
+    if isinstance(failed.exc_value, OSError):
+        print(f"warning: {system_error_sentence(failed.exc_value)}", file=sys.stderr)
+    else:
+        threading.__excepthook__(failed)
 
 
 def _failed(sentence: str) -> int:

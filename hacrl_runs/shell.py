@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hacrl_lab.errors import LabError
+
+_ESCAPES = {"\\": r"\\", "'": r"\'", "\n": r"\n"}
+"""Within ``$'...'`` of bash."""
 
 
 def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[str]:
@@ -18,6 +22,8 @@ def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[
 
     >>> option_words({"steps": 3, "agents": ("a", "b"), "seed": 0}, {"steps": 8, "agents": (), "seed": 0})
     ['--steps', '3', '--agents', 'a', 'b']
+    >>> option_words({"output_dir": "-x"}, {"output_dir": None})
+    ['--output-dir=-x']
     """
     words = []
     for name, value in settings.items():
@@ -26,9 +32,25 @@ def option_words(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> list[
         option = name.replace("_", "-")
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")
+            continue
+        values = [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+        if len(values) == 1 and values[0].startswith("-"):  # which would be read as an option
+            words.append(f"--{option}={values[0]}")
         else:
-            words += [f"--{option}", *(str(one) for one in (value if isinstance(value, tuple) else (value,)))]
+            words += [f"--{option}", *values]
     return words
+
+
+def resume_command(folder: Path) -> str:
+    """The command that continues a run, to be pasted into bash.
+
+    Args:
+        folder: of the run.
+
+    >>> print(resume_command(Path("runs/my pair")))
+    hacrl-lab train --resume 'runs/my pair'
+    """
+    return shell_line(["hacrl-lab", "train", *option_words({"resume": folder}, {"resume": None})])
 
 
 def shell_line(words: Sequence[str]) -> str:
@@ -57,7 +79,12 @@ def refuse_unreadable(words: Sequence[str]) -> None:
 
 
 def _quoted(word: str) -> str:
-    if "\n" not in word:
+    if word.isprintable():
         return shlex.quote(word)
-    escaped = word.replace("\\", r"\\").replace("'", r"\'").replace("\n", r"\n")
-    return f"$'{escaped}'"
+    return f"$'{''.join(map(_escaped, word))}'"
+
+
+def _escaped(character: str) -> str:
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else "".join(f"\\x{byte:02x}" for byte in character.encode())

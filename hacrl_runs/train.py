@@ -35,7 +35,7 @@ from hacrl_runs.observers import OwnObserver, observing
 from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings, changed
-from hacrl_runs.shell import shell_line
+from hacrl_runs.shell import resume_command
 from hacrl_runs.worlds import EVALUATION_SEED, read_data, times_asked
 
 
@@ -74,7 +74,7 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
                 begin(folder, settings, versions())  # only now, since a refusal leaves the folder as it is
                 print(_run(job, folder, check_inputs))
         except (Interrupted, KeyboardInterrupt):
-            print(f"Continue with: {shell_line(['hacrl-lab', 'train', '--resume', str(folder)])}")
+            print(f"Continue with: {resume_command(folder)}")
             raise
 
 
@@ -131,6 +131,7 @@ def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence
     """
     if is_evaluated(folder, steps):
         return
+    folder.mkdir(exist_ok=True)  # in the run's folder, which is not made anew if somebody has moved it
     with job.running_agents() as (agents, engine):
         done = 0
         if steps == 0 and job.worlds.own_rewards:
@@ -139,6 +140,7 @@ def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence
             trainer = Trainer(agents, job.worlds.training, method, job.training, job.run.seed, engine)
             fit(trainer, steps, folder, job.run.checkpoint_every, observers, job.run.keep_checkpoints)
             done = trainer.steps_done
+            (folder / "agents").mkdir(exist_ok=True)
             for agent in agents:
                 agent.save_pretrained(folder / "agents" / agent.name)
         accuracy = evaluated(job, agents)

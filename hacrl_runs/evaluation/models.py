@@ -17,7 +17,7 @@ from hacrl_runs.evaluation.settings import EvaluateSettings
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import VERSIONS, settings_of_run
 from hacrl_runs.settings import PromptSettings
-from hacrl_runs.shell import option_words, shell_line
+from hacrl_runs.shell import option_words, resume_command, shell_line
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,7 @@ def _expanded(source: str) -> list[Model]:
     trained = sorted(folder.glob("*/agents/*/"))
     if not trained:
         if (folder / VERSIONS).is_file():
-            words = shell_line(["hacrl-lab", "train", "--resume", source])
-            raise LabError(f"the run in {source!r} has trained no agents yet; continue it: {words}")
+            raise LabError(f"the run in {source!r} has trained no agents yet; continue it: {resume_command(folder)}")
         return [Model(Path(source.rstrip("/")).name, source, base=source)]
     run = settings_of_run(folder)
     names = agent_names(run.models)

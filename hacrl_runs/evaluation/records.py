@@ -69,7 +69,7 @@ def with_extracted(records: Sequence[Record], rule: AnswerRule) -> list[Record]:
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
     """Write JSON Lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     write_text(path, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in records))
 
 

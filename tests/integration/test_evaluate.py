@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from transformers import AutoConfig
 
+import hacrl_runs.evaluation.evaluate
 from hacrl_envs.held_out import is_held_out
 from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.loading import load_agent
@@ -101,6 +102,29 @@ def test_the_table_says_what_the_records_say(folder: Path, problems: Path) -> No
     assert latex.count(r" \\") == 3
     assert "$\\pm$ 0.000" not in latex
     assert f"--problems {problems}" in page
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_not_made_anew(
+    folder: Path,
+    adders: list[str],
+    problems: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    out = tmp_path / "out"
+    records_of = hacrl_runs.evaluation.evaluate.records_of
+
+    def deleted_before(*arguments: Any) -> Any:
+        shutil.rmtree(out, ignore_errors=True)
+        return records_of(*arguments)
+
+    monkeypatch.setattr(hacrl_runs.evaluation.evaluate, "records_of", deleted_before)
+    places = ["--output-dir", str(out), "--cache-dir", str(folder / "cells")]
+    assert call("--models", *adders[:2], "--problems", str(problems), *places) == 1
+    [sentence] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert sentence.startswith(f"error: '{out}' was renamed or deleted while this process was working in it")
+    assert not out.exists()
 
 
 def test_what_was_interrupted_goes_on_to_the_same_records(

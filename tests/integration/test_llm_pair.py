@@ -21,6 +21,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import hacrl_runs.resolve
+import hacrl_runs.train
 from hacrl_lab.evaluation import accuracy_interval
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.metrics import METRICS, read_metrics
@@ -35,6 +36,11 @@ OPTIONS = [
     *("--eval-prompts", "6", "--eval-samples", "2", "--learning-rate", "3e-4", "--checkpoint-every", "1"),
     *("--device", "cpu", "--prompt-template", "{question}\n"),
 ]
+
+UNUSUAL = 'it\'s $HOME; `id` "a run"\n'
+"""The name of a run's folder."""
+HACRL_LAB = f"hacrl-lab() {{ '{sys.executable}' -m hacrl_runs.cli.main \"$@\"; }}"
+"""The installed command, as a function of bash."""
 
 
 def command(adders: list[str], sums: str, folder: Path) -> list[str]:
@@ -143,20 +149,63 @@ def test_both_methods_start_from_the_same_models_and_problems(uninterrupted: Pat
 def test_ctrl_c_and_sigterm_leave_a_checkpoint_and_the_resumed_run_has_the_same_numbers(
     adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path, number: int
 ) -> None:
-    folder = tmp_path / "run"
+    folder = tmp_path / UNUSUAL
     process = start(*command(adders[:2], sums, folder))
     metrics = folder / "gspo" / "metrics.jsonl"
     wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 2, process)
     os.killpg(process.pid, number)  # the whole group, verifier workers too, as a terminal or a scheduler does
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + number
-    assert b"--resume" in output
     assert b"Traceback" not in errors
     done = metrics.read_bytes().count(b"\n")
     assert done < STEPS
     assert (folder / "gspo" / "checkpoints" / f"step-{done:06d}" / "complete.json").exists()
-    resume(folder)
+    [printed] = [line for line in output.decode().splitlines() if line.startswith("Continue with: ")]
+    pasted = subprocess.run(["bash", "-c", f"{HACRL_LAB}; {printed.removeprefix('Continue with: ')}"], cwd=ROOT)
+    assert pasted.returncode == 0
     assert same_numbers(folder, uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_renamed_while_a_run_writes_to_it_is_not_made_anew(
+    adders: list[str], sums: str, uninterrupted: Path, tmp_path: Path
+) -> None:
+    folder, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    process = start(*command(adders[:2], sums, folder))
+    metrics = folder / "gspo" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_bytes().count(b"\n") >= 2, process)
+    folder.rename(elsewhere)
+    _, errors = process.communicate(timeout=120)
+    [sentence] = [line for line in errors.decode().splitlines() if line.startswith("error:")]
+    assert sentence.startswith(f"error: '{folder}' was renamed or deleted while this process was working in it")
+    assert b"Traceback" not in errors
+    assert process.returncode == 1
+    assert not folder.exists()
+    resume(elsewhere)
+    assert same_numbers(elsewhere, uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ["initial", "gspo"])
+def test_a_folder_that_is_deleted_before_a_method_begins_is_not_made_anew(
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, arm: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(uninterrupted, folder)
+    (folder / arm / "evaluation.json").unlink()
+    run_arm = hacrl_runs.train.run_arm
+
+    def deleted_before(at: Path, *arguments: Any) -> None:
+        if at.name == arm:
+            shutil.rmtree(folder)
+        run_arm(at, *arguments)
+
+    monkeypatch.setattr(hacrl_runs.train, "run_arm", deleted_before)
+    status, error = call(monkeypatch, capsys, "--resume", str(folder))
+    assert status == 1
+    assert error.startswith(f"error: '{folder}' was renamed or deleted")
+    assert error.count("\n") == 0
+    assert not folder.exists()
 
 
 @pytest.mark.slow

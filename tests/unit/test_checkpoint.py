@@ -44,8 +44,8 @@ def test_a_part_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_is_safetensors_and_json_and_says_that_it_is_complete(tmp_path: Path) -> None:
-    Checkpoints(tmp_path / "deep" / "folder").save(3, writer(3))
-    folder = Checkpoints(tmp_path / "deep" / "folder").latest()
+    Checkpoints(tmp_path / "folder").save(3, writer(3))
+    folder = Checkpoints(tmp_path / "folder").latest()
     assert folder is not None
     assert folder.name == "step-000003"
     files = [path for path in folder.rglob("*") if path.is_file()]

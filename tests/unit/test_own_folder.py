@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,43 @@ def test_what_another_process_makes_of_an_empty_folder_in_between_is_seen(
     monkeypatch.setattr("hacrl_runs.own_folder.made_by", looked)
     with pytest.raises(LabError, match="was made by `hacrl-lab evaluate`"):
         take(tmp_path)
+
+
+def renamed(folder: Path) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def replaced(folder: Path) -> None:
+    renamed(folder)
+    take(folder)
+
+
+def deleted(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def deleted_and_made_anew(folder: Path) -> None:
+    deleted(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize("what", [renamed, replaced, deleted, deleted_and_made_anew])
+@pytest.mark.parametrize("error", [None, FileNotFoundError(2, "No such file"), KeyboardInterrupt()])
+def test_a_folder_that_is_gone_is_told_as_such(
+    tmp_path: Path, what: Callable[[Path], None], error: BaseException | None
+) -> None:
+    folder = tmp_path / "run"
+
+    def work() -> None:
+        with own_folder(folder, "hacrl-lab train"):
+            what(folder)
+            if error is not None:
+                raise error
+
+    with pytest.raises(LabError, match=f"^'{folder}' was renamed or deleted while this process was working in it; "):
+        work()
+
+
+def test_an_error_in_a_folder_that_stays_is_told_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), own_folder(tmp_path / "run", "hacrl-lab train"):
+        raise ZeroDivisionError

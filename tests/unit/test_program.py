@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import signal
+import sys
+import threading
 
 import pytest
 import torch
@@ -86,6 +88,28 @@ def test_ctrl_c_ends_with_130_and_sigterm_with_143(
 ) -> None:
     assert with_clear_errors(raising(error), kept="It is kept.") == status
     assert "topped" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "run/events"), ["warning: No such file", "1"]),
+        (KeyError("name"), ["Exception in thread", "Traceback", "KeyError"]),
+    ],
+)
+def test_what_the_system_refuses_a_thread_is_one_sentence(
+    error: Exception, said: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    def run() -> None:
+        thread = threading.Thread(target=raising(error))
+        thread.start()
+        thread.join()
+        print(1, file=sys.stderr)
+
+    assert with_clear_errors(run) == 0
+    told = capsys.readouterr().err
+    assert all(words in told for words in said)
+    assert ("Traceback" in told) == ("Traceback" in said)
 
 
 def test_names_are_spelled_only_while_a_program_runs(capsys: pytest.CaptureFixture) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hacrl_lab.errors import LabError
 from hacrl_runs.cache import Cell
 from hacrl_runs.page import NOTE
 from hacrl_studies.common.options import OutputOptions
@@ -74,6 +76,16 @@ def squares(tmp_path: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch) -
         figures=figures,
         csvs=lambda options, results: {"squares.csv": (["square"], [[results[n]["square"]] for n in options.numbers])},
     )
+
+
+def test_a_folder_that_is_deleted_while_cells_are_computed_is_not_made_anew(squares: Study) -> None:
+    def cells(options: Options) -> dict[Hashable, Cell]:
+        shutil.rmtree("runs/squares")
+        return dict(squares.cells(options))
+
+    with pytest.raises(LabError, match=r"^'runs/squares' was renamed or deleted"):
+        run(replace(squares, cells=cells), Options())
+    assert not Path("runs/squares").exists()
 
 
 def test_a_run_writes_everything_into_one_folder(squares: Study) -> None:
