@@ -7,7 +7,6 @@ everything else is a fault of the program and keeps its traceback.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -20,6 +19,7 @@ import tyro
 
 from hacrl_lab.errors import LabError, SettingError, first_line
 from hacrl_lab.interrupt import SIGNALS, Interrupted, Terminated, stop_at_once
+from hacrl_runs.output import keep_printing
 
 Options = TypeVar("Options")
 KEPT = "What has been computed is kept: the same command continues."
@@ -74,9 +74,6 @@ def with_clear_errors(run: Callable[[], None], names: Iterable[str] = (), kept: 
         return _failed(str(error))
     except LabError as error:
         return _failed(as_typed(str(error), names))
-    except BrokenPipeError:  # who reads what is printed has gone, as head does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except OSError as error:
         return _failed(system_error_sentence(error))
     except Interrupted as stop:
@@ -103,7 +100,7 @@ def system_error_sentence(error: OSError) -> str:
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
-    """Run a program and end the process with its exit status.
+    """Run a program and end the process with its exit status; what it prints cannot end it.
 
     Ctrl-C once more, while the program says why it stops, gives status 130; while Python clears up, it ends the process
     at once. Neither prints a traceback.
@@ -111,6 +108,7 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     Args:
         main: the program.
     """
+    keep_printing()
     status = 130
     try:
         status = main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -164,6 +165,28 @@ def test_ctrl_c_and_sigterm_leave_a_checkpoint_and_the_resumed_run_has_the_same_
     pasted = subprocess.run(["bash", "-c", f"{HACRL_LAB}; {printed.removeprefix('Continue with: ')}"], cwd=ROOT)
     assert pasted.returncode == 0
     assert same_numbers(folder, uninterrupted)
+
+
+PRINTED = {
+    "no characters but those of ASCII": ("PYTHONIOENCODING=ascii", ""),
+    "a reader that goes": ("", "2>&1 | head -1"),
+    "closed streams": ("", ">&- 2>&-"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", PRINTED)
+def test_what_cannot_be_printed_does_not_end_a_run(adders: list[str], sums: str, tmp_path: Path, where: str) -> None:
+    arguments = [*command(adders[:2], sums, tmp_path / "run"), "--compare", "none", "--steps", "2"]
+    variable, redirection = PRINTED[where]
+    script = (
+        f"set -o pipefail; {variable} {shlex.quote(sys.executable)} experiments/llm_pair.py {shlex.join(arguments)} "
+        f"{redirection}"
+    )
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert "after 2 steps" in (tmp_path / "run" / "hacpo" / "agents" / "qwen3" / "README.md").read_text()
+    assert b"Traceback" not in done.stderr
 
 
 @pytest.mark.slow
