@@ -7,7 +7,7 @@ import hashlib
 import sys
 import sysconfig
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 INSTALLED = ("site-packages", "dist-packages")
@@ -20,14 +20,21 @@ def code_fingerprint(file: str | None) -> str:
 
     Import statements are followed, also those in functions; neither the standard library nor installed packages.
 
+    Nothing is imported, so that nothing of it is executed.
+
     Args:
         file: of a module; None for one without a file.
     """
-    contents = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in _files(file))
+    contents = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in code_files(file))
     return hashlib.sha256("".join(contents).encode()).hexdigest()
 
 
-def _files(file: str | None) -> set[Path]:
+def code_files(file: str | None) -> set[Path]:
+    """The files of which :func:`code_fingerprint` is.
+
+    Args:
+        file: see there.
+    """
     found: set[Path] = set()
     left = [] if file is None else [Path(file).resolve()]
     while left:
@@ -66,16 +73,34 @@ def _file_of(name: str, folder: Path) -> Iterator[Path]:
     for count in range(1, len(parts) + 1):
         module = ".".join(parts[:count])
         loaded = sys.modules.get(module)
-        origin = getattr(loaded, "__file__", None) if loaded is not None else _origin(module)
+        origin = getattr(loaded, "__file__", None) if loaded is not None else file_of_module(module)[1]
         yield from [Path(origin)] if origin else _beside(folder, module)
 
 
-def _origin(module: str) -> str | None:
+def file_of_module(module: str) -> tuple[bool, str | None]:
+    """Whether there is a module, and its file if it has one; neither it nor a package that it is in is imported.
+
+    Args:
+        module: its whole name.
+    """
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        locations = None if spec is None else spec.submodule_search_locations
+        if count > 1 and locations is None:
+            return False, None
+        spec = _spec(".".join(parts[:count]), locations)
+        if spec is None:
+            return False, None
+    return True, spec.origin if spec is not None and spec.has_location else None
+
+
+def _spec(module: str, locations: list[str] | None) -> ModuleSpec | None:
     try:
-        spec = find_spec(module)
+        found = (finder.find_spec(module, locations) for finder in sys.meta_path)
+        return next((spec for spec in found if spec is not None), None)
     except (ImportError, ValueError, AttributeError):
         return None
-    return spec.origin if spec is not None and spec.has_location else None
 
 
 def _beside(folder: Path, name: str) -> list[Path]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, get_args
 
 import tyro
 
+from hacrl_envs.weights import split_weight
 from hacrl_lab.config import flat
 from hacrl_lab.errors import LabError, SettingError
+from hacrl_runs.accepted_code import accept, confirm
 from hacrl_runs.config_file import read_config
 from hacrl_runs.folder import FREE, settings_of_run
 from hacrl_runs.other_names import refuse_other_names
@@ -37,6 +39,9 @@ class StartSettings:
     accept_changes: bool = False
     """Continue the run also if its models, problems, rewards, libraries or numbers of threads and ranks are not those
     with which it began. Its page then names the changes."""
+    accept_code: bool = False
+    """Execute reward functions and observers that the run or the file of settings names also if they were not run here
+    before with this content. They are files that anybody may have written: read them first."""
     plan: bool = False
     """Print memory, rollouts, tokens and hours of the run and stop, as hacrl-lab plan does; no weights are loaded.
     Refuses what cannot fit."""
@@ -77,22 +82,34 @@ def read_command(words: Sequence[str], prog: str, description: str | None = None
         description: for ``--help``.
 
     Raises:
-        LabError: settings beside ``--resume`` that the run does not have, or a file or run that cannot be read.
+        LabError: settings beside ``--resume`` that the run does not have, a file or run that cannot be read, or code
+            that it names and the user does not confirm.
         SystemExit: ``--help``, or words that are no options.
     """
     refuse_unreadable(words)
-    start = _early(words)
+    start, given = _early(words), _given(words)
     if sum(origin is not None for origin in (start.config, start.preset, start.resume)) > 1:
         raise LabError("--config, --preset and --resume exclude each other")
-    origin = _giving_way(_origin(start), start, words)
+    origin = _giving_way(_origin(start), start, given)
     refuse_other_names(words, NAMES)
     default = _command(origin, StartSettings())
     command = tyro.cli(TrainCommand, prog=prog, description=description, args=words, default=default)
     if start.preset is not None:
         print(f"Preset {start.preset}: {shell_line(option_words(flat(origin), flat(TrainSettings())))}")
-    if start.resume is None:
-        return command
-    return _command(_continued(command.settings, origin, start.resume), command.start)
+    if start.resume is not None:
+        command = _command(_continued(command.settings, origin, start.resume), command.start)
+    _check_code(command.settings, given, command.start.accept_code)
+    return command
+
+
+def _check_code(settings: TrainSettings, given: Collection[str], accepted: bool) -> None:
+    """Before anything of the user's own code is imported: what no word of the command line names must be confirmed."""
+    rewards = [split_weight(reward)[0] for reward in settings.problems.reward]
+    for option, paths in (("reward", rewards), ("observers", settings.run.observers)):
+        if accepted or option in given:
+            accept(paths)
+        else:
+            confirm(paths)
 
 
 def _command(settings: TrainSettings, start: StartSettings) -> TrainCommand:
@@ -119,17 +136,21 @@ def _origin(start: StartSettings) -> TrainSettings:
     return train_settings(**preset_settings(start.preset)) if start.preset is not None else TrainSettings()
 
 
-def _giving_way(origin: TrainSettings, start: StartSettings, words: Sequence[str]) -> TrainSettings:
+def _given(words: Sequence[str]) -> set[str]:
+    """The settings that words name."""
+    return {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
+
+
+def _giving_way(origin: TrainSettings, start: StartSettings, given: Collection[str]) -> TrainSettings:
     """The settings to start from, without those that give way as a whole to what the words say.
 
     Raises:
         SettingError: words for the number of steps and for that of epochs.
     """
-    given = {word.split("=")[0].removeprefix("--").replace("-", "_") for word in words if word.startswith("--")}
-    if {"steps", "epochs"} <= given:
+    if "steps" in given and "epochs" in given:
         raise SettingError("steps and epochs exclude each other")
     without = {"epochs"} if "steps" in given else set()
-    if start.preset is not None and given & {"problems", "tasks"}:
+    if start.preset is not None and ("problems" in given or "tasks" in given):
         without |= set(DATA)
     defaults = flat(TrainSettings())
     return changed(origin, {name: defaults[name] for name in without})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast, get_cosine_schedule_with_warmup
 
 from hacrl_envs.stories import draw_story, write_long_solution, write_solution
+from hacrl_lab.cache_folder import cache_folder
 from hacrl_lab.files import locked
 from hacrl_runs.own_pair.models import new_model
 from hacrl_runs.own_pair.muon import Muon
@@ -28,11 +28,6 @@ IGNORED = -100  # label of tokens that are not learned, as transformers has it
 
 Example = tuple[str, str]
 """What is given and what is to be written."""
-
-
-def cache_folder() -> Path:
-    """Where built models are kept: ``$HACRL_LAB_CACHE``, else ``~/.cache/hacrl-lab``."""
-    return Path(os.environ.get("HACRL_LAB_CACHE", Path.home() / ".cache" / "hacrl-lab"))
 
 
 def build_pair(size: Size, answers: Answers, device: str) -> dict[str, Path]:

@@ -81,7 +81,7 @@ def test_a_run_is_not_continued_with_other_inputs_unless_they_are_accepted(
 ) -> None:
     run = inputs.folder / "run"
     assert train([*inputs.words, "--compare", "none", "--output-dir", str(run)]) == 0
-    again = ["--resume", str(run), "--steps", "2"]
+    again = ["--resume", str(run), "--steps", "2", "--accept-code"]
     began = json.loads((run / "inputs.json").read_text())
     problems = inputs.folder / "problems.jsonl"
     more: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -23,6 +23,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
+from hacrl_lab.cache_folder import cache_folder
 from hacrl_lab.demonstrations import DEMONSTRATIONS, fit_demonstrations
 from hacrl_lab.errors import LabError
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
@@ -33,7 +34,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_lab.worlds import TextPrompts
 from hacrl_runs.own_pair.models import new_model
-from hacrl_runs.own_pair.pretrain import Example, cache_folder, fit
+from hacrl_runs.own_pair.pretrain import Example, fit
 from hacrl_runs.own_pair.recipes import PAIRS
 from hacrl_runs.own_pair.tokenizers import train_tokenizer
 
