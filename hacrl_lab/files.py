@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import sys
@@ -20,6 +21,7 @@ LOCK = ".lock"
 """Name of the file by which a process has a folder to itself; it may stay, the system forgets who held it."""
 UNFINISHED = ".unfinished"
 """Ending of what is being written; one that a killed process left behind may be deleted."""
+_digests: dict[tuple[int, ...], str] = {}
 
 
 @contextmanager
@@ -94,6 +96,20 @@ def told_by_the_system(folder: Path) -> Iterator[None]:
             raise
         number = re.search(r"os error (\d+)", str(error))  # as Rust writes errno
         raise OSError(int(number[1]) if number else errno.EIO, first_line(error), str(folder)) from error
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file's content. A file is read once in a process, and again if it has changed.
+
+    It is kept under everything that the system changes with the content, the time of the last change included, which no
+    program can set back.
+    """
+    stat = path.stat()
+    key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    if key not in _digests:
+        with path.open("rb") as file:
+            _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
+    return _digests[key]
 
 
 def flush_to_disk(path: Path) -> None:

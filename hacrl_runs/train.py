@@ -36,7 +36,7 @@ from hacrl_runs.report import write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.shell import resume_command
-from hacrl_runs.worlds import EVALUATION_SEED, read_data, times_asked
+from hacrl_runs.worlds import EVALUATION_SEED, files_of, read_data, times_asked
 
 
 def train(settings: TrainSettings, accept_changes: bool = False) -> None:
@@ -53,6 +53,7 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
     """
     filled_in = resolved(settings)
     settings = changed(settings, {"device": filled_in.devices.device})  # the run must not move to another unnoticed
+    files = files_of(settings.problems)
     data = read_data(settings.problems, settings.evaluation)  # before any model is built or loaded
     if settings.run.push_to_hub is not None:
         check_hub()
@@ -60,7 +61,9 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
 
     def check_inputs() -> None:
         sources = sources_of(settings.models, device.split(",")[0])
-        agree(folder, inputs_of(sources, data, settings.problems, settings.scaling, device), accept_changes)
+        is_same = files_of(settings.problems) == files
+        now = data if is_same else read_data(settings.problems, settings.evaluation)
+        agree(folder, inputs_of(sources, now, settings.problems, settings.scaling, device), accept_changes)
 
     with run_folder(settings) as folder:
         try:

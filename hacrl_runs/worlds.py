@@ -9,8 +9,9 @@ from hacrl_envs.arithmetic import ArithmeticWorld
 from hacrl_envs.data import Data, load_data, within_context
 from hacrl_envs.reasoning import ReasoningWorld, parse_task
 from hacrl_envs.rewards import ANSWER, Rewards
-from hacrl_envs.sources import Columns
+from hacrl_envs.sources import Columns, local_files, parse_source
 from hacrl_envs.text import TextWorld, draw_each_once
+from hacrl_lab.files import content_digest
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.language_models.loading import load_codec
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
@@ -58,6 +59,12 @@ def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data
             unreadable=verifier.unreadable if compared else None,
             skip_unusable=problems.skip_unusable,
         )
+
+
+def files_of(problems: ProblemSettings) -> str:
+    """Changes with the content of the local files that problems are read from."""
+    sources = [parse_source(text)[0] for text in problems.problems] + [problems.eval_problems or ""]
+    return " ".join(content_digest(path) for source in sources for path in local_files(source))
 
 
 def make_worlds(

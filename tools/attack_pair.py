@@ -3,6 +3,7 @@
     python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
     python tools/attack_pair.py kill --count 100         killed at random moments, then continued to the same bytes
     python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
+    python tools/attack_pair.py changes --count 1000     files, links and folders that change between two commands
 
 Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, which is a fault
 of the program, on an end that is neither success nor one sentence, on more than a minute, and on a changed file of
@@ -35,6 +36,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
+import attack_changes
 from attack_inputs import make_inputs
 from attack_words import random_words
 from hacrl_runs.cli import main as command
@@ -114,6 +116,7 @@ def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
     with log.open("w") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     os.chdir(log.parent)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     memory = 12 * 2**30
@@ -200,6 +203,11 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
     return {"disks": count, "bytes": sizes, "seconds of the whole run": round(whole.seconds, 1), "faults": faults}
 
 
+def attack_by_changes(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
+    """What happens between two commands, see :mod:`attack_changes`."""
+    return attack_changes.attack(work, models, count, seed, run)
+
+
 def _long_words(work: Path, models: dict[str, str]) -> list[str]:
     problems = work / "problems.jsonl"
     problems.write_text("".join(json.dumps({"question": f"{a}+8", "answer": str(a + 8)}) + "\n" for a in range(40)))
@@ -223,11 +231,16 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-ATTACKS = {"options": attack_options, "kill": attack_by_killing, "disk": attack_by_full_disks}
+ATTACKS = {
+    "options": attack_options,
+    "kill": attack_by_killing,
+    "disk": attack_by_full_disks,
+    "changes": attack_by_changes,
+}
 
 
 def main(
-    kind: tyro.conf.Positional[Literal["options", "kill", "disk"]],
+    kind: tyro.conf.Positional[Literal["options", "kill", "disk", "changes"]],
     count: int = 100,
     seed: int = 0,
     models: tuple[str, ...] = (),

@@ -116,6 +116,18 @@ def is_remote(source: str) -> bool:
     return source in NAMED or not any(os.path.exists(os.path.expanduser(path)) for path in paths if path)
 
 
+def local_files(source: str) -> list[Path]:
+    """The files from which a local source is read; none of a data set of a hub."""
+    for path in filter(None, (source, source.rpartition("@")[0])):
+        place = Path(os.path.expanduser(path))
+        if place.is_dir():
+            found = [below for pattern in ("*", "*/*") for below in place.glob(pattern)]
+            return sorted(below for below in found if below.suffix in (*READERS, ".arrow") and below.is_file())
+        if place.is_file():
+            return [place]
+    return []
+
+
 def _named(name: str, role: Role, columns: Columns) -> tuple[str, Columns]:
     """The hub id of a named source with its configuration and split, and its columns."""
     named = NAMED[name]

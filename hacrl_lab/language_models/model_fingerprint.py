@@ -8,19 +8,19 @@ from pathlib import Path
 from transformers.utils.hub import cached_file
 
 from hacrl_lab.errors import ModelLoadError, first_line
+from hacrl_lab.files import content_digest
 from hacrl_lab.language_models.adapters import base_of
 from hacrl_lab.language_models.pretrained import location_of
 
 DECIDING = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".tiktoken")
 """Endings of weights, configurations, chat templates and tokenizers."""
 TEMPLATES = "additional_chat_templates"
-_digests: dict[tuple[int, ...], str] = {}
 
 
 def model_fingerprint(source: str) -> str:
     """SHA-256 of the content of a folder's deciding files; of a hub id, the commit that its main branch stands at.
 
-    Of an adapter, together with its base model's. A file is read once in a process, and again if it has changed.
+    Of an adapter, together with its base model's.
 
     Args:
         source: folder, or hub id OWNER/NAME.
@@ -39,24 +39,12 @@ def _of_location(location: str) -> str:
     if not folder.is_dir():
         return _commit(location)
     files = sorted(path for path in (*folder.glob("*"), *folder.glob(f"{TEMPLATES}/*")) if path.suffix in DECIDING)
-    marks = [f"{path.relative_to(folder)} {_digest(path)}" for path in files if path.is_file()]
+    marks = [f"{path.relative_to(folder)} {content_digest(path)}" for path in files if path.is_file()]
     return _sha256("\n".join(marks))
 
 
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    """Of a file; kept under everything that the system changes with its content, the time of the last change included,
-    which no program can set back.
-    """
-    stat = path.stat()
-    key = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
-    if key not in _digests:
-        with path.open("rb") as file:
-            _digests[key] = hashlib.file_digest(file, "sha256").hexdigest()
-    return _digests[key]
 
 
 def _commit(source: str) -> str:

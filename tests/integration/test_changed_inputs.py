@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from test_llm_pair import OPTIONS
 
+import hacrl_runs.inputs
 from hacrl_runs.cli.main import train
 
 ONE_STEP = ("--steps", "1", "--eval-prompts", "4", "--eval-samples", "1")
@@ -42,8 +44,15 @@ def flip_last_byte(path: Path) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def append(path: Path) -> None:
-    path.write_text(path.read_text() + "# another version\n")
+def append(path: Path, text: str = "# another version\n") -> None:
+    path.write_text(path.read_text() + text)
+
+
+def other_row(folder: Path, **change: object) -> None:
+    """The first problem with another value."""
+    path = folder / "problems.jsonl"
+    first, *others = path.read_text().splitlines(keepends=True)
+    path.write_text(json.dumps(json.loads(first) | change) + "\n" + "".join(others))
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -52,6 +61,9 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
         "the model of 'a'",
     ),
     "weights": (lambda folder: flip_last_byte(folder / "b" / "model.safetensors"), "the model of 'b'"),
+    "tokenizer": (lambda folder: append(folder / "a" / "tokenizer.json", "\n"), "the model of 'a'"),
+    "column": (lambda folder: other_row(folder, level=2), "the problems"),
+    "answer": (lambda folder: other_row(folder, answer="9"), "the problems"),
     "reward": (lambda folder: append(folder / "own_reward.py"), "the rewards"),
     "imported": (lambda folder: append(folder / "own_words.py"), "the rewards"),
 }
@@ -83,9 +95,7 @@ def test_a_run_is_not_continued_with_other_inputs_unless_they_are_accepted(
     assert train([*inputs.words, "--compare", "none", "--output-dir", str(run)]) == 0
     again = ["--resume", str(run), "--steps", "2", "--accept-code"]
     began = json.loads((run / "inputs.json").read_text())
-    problems = inputs.folder / "problems.jsonl"
     more: dict[str, tuple[Callable[[Path], object], str]] = {
-        "column": (lambda _: problems.write_text(problems.read_text().replace('"level": 1', '"level": 2')), "problems"),
         "torch": (lambda _: _write(run, {**began["inputs"], "torch": "2.12.0"}), "torch (2.12.0, now"),
         "threads": (lambda _: _write(run, {**began["inputs"], "the number of threads": "9"}), "threads (9, now"),
         "ranks": (lambda _: _write(run, {**began["inputs"], "the number of ranks": "2"}), "ranks (2, now"),
@@ -111,12 +121,22 @@ def _write(run: Path, inputs: dict[str, str]) -> None:
     (run / "inputs.json").write_text(json.dumps({"inputs": inputs, "accepted": []}))
 
 
+CHANGES_OF_A_PROCESS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "torch": (lambda _: setattr(hacrl_runs.inputs, "version", lambda name: "0"), "torch"),
+    "threads": (lambda _: torch.set_num_threads(torch.get_num_threads() + 1), "the number of threads"),
+}
+"""The same, of what a run itself depends on while it runs."""
+BETWEEN_METHODS = {**CHANGES, **CHANGES_OF_A_PROCESS}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", BETWEEN_METHODS)
 def test_a_second_method_does_not_start_with_other_inputs(
-    inputs: Inputs, name: str, capsys: pytest.CaptureFixture
+    inputs: Inputs, name: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, called = CHANGES[name]
+    _, called = BETWEEN_METHODS[name]
+    monkeypatch.setattr(hacrl_runs.inputs, "version", hacrl_runs.inputs.version)  # put back afterwards
+    threads = torch.get_num_threads()
     (inputs.folder / "own_observer.py").write_text(
         "import test_changed_inputs\n"
         "from pathlib import Path\n"
@@ -127,11 +147,14 @@ def test_a_second_method_does_not_start_with_other_inputs(
         "    def end(self):\n"
         "        if not Changes.done:\n"
         "            Changes.done = True\n"
-        f"            test_changed_inputs.CHANGES[{name!r}][0](Path({str(inputs.folder)!r}))\n"
+        f"            test_changed_inputs.BETWEEN_METHODS[{name!r}][0](Path({str(inputs.folder)!r}))\n"
     )
     own = ["--observers", f"{inputs.folder / 'own_observer.py'}:Changes"]
     run = inputs.folder / "run"
-    assert train([*inputs.words, *own, "--output-dir", str(run)]) == 1
+    try:
+        assert train([*inputs.words, *own, "--output-dir", str(run)]) == 1
+    finally:
+        torch.set_num_threads(threads)
     assert called in capsys.readouterr().err
     assert (run / "gspo" / "evaluation.json").is_file()  # what was done before is kept
     assert not (run / "hacpo" / "metrics.jsonl").exists()

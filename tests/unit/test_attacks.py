@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
-from attack_pair import End
+from attack_pair import End, run
 from attack_words import COMMANDS, METHOD_WORDS, random_words
+from hacrl_runs.own_pair.pretrain import build_pair
 
 TRACEBACK = "Traceback (most recent call last):\n  ...\nKeyError: 'a'"
 
@@ -53,3 +55,28 @@ def test_words_are_of_every_command_and_the_same_for_one_seed(tmp_path: Path) ->
     assert {word for one in words if one[0] == "methods" for word in one[1:]} <= set(METHOD_WORDS)
     assert {"--config", "--resume", "--observers", "--reward"} <= {word for one in words for word in one}
     assert attacks() == words
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize(
+    ("planted", "found"),
+    [
+        (None, set()),
+        ("hacrl_runs.inputs.agree", {"continued with other inputs"}),
+        ("hacrl_runs.own_folder._refuse_links", {"was not refused"}),
+    ],
+)
+def test_draws_between_two_commands_find_planted_faults(
+    tmp_path: Path, planted: str | None, found: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import attack_changes  # needs peft
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("sys.path", [*sys.path])  # it adds a folder
+    if planted == "hacrl_runs.inputs.agree":
+        monkeypatch.setattr("hacrl_runs.train.agree", lambda folder, inputs, accept: None)
+    elif planted is not None:
+        monkeypatch.setattr(planted, lambda folder: None)
+    result = attack_changes.attack(tmp_path, build_pair("tiny", "short", "cpu"), 12, 0, run)
+    assert {fault["fault"] for fault in result["faults"]} >= found  # type: ignore[attr-defined]
+    assert bool(result["faults"]) == bool(found), result
