@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import pickle
 import resource
 import select
 import signal
 import socket
 import sys
+import time
 import warnings
 from multiprocessing.connection import Connection
 
@@ -60,13 +62,19 @@ def _fork_workers(requests: socket.socket, parent: int, timeout: float) -> None:
 
 
 def _work(connection: Connection, server: int, timeout: float) -> None:
-    """Make the calls that arrive, each with its alarm, until the parent closes the connection or is gone."""
+    """Make the calls that arrive, each with its alarm, until the parent closes the connection or is gone.
+
+    Before each call the worker writes its process id and the time, after it the result: what kills it before it has
+    begun is not the call.
+    """
     while _wait_for(connection, server):
         try:
-            function, arguments = connection.recv()
-        except EOFError:
+            call = connection.recv_bytes()
+            connection.send((os.getpid(), time.monotonic()))
+        except (EOFError, OSError):
             return
         signal.setitimer(signal.ITIMER_REAL, timeout)
+        function, arguments = pickle.loads(call)
         result = function(*arguments)
         signal.setitimer(signal.ITIMER_REAL, 0)
         try:

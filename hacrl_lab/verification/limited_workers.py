@@ -7,6 +7,7 @@ when a worker is killed from outside.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing import Pipe
@@ -28,6 +29,13 @@ SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
 MOST_SLOW = 16
 """Slow calls that run at the same time, at most."""
+START = 120.0
+"""Seconds that the fork server may take to start."""
+PATIENCE = 30.0
+"""Seconds that a worker may take to begin a call, and that a call may take beyond its limit, at which it ends itself.
+A process that takes longer has been stopped from outside."""
+MOST_RESTARTS = 3
+"""How often processes may be killed or stopped from outside during one :meth:`LimitedWorkers.map`."""
 CALLS_OF_A_WORKER = 2000
 """Then a fresh worker takes its place, and memory that libraries held on to is free again."""
 _START_FORK_SERVER = "from hacrl_lab.verification.fork_server import main; main()"
@@ -40,6 +48,10 @@ class Lost(Enum):
 
     TIMED_OUT = "timed out"
     DIED = "its worker died twice"
+
+
+class _NotItsDoing(Exception):
+    """A call has no result since its worker was killed before it began the call, or was stopped."""
 
 
 class LimitedWorkers:
@@ -67,7 +79,7 @@ class LimitedWorkers:
     def __init__(self, workers: int, timeout: float, module: str, prepared_with: Sequence[str] = ()) -> None:
         if workers < 1:
             raise SettingError(f"workers must be at least 1, not {workers}")
-        if not 0 < timeout < float("inf"):
+        if not 0 < timeout < math.inf:
             raise SettingError(f"timeout must be a positive number of seconds, not {timeout}")
         self._workers = workers
         self._timeout = timeout
@@ -80,34 +92,47 @@ class LimitedWorkers:
     def map(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The function's result for each tuple of arguments, or a :class:`Lost`.
 
-        A call whose worker died before the limit is made once more: not every death is the call's own doing.
+        A call whose worker died before the limit is made once more: not every death is the call's own doing. It never
+        is if the worker had not begun the call, or was stopped: then all processes are replaced, and the call is made
+        as if for the first time.
 
         Args:
             function: one of a module, whose results can be pickled; an exception in it ends the worker.
             arguments: a tuple for each call.
 
         Raises:
-            LabError: if no process can be started.
+            LabError: if no process can be started, or they are killed or stopped again and again.
         """
         results: list[Any] = [Lost.DIED] * len(arguments)
         waiting = deque(range(len(arguments)))
         died: set[int] = set()
+        servers: set[_ForkServer] = set()
         busy: dict[Connection, _Worker] = {}
         with self._lock:
             try:
                 while waiting or busy:
-                    while waiting and self._may_start(busy):
-                        worker = self._idle_or_new_worker()
+                    while waiting and self._may_start_a_call(busy.values()):
                         argument_index = waiting.popleft()
+                        is_second = argument_index in died  # whatever killed its worker may be killing the others now
+                        worker = self._idle.pop() if self._idle and not is_second else self._new_worker()
+                        servers.add(worker.server)
+                        if len(servers) > 1 + MOST_RESTARTS:
+                            raise LabError(f"the processes for {self._module} were killed or stopped again and again")
                         worker.call(argument_index, function, arguments[argument_index])
                         busy[worker.connection] = worker
-                    for connection in wait(list(busy), SLOW_AFTER if waiting else None):
-                        worker = busy.pop(connection)  # type: ignore[call-overload]
-                        result = self._result(worker)
-                        if result is Lost.DIED and worker.argument_index not in died:
-                            died.add(worker.argument_index)
-                            waiting.appendleft(worker.argument_index)
-                        results[worker.argument_index] = result
+                    for worker in self._ended_or_overdue(busy, SLOW_AFTER if waiting else math.inf):
+                        argument_index = worker.argument_index
+                        del busy[worker.connection]
+                        try:
+                            result = self._result(worker)
+                        except _NotItsDoing:
+                            self._replace(worker.server)
+                            waiting.appendleft(argument_index)
+                            continue
+                        if result is Lost.DIED and argument_index not in died:
+                            died.add(argument_index)
+                            waiting.appendleft(argument_index)
+                        results[argument_index] = result
             finally:
                 for connection in busy:  # interrupted: whatever they answer, nobody will read it
                     connection.close()
@@ -115,55 +140,106 @@ class LimitedWorkers:
 
     def close(self) -> None:
         """End all processes."""
-        while self._idle:
-            self._idle.pop().connection.close()
         if self._fork_server is not None:
-            self._fork_server.kill()
-            self._fork_server = None
+            self._fork_server.kill_all()
+            self._replace(self._fork_server)
 
-    def _may_start(self, busy: dict[Connection, _Worker]) -> bool:
-        slow = sum(worker.seconds() > SLOW_AFTER for worker in busy.values())
+    def _may_start_a_call(self, busy: Collection[_Worker]) -> bool:
+        if self._fork_server is not None and not self._fork_server.is_alive():
+            self._replace(self._fork_server)
+        if busy and self._fork_server is None:
+            return False  # while a server starts, nobody would notice at what time the calls of others end
+        slow = sum(worker.seconds() > SLOW_AFTER for worker in busy)
         return len(busy) - min(slow, MOST_SLOW) < self._workers
 
-    def _idle_or_new_worker(self) -> _Worker:
-        if self._idle:
-            return self._idle.pop()
-        if self._fork_server is None or not self._fork_server.is_alive():
-            self.close()
+    def _new_worker(self) -> _Worker:
+        if self._fork_server is None:
             self._fork_server = _ForkServer(self._timeout, self._module, self._prepared_with)
-        return _Worker(self._fork_server.new_worker())
+        return _Worker(self._fork_server.new_worker(), self._fork_server, self._timeout)
+
+    def _replace(self, server: _ForkServer) -> None:
+        """Take no more workers of a server, if it is the present one; those that make calls finish them."""
+        if server is self._fork_server:
+            while self._idle:
+                self._idle.pop().kill()
+            server.kill()
+            self._fork_server = None
+
+    def _ended_or_overdue(self, busy: dict[Connection, _Worker], seconds: float) -> list[_Worker]:
+        """Workers whose calls have ended or should have; waits for one, some seconds at most."""
+        ready = wait(list(busy), max(0.0, min(seconds, *(worker.seconds_left() for worker in busy.values()))))
+        ended = [worker for connection, worker in busy.items() if connection in ready and not worker.has_just_begun()]
+        return [worker for worker in busy.values() if worker in ended or worker.seconds_left() < 0]
 
     def _result(self, worker: _Worker) -> Any:
-        """What a worker answered, or why it ended; one that answered is kept for other calls."""
+        """What a worker answered, or why it ended; one that answered is kept for other calls.
+
+        Raises:
+            _NotItsDoing: it ended before it began the call, or has been stopped.
+        """
+        if worker.begun is None or not worker.connection.poll():
+            worker.kill()
+            raise _NotItsDoing
         try:
             result = worker.connection.recv()
         except (EOFError, OSError):
             worker.connection.close()
             return Lost.TIMED_OUT if worker.seconds() >= self._timeout else Lost.DIED
-        if len(self._idle) < self._workers and worker.calls < CALLS_OF_A_WORKER:
+        if worker.server is self._fork_server and len(self._idle) < self._workers and worker.calls < CALLS_OF_A_WORKER:
             self._idle.append(worker)
         else:
             worker.connection.close()  # which ends it
         return result
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     connection: Connection
+    server: _ForkServer
+    """That forked it."""
+    timeout: float
+    """Seconds for one call."""
     calls: int = 0
     argument_index: int = 0
     """Of its present call among the arguments."""
-    started: float = 0.0
-    """When its present call began, on the monotonic clock."""
+    given: float = 0.0
+    """When it was given its present call, on the monotonic clock."""
+    begun: float | None = None
+    """When it began it, as it reports itself."""
+    pid: int | None = None
+    """Known when it has begun a call."""
 
     def call(self, argument_index: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        self.calls, self.argument_index, self.started = self.calls + 1, argument_index, time.monotonic()
+        self.calls, self.argument_index = self.calls + 1, argument_index
+        self.given, self.begun = time.monotonic(), None
         with contextlib.suppress(OSError):  # it has ended, as reading from it will tell
             self.connection.send((function, arguments))
 
+    def has_just_begun(self) -> bool:
+        """Whether that it has begun is what it has written."""
+        if self.begun is not None:
+            return False
+        try:
+            self.pid, self.begun = self.connection.recv()
+        except (EOFError, OSError):  # it has ended
+            return False
+        return True
+
     def seconds(self) -> float:
         """Since its present call began."""
-        return time.monotonic() - self.started
+        return 0.0 if self.begun is None else time.monotonic() - self.begun
+
+    def seconds_left(self) -> float:
+        """Until its call should have begun, or ended, at the very latest."""
+        due = self.given if self.begun is None else self.begun + self.timeout
+        return due + PATIENCE - time.monotonic()
+
+    def kill(self) -> None:
+        """End it, also if it is stopped."""
+        if self.pid is not None and not self.connection.poll():  # it has not ended, so the number is still its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self.connection.close()
 
 
 class _ForkServer:
@@ -185,7 +261,13 @@ class _ForkServer:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        if not self._requests.recv(len(b"ready")):
+        self._requests.settimeout(START)
+        try:
+            is_ready = self._requests.recv(len(b"ready"))
+        except TimeoutError as error:
+            self.kill()
+            raise LabError(f"the processes for {module} did not start within {START:g} seconds") from error
+        if not is_ready:
             self.kill()
             raise LabError(f"the processes for {module} could not be started; their own message is above")
 
@@ -200,8 +282,13 @@ class _ForkServer:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """End it and its workers."""
+        """End it, and each of its workers after its present call."""
         self._requests.close()
+        self._process.kill()
+        self._process.wait()
+
+    def kill_all(self) -> None:
+        """End it and its workers at once."""
         with contextlib.suppress(ProcessLookupError):  # they have ended already
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self.kill()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 
 from difficult_calls import allocate, loop_within_c
 from hacrl_lab.errors import LabError
+from hacrl_lab.verification import limited_workers
 from hacrl_lab.verification.fork_server import MEMORY_LIMIT
 from hacrl_lab.verification.limited_workers import CALLS_OF_A_WORKER, LimitedWorkers, Lost
 
@@ -112,6 +114,83 @@ def test_workers_and_fork_server_that_are_killed_while_idle_are_replaced(workers
             process.kill()
             wait_until(lambda process=process: not alive(process))
         assert workers.map(operator.neg, [(1,), (2,), (3,)]) == [-1, -2, -3]
+
+
+def family(workers: LimitedWorkers) -> list[psutil.Process]:
+    """The fork server and its workers."""
+    assert workers._fork_server is not None
+    server = psutil.Process(workers._fork_server._process.pid)
+    return [server, *server.children()]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited_workers, "PATIENCE", 2.0)
+
+
+VICTIMS = pytest.mark.parametrize(
+    "victims", [slice(0, 1), slice(1, None), slice(None)], ids=["server", "workers", "all"]
+)
+STRIKES = pytest.mark.parametrize("strike", [psutil.Process.kill, psutil.Process.suspend], ids=["killed", "stopped"])
+
+
+@VICTIMS
+@STRIKES
+@pytest.mark.parametrize("pause", [0.0, 1.5])
+def test_no_call_is_lost_where_processes_were_killed_or_stopped_before(
+    victims: slice, strike: Callable[[psutil.Process], None], pause: float, impatient: None
+) -> None:
+    workers = LimitedWorkers(2, 60, MODULE)
+    workers.map(time.sleep, [(0.1,)] * 2)
+    before = family(workers)
+    for process in before[victims]:
+        strike(process)
+    time.sleep(pause)  # within it, idle workers notice that their server has been killed
+    assert workers.map(time.sleep, [(0.05,)] * 8) == [None] * 8
+    workers.close()
+    wait_until(lambda: not any(map(alive, before)))
+
+
+@VICTIMS
+@STRIKES
+def test_no_call_is_lost_where_processes_are_killed_or_stopped_in_between(
+    victims: slice, strike: Callable[[psutil.Process], None], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited_workers, "CALLS_OF_A_WORKER", 3)  # new ones are forked all the time
+    workers = LimitedWorkers(2, 3.0, MODULE)
+    workers.map(time.sleep, [(0.1,)] * 2)
+    thread = threading.Timer(0.3, lambda: [strike(process) for process in family(workers)[victims]])
+    thread.start()
+    assert workers.map(time.sleep, [(0.08,)] * 20) == [None] * 20
+    thread.join()
+    workers.close()
+
+
+@STRIKES
+def test_processes_that_are_killed_or_stopped_again_and_again_are_one_sentence(
+    strike: Callable[[psutil.Process], None], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork, struck = limited_workers._ForkServer.new_worker, []
+
+    def new_worker(server: limited_workers._ForkServer) -> Connection:
+        strike(psutil.Process(server._process.pid))
+        struck.append(server)
+        return fork(server)
+
+    monkeypatch.setattr(limited_workers._ForkServer, "new_worker", new_worker)
+    workers = LimitedWorkers(1, 60, MODULE)
+    with pytest.raises(LabError, match=f"^the processes for {MODULE} were killed or stopped again and again$"):
+        workers.map(abs, [(1,)])
+    workers.close()
+    assert len(set(struck)) == 1 + limited_workers.MOST_RESTARTS + 1
+
+
+def test_a_fork_server_that_does_not_start_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(limited_workers, "START", 1.0)
+    with pytest.raises(LabError, match=r"^the processes for sleeps did not start within 1 seconds$"):
+        LimitedWorkers(1, TIMEOUT, "sleeps").map(abs, [(1,)])
 
 
 def test_a_worker_is_replaced_after_a_number_of_calls() -> None:
