@@ -24,7 +24,7 @@ VERSIONS = "versions.json"
 EVALUATION = "evaluation.json"
 FREE = (
     *("steps", "epochs", "patience", "keep_checkpoints", "observers", "logger", "push_to_hub", "output_dir"),
-    *("engine", "ranks_per_agent"),
+    *("engine", "ranks_per_agent", "reward_timeout", "trust_reward_in_process"),
 )
 """What may change when a run is continued: how long it is, who is told of it, and in which processes it is."""
 

@@ -13,7 +13,6 @@ import torch
 
 from hacrl_envs.data import Data
 from hacrl_envs.reasoning import tasks_version
-from hacrl_envs.rewards import Rewards
 from hacrl_lab.engines.ray import threads_of_a_worker
 from hacrl_lab.errors import LabError
 from hacrl_lab.extras import installed_version
@@ -22,6 +21,7 @@ from hacrl_lab.language_models.model_fingerprint import model_fingerprint
 from hacrl_runs.cache import RESULTS_VERSION
 from hacrl_runs.folder import damaged
 from hacrl_runs.settings import ProblemSettings, ScalingSettings
+from hacrl_runs.worlds import rewards_of
 
 INPUTS = "inputs.json"
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "math-verify", "gymnasium")
@@ -55,7 +55,7 @@ def inputs_of(
     found = {f"the model of {name!r}": model_fingerprint(source) for name, source in sources.items()}
     if data is not None:
         found["the problems"] = data.fingerprint
-        found["the rewards"] = Rewards(problems.reward).fingerprint
+        found["the rewards"] = rewards_of(problems).fingerprint
     if problems.tasks:
         found["the tasks"] = tasks_version()
     ranks = scaling.ranks_per_agent

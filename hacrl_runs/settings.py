@@ -18,6 +18,7 @@ import tyro
 from hacrl_lab.config import MethodName, TrainingConfig
 from hacrl_lab.errors import SettingError
 from hacrl_lab.learning_rates import ScheduleKind
+from hacrl_lab.own_process import TIMEOUT
 from hacrl_lab.sampling import Sampling
 from hacrl_lab.verification.answer_rules import AnswerRuleName
 from hacrl_runs.own_pair.recipes import Answers, Size
@@ -132,6 +133,11 @@ class ProblemSettings:
     """Functions of your own that reward responses, PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION, called as TRL calls
     them; the word answer stands for comparing answers. Several are added up, each with its own *WEIGHT. Left out: only
     answers are compared. See docs/data.md."""
+    reward_timeout: float = TIMEOUT
+    """Seconds that one call of your reward functions may take; one that takes longer ends the run."""
+    trust_reward_in_process: bool = False
+    """Call your reward functions in the process of the training, where they can hang, end or change it, for instance
+    to debug them. Left out: all of them run in one process of their own."""
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym in place of problems, each NAME:SETTING=VALUE,SETTING=VALUE*WEIGHT, for instance
     chain_sum:max_terms=3 gcd*2. Evaluation asks questions that training never does."""
@@ -144,6 +150,8 @@ class ProblemSettings:
         _refuse((self.partial_credit and not self.tasks, "partial_credit needs tasks"))
         for name in ("question_column", "answer_column", "skip_unusable", "eval_problems", "reward"):
             _refuse((getattr(self, name) not in (None, (), False) and not self.problems, f"{name} needs problems"))
+        _refuse((self.trust_reward_in_process and not self.reward, "trust_reward_in_process needs reward"))
+        _positive(self, "reward_timeout")
 
 
 @dataclass(frozen=True)

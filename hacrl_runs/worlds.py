@@ -40,6 +40,15 @@ class Worlds:
     """Whether functions of the user's own reward responses, perhaps with negative numbers."""
 
 
+def rewards_of(problems: ProblemSettings) -> Rewards:
+    """The rewards that the settings name.
+
+    Raises:
+        LabError: a reward function that cannot be used.
+    """
+    return Rewards(problems.reward, problems.reward_timeout, problems.trust_reward_in_process)
+
+
 def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data | None:
     """The user's problems, or None for a run on others. Needs no model, so that what is missing is noticed at once.
 
@@ -48,7 +57,7 @@ def read_data(problems: ProblemSettings, evaluation: EvaluationSettings) -> Data
     """
     if not problems.problems:
         return None
-    compared = Rewards(problems.reward).compare_answers
+    compared = rewards_of(problems).compare_answers
     columns = Columns(problems.question_column, problems.answer_column, answers_needed=compared)
     with MathVerifier() as verifier:
         return load_data(
@@ -100,7 +109,7 @@ def make_worlds(
     if data is None:
         stories = ArithmeticWorld(verifier)
         return Worlds(stories, stories if share else None, stories)
-    rewards = Rewards(problems.reward)
+    rewards = rewards_of(problems)
     first = rewards.first(verifier)
     codecs = {name: load_codec(sources[name], name, settings[name]) for name in sources}
     data = within_context(data, {name: codec.fits for name, codec in codecs.items()})

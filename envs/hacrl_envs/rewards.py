@@ -22,28 +22,29 @@ a number for each::
 
 ``prompts`` are the questions, ``completions`` the responses, ``answer`` the exact answers; every other column of the
 data comes under its own name. An entry that does not have an answer or another column has None there.
+
+All functions are called in one process of their own (:mod:`hacrl_lab.own_process`), or in this one if that is wanted.
 """
 
 from __future__ import annotations
 
-import math
-import reprlib
-from collections.abc import Mapping, Sequence
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any
 
-import torch
-
+from hacrl_envs.reward_function import RewardFunction, is_reward
 from hacrl_envs.text import Grade, Problem, by_answer
 from hacrl_envs.weights import split_weight
-from hacrl_lab.code_fingerprint import code_fingerprint
 from hacrl_lab.errors import LabError, SettingError
-from hacrl_lab.own_code import described, load_own
+from hacrl_lab.own_process import TIMEOUT, OwnProcess
 from hacrl_lab.verification.verifier import MathVerifier
 
 ANSWER = "answer"
 """The reward that compares a response's answer with the exact one."""
+_PROCESS = OwnProcess()
 
 
 class Rewards:
@@ -51,20 +52,22 @@ class Rewards:
 
     Args:
         rewards: as they are written, see above; none: ``answer``.
+        timeout: seconds for one call of a function.
+        in_process: call functions in this process, without a limit of time.
 
     Raises:
         SettingError: a reward that is not written so or is given twice, or a weight that is not a number > 0.
         LabError: a function that does not exist, or whose module cannot be imported.
     """
 
-    def __init__(self, rewards: Sequence[str] = ()) -> None:
+    def __init__(self, rewards: Sequence[str] = (), timeout: float = TIMEOUT, in_process: bool = False) -> None:
         written = [_parse_reward(text) for text in rewards or [ANSWER]]
         self.weights: Mapping[str, float] = dict(written)
         """By the reward, as it is written before its weight; the first one comes first."""
         for name, _ in written:
             if [other for other, _ in written].count(name) > 1:
                 raise SettingError(f"rewards name {name!r} twice; write {name}*2 for a reward of twice the weight")
-        self._own = {name: OwnReward(name) for name in self.weights if name != ANSWER}
+        self._own = {name: OwnReward(name, timeout, in_process) for name in self.weights if name != ANSWER}
 
     @property
     def compare_answers(self) -> bool:
@@ -124,7 +127,7 @@ class WeightedSum:
         terms = [[weight * reward for reward in self.last_parts[name]] for name, (_, weight) in self._grades.items()]
         totals = [reduce(add, parts) for parts in zip(*terms, strict=True)]
         for total in totals:
-            if not _is_reward(total):
+            if not is_reward(total):
                 raise LabError(f"the weighted sum of {', '.join(self._grades)} must be a finite number, got {total}")
         return totals
 
@@ -134,55 +137,42 @@ class OwnReward:
 
     Args:
         path: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION. The module is imported, which runs it.
+        timeout: seconds for one call.
+        in_process: call it in this process, without a limit of time.
 
     Raises:
         SettingError: it is not written so.
         LabError: there is no such function, or its module cannot be imported.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._function, self._file = load_own(path, "reward function")
+    def __init__(self, path: str, timeout: float = TIMEOUT, in_process: bool = False) -> None:
+        self._function = RewardFunction(path, os.getcwd(), tuple(sys.path))
+        self._timeout = timeout
+        self._in_process = in_process
+        self._call(self._function.load)
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> list[float]:
         """The reward of each response to the problem at the same place.
 
         Raises:
-            LabError: the function raised an error, or returned anything but a finite number for each response.
+            LabError: the function raised an error, returned anything but a finite number for each response, ended its
+                process, or took too long.
         """
         names = dict.fromkeys(name for problem in problems for name in problem.columns)
         columns = {name: [problem.columns.get(name) for problem in problems] for name in names}
         columns["answer"] = [problem.answer or None for problem in problems]
         prompts = [problem.question for problem in problems]
-        try:
-            rewards = list(self._function(prompts=prompts, completions=list(responses), **columns))
-        except (Exception, SystemExit) as error:
-            raise LabError(f"reward function {self._path!r} raised {described(error, self._file)}") from error
-        if len(rewards) != len(responses):
-            raise LabError(
-                f"reward function {self._path!r} must return one number for each of {len(responses)} completions, "
-                f"got {len(rewards)}"
-            )
-        return [self._number(reward) for reward in rewards]
+        return self._call(self._function.rewards, prompts, list(responses), columns)
 
     @property
     def fingerprint(self) -> str:
         """Changes with the function's file and those that it imports, see :mod:`hacrl_lab.code_fingerprint`."""
-        return code_fingerprint(self._file)
+        return self._call(self._function.load)
 
-    def _number(self, reward: Any) -> float:
-        try:
-            number = math.nan if isinstance(reward, str) else float(reward)
-        except Exception:  # tensors of two numbers, or whatever else has a float() of its own
-            number = math.nan
-        if _is_reward(number):
-            return number
-        raise LabError(f"reward function {self._path!r} must return finite numbers, got {reprlib.repr(reward)}")
-
-
-def _is_reward(number: float) -> bool:
-    """Whether it is finite in float32, in which worlds keep rewards."""
-    return abs(number) <= torch.finfo(torch.float32).max
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        if self._in_process:
+            return function(*arguments)
+        return _PROCESS.call(str(self._function), self._timeout, function, *arguments)
 
 
 def _parse_reward(text: str) -> tuple[str, float]:

@@ -79,7 +79,8 @@ def sets_of(evaluated: EvaluatedSettings, answer_rule: AnswerRuleName, verifier:
 
 
 def _problems(evaluated: EvaluatedSettings, source: str, verifier: MathVerifier) -> ProblemSet:
-    rewards = Rewards([] if evaluated.reward is None else [evaluated.reward])
+    functions = [] if evaluated.reward is None else [evaluated.reward]
+    rewards = Rewards(functions, evaluated.reward_timeout, evaluated.trust_reward_in_process)
     columns = Columns(evaluated.question_column, evaluated.answer_column, rewards.compare_answers)
     reading = read_problems(source, columns, "evaluation")
     problems = [one for one in reading.problems if not evaluated.held_out or is_held_out(normalised(one.question))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ import tyro
 
 from hacrl_lab.config import flat
 from hacrl_lab.errors import SettingError
+from hacrl_lab.own_process import TIMEOUT
 from hacrl_lab.sampling import Sampling
 from hacrl_runs.other_names import refuse_other_names
 from hacrl_runs.settings import DeviceSettings, GenerationSettings, Group, PromptSettings
@@ -42,6 +44,11 @@ class EvaluatedSettings:
     """Of each set ask only the fifth that hacrl-lab train, without --eval-problems, holds out of training."""
     reward: str | None = None
     """A function of your own that rewards responses to the problems: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION."""
+    reward_timeout: float = TIMEOUT
+    """Seconds that one call of your reward function may take; one that takes longer ends the evaluation."""
+    trust_reward_in_process: bool = False
+    """Call your reward function in the process of the evaluation, where it can hang, end or change it, for instance to
+    debug it. Left out: it runs in a process of its own."""
     tasks: tuple[str, ...] = ()
     """Tasks of Reasoning Gym, each evaluated by itself: NAME:SETTING=VALUE,SETTING=VALUE. Questions are those that
     hacrl-lab train never asks in training."""
@@ -72,6 +79,10 @@ class EvaluatedSettings:
             raise SettingError(f"pass_at must be in [1, {self.samples}], the number of samples, got {wrong[0]}")
         if self.reward and not self.problems:
             raise SettingError("reward needs problems; tasks are rewarded by rules of their own")
+        if self.trust_reward_in_process and not self.reward:
+            raise SettingError("trust_reward_in_process needs reward")
+        if not 0 < self.reward_timeout < math.inf:
+            raise SettingError(f"reward_timeout must be a number > 0, got {self.reward_timeout}")
 
 
 @dataclass(frozen=True)

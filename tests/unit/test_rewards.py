@@ -1,8 +1,12 @@
+import json
+import os
+import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
 import torch
 
@@ -26,18 +30,17 @@ def write(folder: Path, body: str, signature: str = "prompts, completions, **col
 def test_the_function_is_given_prompts_completions_and_columns(tmp_path: Path) -> None:
     path = tmp_path / "own.py"
     path.write_text(
-        "calls = []\n\ndef reward(**given):\n    calls.append(given)\n    return [1, 0]\n\nreward.calls = calls\n"
+        "import json\nfrom pathlib import Path\n\ndef reward(**given):\n"
+        "    Path(__file__).with_name('given.json').write_text(json.dumps(given))\n    return [1, 0]\n"
     )
     reward = OwnReward(f"{path}:reward")
     assert reward(PROBLEMS, ["red", "hi"]) == [1.0, 0.0]
-    assert reward._function.__globals__["calls"] == [
-        {
-            "prompts": ["name a colour", "say hello"],
-            "completions": ["red", "hi"],
-            "answer": ["red", "hello"],
-            "most": [4, None],
-        }
-    ]
+    assert json.loads((tmp_path / "given.json").read_text()) == {
+        "prompts": ["name a colour", "say hello"],
+        "completions": ["red", "hi"],
+        "answer": ["red", "hello"],
+        "most": [4, None],
+    }
 
 
 def test_a_world_rewards_by_the_function(tmp_path: Path) -> None:
@@ -143,6 +146,76 @@ def test_tensors_and_arrays_are_numbers_too(tmp_path: Path) -> None:
     path.write_text("def reward(**rest):\n    return None\n")
     with pytest.raises(LabError, match="raised TypeError"):
         OwnReward(f"{path}:reward")(PROBLEMS, ["a", "b"])
+
+
+def test_rewards_of_the_own_process_are_those_of_this_one_to_the_last_bit(tmp_path: Path) -> None:
+    body = "return [math.exp(len(text)) / 3e2 for text in completions]"
+    path, texts = write(tmp_path, body), ["a" * count for count in range(60)]
+    problems = [PROBLEMS[0]] * len(texts)
+    own, here = OwnReward(path), OwnReward(path, in_process=True)
+    assert list(map(float.hex, own(problems, texts))) == list(map(float.hex, here(problems, texts)))
+    assert own.fingerprint == here.fingerprint
+
+
+def test_all_functions_share_a_process_and_their_state_stays(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import os\n\ncalls = []\n\n\n"
+        "def pid(completions, **columns):\n    return [os.getpid()] * len(completions)\n\n\n"
+        "def count(completions, **columns):\n    calls.append(1)\n    return [len(calls)] * len(completions)\n"
+    )
+    rewards = [OwnReward(f"{path}:pid"), Rewards([f"{path}:pid", "answer"]).first(VERIFIER)]
+    [[first, _], [second, _]] = [reward(PROBLEMS, ["a", "b"]) for reward in rewards]
+    assert first == second != os.getpid()
+    assert OwnReward(f"{path}:pid", in_process=True)(PROBLEMS, ["a", "b"]) == [os.getpid()] * 2
+    for expected in (1, 2):
+        assert OwnReward(f"{path}:count")(PROBLEMS, ["a", "b"]) == [expected] * 2
+    path.write_text(path.read_text() + "# another version\n")
+    assert OwnReward(f"{path}:count")(PROBLEMS, ["a", "b"]) == [1, 1]
+
+
+def test_a_function_changes_nothing_in_this_process(tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "import os, random, sys\nimport numpy, torch\n\n\ndef reward(completions, **columns):\n"
+        "    os.chdir('/')\n    os.environ['OWN'] = '1'\n    sys.path.clear()\n    torch.set_grad_enabled(False)\n"
+        "    torch.set_default_dtype(torch.float64)\n    torch.set_num_threads(7)\n"
+        "    torch.manual_seed(0), numpy.random.seed(0), random.seed(0)\n    return [1.0, 2.0]\n"
+    )
+
+    def now() -> list[object]:
+        state = torch.get_rng_state().tolist(), random.getstate(), repr(np.random.get_state())  # noqa: NPY002
+        switches = torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+        return [os.getcwd(), dict(os.environ), list(sys.path), *state, *switches]
+
+    before = now()
+    assert OwnReward(f"{path}:reward")(PROBLEMS, ["a", "b"]) == [1.0, 2.0]
+    assert now() == before
+
+
+@pytest.mark.parametrize(
+    ("body", "end"),
+    [
+        ("os._exit(3)", r": its process ended with exit status 3"),
+        ("os.kill(os.getpid(), 9)", r": its process was killed by signal 9"),
+        ("time.sleep(600)", r" gave no result within 1 seconds"),
+        ("os.kill(os.getpid(), signal.SIGSTOP)", r" gave no result within 1 seconds"),
+    ],
+)
+def test_a_function_that_ends_or_never_ends_is_one_sentence(tmp_path: Path, body: str, end: str) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(f"import os, signal, time\n\n\ndef reward(completions, **columns):\n    {body}\n")
+    OwnReward(f"{path}:reward")  # its process has started
+    with pytest.raises(LabError, match=rf"^reward function '.*own\.py:reward'{end}$"):
+        Rewards([f"{path}:reward"], timeout=1.0).total(VERIFIER)(PROBLEMS, ["a", "b"])
+    path.write_text(f"import os, signal, time\n\n{body}\n")
+    with pytest.raises(LabError, match=rf"^reward function '.*own\.py:reward'{end.replace('1 s', '2.5 s')}$"):
+        OwnReward(f"{path}:reward", timeout=2.5)
+
+
+def test_what_a_function_prints_is_shown(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    OwnReward(write(tmp_path, "print('hello', *completions); return [0, 0]"))(PROBLEMS, ["a", "b"])
+    assert capfd.readouterr().out == "hello a b\n"
 
 
 class SameText:
