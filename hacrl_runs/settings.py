@@ -134,7 +134,7 @@ class ProblemSettings:
     them; the word answer stands for comparing answers. Several are added up, each with its own *WEIGHT. Left out: only
     answers are compared. See docs/data.md."""
     reward_timeout: float = TIMEOUT
-    """Seconds that one call of your reward functions may take; one that takes longer ends the run."""
+    """Seconds that a call of your reward functions, or their import, may take; what takes longer ends the run."""
     trust_reward_in_process: bool = False
     """Call your reward functions in the process of the training, where they can hang, end or change it, for instance
     to debug them. Left out: all of them run in one process of their own."""

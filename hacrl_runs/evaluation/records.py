@@ -38,7 +38,8 @@ NO_RESPONSE = {"text": "", "reward": 0.0, "tokens": 0, "finished": False}
 """Of a model whose context is too short for the prompt and a response: it has not solved the problem."""
 WITHOUT_EFFECT = (
     *("models", "problems", "skip_unusable", "held_out", "tasks", "most_problems", "pass_at"),
-    *("rows_at_once", "cache_gib", "reward_timeout", "trust_reward_in_process"),
+    *("rows_at_once", "cache_gib"),
+    *("reward_timeout", "trust_reward_in_process"),
 )
 """Settings on which no single record depends."""
 

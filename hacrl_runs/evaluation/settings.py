@@ -45,7 +45,7 @@ class EvaluatedSettings:
     reward: str | None = None
     """A function of your own that rewards responses to the problems: PACKAGE.MODULE:FUNCTION or FILE.py:FUNCTION."""
     reward_timeout: float = TIMEOUT
-    """Seconds that one call of your reward function may take; one that takes longer ends the evaluation."""
+    """Seconds that a call of your reward function, or its import, may take; what takes longer ends the evaluation."""
     trust_reward_in_process: bool = False
     """Call your reward function in the process of the evaluation, where it can hang, end or change it, for instance to
     debug it. Left out: it runs in a process of its own."""
