@@ -66,13 +66,3 @@ def graceful_interrupt() -> Iterator[Callable[[], int]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def signals_kept() -> Iterator[None]:
-    """After the block the handlers of Ctrl-C and SIGTERM are those of before: Ray puts its own in their place."""
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    if threading.current_thread() is threading.main_thread():
-        for number, handler in before.items():
-            signal.signal(number, handler)

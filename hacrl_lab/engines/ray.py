@@ -2,18 +2,22 @@
 
 A worker holds one agent: its model, its optimiser and what it generates with; or a rank of an agent whose model is
 divided among several workers. Only prompts, rollouts and learner batches cross between agents, and to all ranks of an
-agent crosses the same. Ray is an extra: ``pip install hacrl-lab[ray]``.
+agent crosses the same. Ray itself is called in one more process. Ray is an extra: ``pip install hacrl-lab[ray]``.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import partial
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -21,10 +25,10 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from hacrl_lab.agent import Agent
-from hacrl_lab.errors import EngineError, LabError
-from hacrl_lab.extras import extra
-from hacrl_lab.interrupt import signals_kept
-from hacrl_lab.language_models.sharding import HERE, free_port, meet
+from hacrl_lab.engines.ray_folder import RayFolder
+from hacrl_lab.engines.ray_process import RESUME, SHUTDOWN, SIGN_OF_LIFE, START, Request, Setup
+from hacrl_lab.errors import EngineError
+from hacrl_lab.language_models.sharding import free_port
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import RolloutBatch
 from hacrl_lab.sampling import Sampling
@@ -35,59 +39,58 @@ Result = TypeVar("Result")
 MakeAgent = Callable[[], Agent]
 """Makes an agent, in the process where it will live; can be pickled."""
 
-LOOK_EVERY = 5.0
-"""Seconds between two looks at a worker that is busy."""
-SIGN_OF_LIFE = 30.0
-"""Seconds that a worker may take to answer that it is alive; it answers while it computes."""
-START = 300.0
-"""The same for its first answer, before which it imports what it needs."""
+OUTPUT = "output.txt"
+"""What Ray's process prints, in Ray's folder."""
+_START_PROCESS = "from hacrl_lab.engines.ray_process import main; main()"
 
 
-class _Worker:
-    """What runs in a worker's process.
+class _RayProcess:
+    """The process that calls Ray. Whatever happens to it or to Ray, calls end and nothing of it is left.
 
     Args:
-        rank: of the agent's ranks.
-        ranks: number of them.
+        names: of the agents.
+        gpus: GPUs of each worker.
+        ranks: workers of each agent.
     """
 
-    def __init__(self, rank: int, ranks: int) -> None:
-        self._rank, self._ranks = rank, ranks
-        self._agent: Any = None
+    def __init__(self, names: list[str], gpus: float, ranks: int) -> None:
+        self._loss = EngineError(f"the process that calls Ray ended; {RESUME}")
+        self._one_reads = threading.Lock()
+        self._folder = RayFolder()
+        ends = [Pipe() for _ in range(1 + len(names))]
+        (self._control, *self.connections), theirs = zip(*ends, strict=True)
+        numbers = [end.fileno() for end in theirs]
+        with (self._folder.path / OUTPUT).open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", _START_PROCESS, *map(str, numbers)],
+                env=os.environ | _variables(len(names) * ranks),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=numbers,
+                start_new_session=True,  # out of reach of Ctrl-C
+            )
+        for end in theirs:
+            end.close()
+        setup: Setup = (self._folder.path, names, gpus, ranks)
+        self._control.send(setup)
 
-    def alive(self) -> bool:
-        """Answers at once, in another thread than a call that is running."""
-        return True
+    def loss(self) -> EngineError:
+        """Why it has closed its connections; the same for all agents."""
+        with self._one_reads, suppress(EOFError, OSError):
+            if self._control.poll():
+                self._loss = self._control.recv()
+        return self._loss
 
-    def make(self, packed: bytes) -> bytes:
-        """Meet the agent's other ranks at a port, if there are any, and make the agent; see :meth:`call`."""
-        make, port = pickle.loads(packed)
+    def close(self) -> None:
+        """End Ray and the process, and remove the folder; what does not end by itself is killed."""
+        self._control.close()
         try:
-            if self._ranks > 1:
-                _meet(self._rank, self._ranks, port)
-            self._agent = make()
-        except LabError as error:
-            return pickle.dumps(error)
-        return pickle.dumps(None)
-
-    def call(self, packed: bytes) -> bytes:
-        """Call a method of the agent; what goes in and comes out is pickled, errors that are sentences too.
-
-        What comes out is the same on all ranks, and only the first returns it.
-        """
-        method, arguments = pickle.loads(packed)
-        try:
-            result = getattr(self._agent, method)(*arguments)
-            return pickle.dumps(result if self._rank == 0 else None)
-        except LabError as error:
-            return pickle.dumps(error)
-
-
-def _meet(rank: int, ranks: int, port: int) -> None:
-    """Make a group of this process and the agent's other ranks, and tell vLLM of it in the way of torchrun."""
-    variables = {"RANK": rank, "WORLD_SIZE": ranks, "LOCAL_RANK": 0, "MASTER_ADDR": HERE, "MASTER_PORT": port}
-    os.environ.update({name: str(value) for name, value in variables.items()})
-    meet(rank, ranks, port)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(SHUTDOWN + 5)
+        finally:
+            self._folder.remove()
+            self._process.wait()
 
 
 class RemoteAgent:
@@ -95,13 +98,15 @@ class RemoteAgent:
 
     Args:
         name: of the agent.
-        workers: their handles.
+        ranks: number of its workers.
+        connection: to what makes their calls.
+        loss: says why the connection was closed.
     """
 
-    def __init__(self, name: str, workers: Sequence[Any]) -> None:
+    def __init__(self, name: str, ranks: int, connection: Connection, loss: Callable[[], EngineError]) -> None:
         self.name = name
         self.bytes_sent = 0
-        self._workers = list(workers)
+        self._ranks, self._connection, self._loss = ranks, connection, loss
 
     def set_reference(self) -> None:
         """See :class:`hacrl_lab.agent.Agent`."""
@@ -134,58 +139,41 @@ class RemoteAgent:
         """Write the model as an ordinary checkpoint, if the agent is a language model."""
         self._call("save_pretrained", folder.absolute())
 
-    def _call(self, method: str, *arguments: Any) -> Any:
-        """Call a method on all ranks and wait, as long as the workers give signs of life; returns the first rank's.
-
-        Raises:
-            LabError: what the agent raised.
-            EngineError: a worker died or gives no sign of life.
-        """
-        return self._on_all("call", (method, arguments))[0]
-
     def start(self, make: MakeAgent) -> None:
         """Make the agent in its workers; see :meth:`_call`."""
         self._on_all("make", (make, free_port()), START)
 
-    def kill(self) -> None:
-        """End the workers at once; calls that wait for them raise :class:`hacrl_lab.errors.EngineError`."""
-        ray = extra("ray", "ray")
-        for worker in self._workers:
-            ray.kill(worker)
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """Call a method on all ranks and wait, as long as there are signs of life; returns the first rank's.
 
-    def _on_all(self, method: str, argument: Any, patience: float = SIGN_OF_LIFE) -> list[Any]:
-        """What a method of every worker returns for the same argument; the first error ends the waiting."""
-        ray = extra("ray", "ray")
-        packed = pickle.dumps(argument)
-        self.bytes_sent += len(packed) * len(self._workers)
-        results: dict[Any, Any] = {}
+        Raises:
+            Exception: what the agent raised.
+            EngineError: a worker or Ray died, or gives no sign of life.
+        """
+        return self._on_all("call", (method, arguments), SIGN_OF_LIFE)
+
+    def _on_all(self, method: str, argument: Any, patience: float) -> Any:
+        """What a method of the workers returns."""
+        request: Request = (method, pickle.dumps(argument), patience)
+        self.bytes_sent += len(request[1]) * self._ranks
         try:
-            sent = ray.put(packed)
-            answers = [getattr(worker, method).remote(sent) for worker in self._workers]
-            while waiting := [answer for answer in answers if answer not in results]:
-                come, _ = ray.wait(waiting, timeout=LOOK_EVERY)
-                results |= {answer: _opened(ray.get(answer)) for answer in come}
-                if not come:
-                    ray.get([worker.alive.remote() for worker in self._workers], timeout=patience)
-        except ray.exceptions.GetTimeoutError as error:
-            self.kill()
-            raise EngineError(
-                f"a worker of agent {self.name!r} gave no sign of life for {patience:.0f} s and was ended; "
-                "the run can be resumed from its last checkpoint"
-            ) from error
-        except ray.exceptions.RayActorError as error:
-            raise EngineError(
-                f"a worker of agent {self.name!r} died; the run can be resumed from its last checkpoint"
-            ) from error
-        return [results[answer] for answer in answers]
+            failed, packed = self._answer(request)
+        except (EOFError, OSError) as error:
+            raise self._loss() from error
+        except BaseException:  # the answer will come later, and must not be taken for that of another call
+            self._connection.close()
+            raise
+        result = pickle.loads(packed)
+        if failed:
+            raise result
+        return result
 
-
-def _opened(packed: bytes) -> Any:
-    """What a worker returned; raises what it raised."""
-    result = pickle.loads(packed)
-    if isinstance(result, LabError):
-        raise result
-    return result
+    def _answer(self, request: Request) -> tuple[bool, bytes]:
+        self._connection.send(request)
+        while self._connection.poll(SIGN_OF_LIFE):
+            if (answer := self._connection.recv()) is not None:
+                return answer
+        raise EngineError(f"the process that calls Ray gave no sign of life for {SIGN_OF_LIFE:.0f} s; {RESUME}")
 
 
 class RayEngine:
@@ -201,47 +189,20 @@ class RayEngine:
     """
 
     def __init__(self, makers: Mapping[str, MakeAgent], gpus: float = 0, ranks: int = 1) -> None:
-        self._ray = ray = extra("ray", "ray")
         self._threads = ThreadPoolExecutor(len(makers))
-        self._calls: Sequence[Future[Any]] = ()  # the latest ones
-        self.agents: list[RemoteAgent] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)  # short: it holds sockets
+        self._process = process = _RayProcess(list(makers), gpus, ranks)
+        ends = zip(makers, process.connections, strict=True)
+        self.agents = [RemoteAgent(name, ranks, connection, process.loss) for name, connection in ends]
         try:
-            with signals_kept():
-                ray.init(
-                    num_cpus=len(makers) * ranks,
-                    include_dashboard=False,
-                    configure_logging=False,
-                    log_to_driver=False,
-                    _temp_dir=self._folder.name,
-                )
-            variables = _variables(len(makers) * ranks)
-            self.agents = [RemoteAgent(name, self._workers(gpus, ranks, variables)) for name in makers]
             made = zip(self.agents, makers.values(), strict=True)
             self.together([partial(agent.start, make) for agent, make in made])
         except BaseException:
             self.close()
             raise
 
-    def _workers(self, gpus: float, ranks: int, variables: Mapping[str, str]) -> list[Any]:
-        """An agent's workers in one placement group, so that no agent waits for what another half has."""
-        bundle = {"CPU": 1.0} | ({"GPU": gpus} if gpus > 0 else {})
-        group = self._ray.util.placement_group([bundle] * ranks)
-        if not group.wait(START):
-            raise LabError(f"there are not {gpus * ranks:g} free GPUs for the {ranks} ranks of an agent")
-        strategies = extra("ray.util.scheduling_strategies", "ray")
-        worker = self._ray.remote(_Worker).options(
-            num_cpus=1,
-            num_gpus=gpus,
-            max_concurrency=2,
-            runtime_env={"env_vars": variables},
-            scheduling_strategy=strategies.PlacementGroupSchedulingStrategy(group),
-        )
-        return [worker.remote(rank, ranks) for rank in range(ranks)]
-
     def together(self, calls: Sequence[Callable[[], Result]]) -> list[Result]:
         """The results in the order given; the calls of all agents run at the same time. The first error ends it."""
-        self._calls = futures = [self._threads.submit(call) for call in calls]
+        futures = [self._threads.submit(call) for call in calls]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         for future in done:
             future.result()  # raises its error
@@ -252,15 +213,9 @@ class RayEngine:
         return {f"bytes_sent/{agent.name}": float(agent.bytes_sent) for agent in self.agents}
 
     def close(self) -> None:
-        """End all workers and Ray, and before it the calls that still wait, which would start another Ray after it."""
-        try:
-            if not all(call.done() for call in self._calls):
-                for agent in self.agents:
-                    agent.kill()
-            self._threads.shutdown(cancel_futures=True)
-        finally:
-            self._ray.shutdown()
-            self._folder.cleanup()
+        """End all workers and Ray; calls that still wait raise :class:`hacrl_lab.errors.EngineError`."""
+        self._process.close()
+        self._threads.shutdown(cancel_futures=True)
 
     def __enter__(self) -> RayEngine:
         return self
