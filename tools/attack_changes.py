@@ -14,22 +14,20 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig, get_peft_model
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from attack_events import CHANGES, FOREIGN, FREE, NOTHING, OWN, write_rows
+from attack_runs import run
 from attack_words import QUICK
 from hacrl_lab.files import LOCK, locked
 
-Run = Callable[[list[str], Path], Any]
-"""Runs ``hacrl-lab`` with some words and a file for what it prints; gives its ``attack_pair.End``."""
 KINDS = ("evaluate", "resume", "resume", "folder", "folder", "together")
 """Of draws, each as often as it is chosen."""
 QUICK_EVALUATION = ["--most-problems", "4", "--samples", "1", "--max-new-tokens", "4", "--device", "cpu"]
@@ -40,9 +38,9 @@ def reward(completions, answer, level, **columns):
 """
 
 
-def attack(work: Path, models: Mapping[str, str], count: int, seed: int, run: Run) -> dict[str, object]:
+def attack_by_changes(work: Path, models: Mapping[str, str], count: int, seed: int) -> dict[str, object]:
     """Draw, and check each second command; the faults with what happened before it."""
-    stage = Stage(work, run)
+    stage = Stage(work)
     stage.prepare(models)
     chance = random.Random(seed)
     ends: Counter[str] = Counter()
@@ -65,11 +63,9 @@ class Stage:
 
     Args:
         work: a folder for all of it.
-        run: see :data:`Run`.
     """
 
     work: Path
-    run: Run
 
     @property
     def now(self) -> Path:
@@ -91,10 +87,10 @@ class Stage:
         (foreign / "records").mkdir(parents=True)
         for name in ("README.md", "config.json", "table.tex", "records/theirs.jsonl"):
             (foreign / name).write_text("theirs\n")
-        assert self.run(self.train(now / "run"), self.work / "log").status == 0, (self.work / "log").read_text()
-        assert self.run(self.evaluate(now / "evaluation", now / "cells"), self.work / "log").status == 0
+        assert run(self.train(now / "run"), self.work / "log").status == 0, (self.work / "log").read_text()
+        assert run(self.evaluate(now / "evaluation", now / "cells"), self.work / "log").status == 0
         shutil.copytree(now, self.work / "good", symlinks=True)
-        assert self.run(self.resume(), self.work / "log").status == 0, (self.work / "log").read_text()
+        assert run(self.resume(), self.work / "log").status == 0, (self.work / "log").read_text()
         self.resumed = results_of(now / "run")
 
     def restore(self) -> None:
@@ -145,12 +141,12 @@ def _evaluated_anew(stage: Stage, chance: random.Random) -> tuple[list[str], str
     happened, matters = _happens(stage, chance)
     now, log = stage.now, stage.work / "log"
     cells = _names(now / "cells")
-    end = stage.run(stage.evaluate(now / "evaluation", now / "cells"), log)
+    end = run(stage.evaluate(now / "evaluation", now / "cells"), log)
     if (fault := end.fault()) is not None or (end.status != 0 and not matters):
         return happened, f"{fault}: {end.text[-500:]}"
     if not matters:
         return happened, None if _names(now / "cells") == cells else "computed again what had not changed"
-    fresh = stage.run(stage.evaluate(now / "fresh", now / "fresh-cells"), log)
+    fresh = run(stage.evaluate(now / "fresh", now / "fresh-cells"), log)
     if end.status != fresh.status:
         return happened, f"status {end.status}, without a cache {fresh.status}"
     if end.status == 0 and _records(now / "evaluation") != _records(now / "fresh"):
@@ -163,7 +159,7 @@ def _resumed(stage: Stage, chance: random.Random) -> tuple[list[str], str | None
     happened, matters = _happens(stage, chance)
     accepted = chance.random() < 0.3
     before = content_of(stage.now)
-    end = stage.run(stage.resume(*["--accept-changes"] * accepted), stage.work / "log")
+    end = run(stage.resume(*["--accept-changes"] * accepted), stage.work / "log")
     if (fault := end.fault()) is not None:
         return happened, f"{fault}: {end.text[-500:]}"
     if not matters:
@@ -195,7 +191,7 @@ def _written_elsewhere(stage: Stage, chance: random.Random) -> tuple[list[str], 
     }[command]
     with _another_process(folder, name) if busy else nullcontext():
         before = content_of(stage.now)
-        end = stage.run(words, stage.work / "log")
+        end = run(words, stage.work / "log")
     happened = [command, name, folder.relative_to(stage.now).as_posix()]
     if (fault := end.fault()) is not None:
         return happened, f"{fault}: {end.text[-500:]}"
@@ -222,8 +218,8 @@ def _together(stage: Stage, chance: random.Random) -> tuple[list[str], str | Non
     child = os.fork()
     if child == 0:
         time.sleep(chance.choice((0, 0.2, 1)))
-        os._exit(int(stage.run(run_in[1], stage.work / "other-log").fault() is not None))
-    end = stage.run(run_in[0], log)
+        os._exit(int(run(run_in[1], stage.work / "other-log").fault() is not None))
+    end = run(run_in[0], log)
     if os.waitpid(child, 0)[1] != 0:
         return [name], (stage.work / "other-log").read_text()[-500:]
     if (fault := end.fault()) is not None:

@@ -1,13 +1,15 @@
-"""Attacks on the command ``hacrl-lab``: clumsy and hostile inputs, kill -9, full disks.
+"""Attacks on the command ``hacrl-lab``: clumsy and hostile inputs, kill -9, full disks, lost processes.
 
     python tools/attack_pair.py options --count 1000     random inputs: every end is success or one sentence
     python tools/attack_pair.py kill --count 100         killed at random moments, then continued to the same bytes
     python tools/attack_pair.py disk --count 10          on disks of several sizes, which run full (needs to be root)
     python tools/attack_pair.py changes --count 1000     files, links and folders that change between two commands
+    python tools/attack_pair.py processes --count 60     any process of a run, with Ray or without, killed or stopped
 
 Every run is a process forked from one that has imported everything. ``options`` fails on a traceback, which is a fault
 of the program, on an end that is neither success nor one sentence, on more than a minute, and on a changed file of
-somebody else. Prints one JSON object.
+somebody else. ``processes`` fails if a loss is not reported in one sentence within a minute, if anything is left two
+minutes later, and if the continued run differs from an undisturbed one. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -16,18 +18,11 @@ import hashlib
 import json
 import os
 import random
-import re
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-import traceback
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
@@ -36,10 +31,11 @@ import torch
 import tyro
 from tqdm import tqdm
 
-import attack_changes
+from attack_changes import attack_by_changes
 from attack_inputs import make_inputs
+from attack_processes import attack_by_signals
+from attack_runs import content, long_words, run
 from attack_words import random_words
-from hacrl_runs.cli import main as command
 from hacrl_runs.config_file import CONFIG
 from hacrl_runs.own_pair.pretrain import build_pair
 
@@ -57,80 +53,6 @@ IMPORTED = (
 """Once, before processes are forked."""
 ENDS = {0: "success", 1: "one sentence", 2: "usage"}
 """By exit status."""
-SECONDS = 60
-"""A quick run that takes longer hangs."""
-LONGER_RUN = [
-    *("--steps", "3", "--prompts-per-step", "2", "--group-size", "2", "--minibatches", "1", "--checkpoint-every", "1"),
-    *("--eval-prompts", "4", "--eval-samples", "1", "--max-new-tokens", "12", "--device", "cpu", "--patience", "0"),
-]
-
-
-@dataclass(frozen=True)
-class End:
-    """How a run ended."""
-
-    status: int
-    """Exit status; minus the signal where there was one."""
-    text: str
-    """Everything that it printed."""
-    seconds: float
-
-    def fault(self) -> str | None:
-        """What is wrong with it, or None."""
-        if self.status == -signal.SIGALRM:
-            return "hangs"
-        if "Traceback (most recent call last)" in self.text:
-            return "traceback"
-        lines = re.split(r"[\n\r]|\x1b\[A", self.text)  # progress bars move up instead of ending a line
-        errors = [line for line in lines if line.startswith("error:")]
-        if self.status == 0:
-            return None
-        if self.status == 1:
-            return None if len(errors) == 1 else f"{len(errors)} sentences"
-        return None if self.status == 2 else f"status {self.status}"
-
-
-def run(words: Sequence[str], log: Path, seconds: float = SECONDS, kill_after: float | None = None) -> End:
-    """Run ``hacrl-lab`` in a forked process, in a folder of its own.
-
-    Args:
-        words: of the command line, the command's name first.
-        log: gets what it prints.
-        seconds: after which it is taken to hang.
-        kill_after: seconds until kill -9; None never.
-    """
-    started = time.perf_counter()
-    child = os.fork()
-    if child == 0:
-        _as_command(words, log, seconds)
-    if kill_after is not None:
-        time.sleep(kill_after)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-    return End(code, log.read_text(errors="replace"), time.perf_counter() - started)
-
-
-def _as_command(words: Sequence[str], log: Path, seconds: float) -> None:
-    """In the child: become the command; does not return."""
-    with log.open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-    os.chdir(log.parent)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    memory = 12 * 2**30
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    status = 70
-    try:
-        status = command.main(words)
-    except SystemExit as stop:
-        status = stop.code if isinstance(stop.code, int) else 2
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
 
 
 def attack_options(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
@@ -161,10 +83,10 @@ def attack_options(work: Path, models: dict[str, str], count: int, seed: int) ->
 
 def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
     """Runs that are killed at a random moment and continue; which of them ended differently from an undisturbed one."""
-    words = _long_words(work, models)
+    words = long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
     assert whole.status == 0, whole.text
-    reference = _content(work / "whole")
+    reference = content(work / "whole")
     chance = random.Random(seed)
     different, folder = [], work / "run"
     for number in tqdm(range(count), unit="kill"):
@@ -172,7 +94,7 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
         run(command, work / "killed.log", 600, kill_after=chance.uniform(0, whole.seconds))
         again = ["train", "--resume", str(folder)] if (folder / CONFIG).exists() else command
         end = run(again, work / "again.log", 600)
-        if end.status != 0 or _content(folder) != reference:
+        if end.status != 0 or content(folder) != reference:
             different.append({"number": number, "status": end.status, "text": end.text[-300:]})
         shutil.rmtree(folder)
     return {"kills": count, "seconds of the whole run": round(whole.seconds, 1), "different": different}
@@ -180,9 +102,9 @@ def attack_by_killing(work: Path, models: dict[str, str], count: int, seed: int)
 
 def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
     """Runs on disks of several sizes that run full, and continue when there is room."""
-    words = _long_words(work, models)
+    words = long_words(work, models)
     whole = run([*words, "--output-dir", str(work / "whole")], work / "whole.log", 600)
-    reference = _content(work / "whole")
+    reference = content(work / "whole")
     largest = sum(path.stat().st_size for path in (work / "whole").rglob("*") if path.is_file())
     disk, sizes, faults = work / "disk", [], []
     disk.mkdir()
@@ -196,30 +118,11 @@ def attack_by_full_disks(work: Path, models: dict[str, str], count: int, seed: i
             subprocess.run(["mount", "-o", "remount,size=2g", str(disk)], check=True)
             again = ["train", "--resume", str(disk / "run")] if (disk / "run" / CONFIG).exists() else command
             end = run(again, work / "again.log", 600)
-            if full.fault() or full.status != 1 or end.status != 0 or _content(disk / "run") != reference:
+            if full.fault() or full.status != 1 or end.status != 0 or content(disk / "run") != reference:
                 faults.append({"size": size, "full": full.text[-300:], "again": end.text[-300:]})
         finally:
             subprocess.run(["umount", str(disk)], check=True)
     return {"disks": count, "bytes": sizes, "seconds of the whole run": round(whole.seconds, 1), "faults": faults}
-
-
-def attack_by_changes(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
-    """What happens between two commands, see :mod:`attack_changes`."""
-    return attack_changes.attack(work, models, count, seed, run)
-
-
-def _long_words(work: Path, models: dict[str, str]) -> list[str]:
-    problems = work / "problems.jsonl"
-    problems.write_text("".join(json.dumps({"question": f"{a}+8", "answer": str(a + 8)}) + "\n" for a in range(40)))
-    return ["train", "--agents", *models.values(), "--problems", str(problems), *LONGER_RUN]
-
-
-def _content(folder: Path) -> dict[str, str]:
-    """What a run must come to whatever happened before, by file: digests."""
-    parts = ("metrics.jsonl", "samples.jsonl", "evaluation.json")
-    found = [path for path in sorted(folder.rglob("*")) if path.name in parts or path.suffix == ".safetensors"]
-    kept = [path for path in found if "checkpoints" not in path.parts]
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in kept}
 
 
 def _digest(folder: Path) -> str:
@@ -236,11 +139,12 @@ ATTACKS = {
     "kill": attack_by_killing,
     "disk": attack_by_full_disks,
     "changes": attack_by_changes,
+    "processes": attack_by_signals,
 }
 
 
 def main(
-    kind: tyro.conf.Positional[Literal["options", "kill", "disk", "changes"]],
+    kind: tyro.conf.Positional[Literal["options", "kill", "disk", "changes", "processes"]],
     count: int = 100,
     seed: int = 0,
     models: tuple[str, ...] = (),
@@ -253,7 +157,7 @@ def main(
         seed: of the random choices.
         models: folders of two good models; by default the lab's own pair.
     """
-    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     torch.set_num_threads(1)
     for module in IMPORTED:
         import_module(module)

@@ -174,7 +174,7 @@ def _watch(control: Connection, folder: Path, wanted: threading.Event, shut: thr
         wanted: set when Ray shall end.
         shut: set when it has.
     """
-    processes = _Processes()
+    processes = Processes()
     while not control.poll(LOOK_EVERY):
         if loss := processes.loss():
             with suppress(OSError):
@@ -187,7 +187,7 @@ def _watch(control: Connection, folder: Path, wanted: threading.Event, shut: thr
     os._exit(0)
 
 
-class _Processes:
+class Processes:
     """Ray's processes below this one."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attack_pair import End, run
+from attack_runs import End
 from attack_words import COMMANDS, METHOD_WORDS, random_words
 from hacrl_runs.own_pair.pretrain import build_pair
 
@@ -77,6 +77,7 @@ def test_draws_between_two_commands_find_planted_faults(
         monkeypatch.setattr("hacrl_runs.train.agree", lambda folder, inputs, accept: None)
     elif planted is not None:
         monkeypatch.setattr(planted, lambda folder: None)
-    result = attack_changes.attack(tmp_path, build_pair("tiny", "short", "cpu"), 12, 0, run)
+    models = {name: str(folder) for name, folder in build_pair("tiny", "short", "cpu").items()}
+    result = attack_changes.attack_by_changes(tmp_path, models, 12, 0)
     assert {fault["fault"] for fault in result["faults"]} >= found  # type: ignore[attr-defined]
     assert bool(result["faults"]) == bool(found), result

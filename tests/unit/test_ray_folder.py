@@ -112,3 +112,4 @@ def test_folders_of_others_stay(place: Path) -> None:
     RayFolder().remove()
     assert len(list(place.iterdir())) == 5
     assert all((folder / "thesis.txt").exists() for folder in (unmarked, readable, elsewhere))
+    assert not (elsewhere / LOCK).exists()
