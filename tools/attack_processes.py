@@ -152,7 +152,7 @@ def _line(process: psutil.Process | None) -> str:
 
 def attack_by_signals(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
     """Runs of which one process is killed or stopped; what became of each, and the faults."""
-    words = long_words(work, models)
+    words = [*long_words(work, models), "--compare", "none"]
     temporary = work / "t"  # short: paths of sockets have a limit
     temporary.mkdir()
     tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)
