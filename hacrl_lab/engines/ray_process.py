@@ -32,7 +32,7 @@ SIGN_OF_LIFE = 30.0
 """Seconds that a worker may take to answer that it is alive, and that a process may be stopped."""
 START = 300.0
 """The same for a worker's first answer, before which it imports what it needs."""
-SHUTDOWN = 10.0
+SHUTDOWN = 5.0
 """Seconds that Ray has to end by itself."""
 SERVERS = ("gcs_server", "raylet")
 """Processes without which Ray cannot work, by name."""
