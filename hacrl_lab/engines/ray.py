@@ -228,7 +228,7 @@ class RayEngine:
 
 def _variables(workers: int) -> dict[str, str]:
     """The environment of a worker: what can be imported here, and its threads."""
-    paths = os.pathsep.join(path for path in sys.path if path)
+    paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
     return {"OMP_NUM_THREADS": threads_of_a_worker(workers), "PYTHONPATH": paths}
 
 

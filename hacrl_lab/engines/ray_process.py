@@ -144,6 +144,8 @@ class _Agent:
             for failed, content in ray.get(come):
                 if failed:
                     return failed, content
+            if come:
+                continue
             if not signs:
                 signs, asked = [worker.alive.remote() for worker in workers], time.monotonic()
             alive, silent = ray.wait(signs, num_returns=len(signs), timeout=0)
