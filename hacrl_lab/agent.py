@@ -67,6 +67,11 @@ class Policy(Protocol):
         """Name of the agent, for messages."""
         ...
 
+    @property
+    def largest_drift(self) -> float:
+        """How far a step's updates may move the policy, see :mod:`hacrl_lab.divergence`; nats per token."""
+        ...
+
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
         """Bring the rollouts of n samplers into this agent's own token space.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 
 class LabError(Exception):
@@ -28,8 +28,17 @@ class CheckpointError(LabError):
     """A checkpoint that cannot be read or does not belong to this run."""
 
 
-class NonFiniteError(LabError):
-    """A loss or gradient that is inf or nan; the update was not applied."""
+class DivergedError(LabError):
+    """An agent's updates have made its policy useless; see :mod:`hacrl_lab.divergence`."""
+
+    def __init__(self, message: str, metrics: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.metrics = metrics
+        """Of the step, which all other agents made to its end; None if no agent has begun its updates."""
+
+
+class NonFiniteError(DivergedError):
+    """A loss, a gradient or logits that are inf or nan; nothing was changed."""
 
 
 class EngineError(LabError):

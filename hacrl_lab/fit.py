@@ -13,9 +13,9 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from hacrl_lab.checkpoint import Checkpoints
-from hacrl_lab.errors import LabError, SettingError
+from hacrl_lab.errors import DivergedError, LabError, SettingError
 from hacrl_lab.interrupt import Interrupted, graceful_interrupt
-from hacrl_lab.metrics import MetricsWriter
+from hacrl_lab.metrics import Metrics, MetricsWriter
 from hacrl_lab.observers import Observer, StopTraining
 from hacrl_lab.trainer import Trainer
 
@@ -44,7 +44,9 @@ def fit(
     Raises:
         SettingError: checkpoint_every or keep_checkpoints below 1.
         Interrupted: Ctrl-C was pressed, or SIGTERM came; a checkpoint of the last full step was written.
-        NonFiniteError, CheckpointError: see there.
+        DivergedError: an agent has diverged. A step that was done is logged as any other, and the agents stay as they
+            are. No checkpoint holds an agent that has diverged; the earlier ones are intact.
+        CheckpointError: see there.
     """
     if checkpoint_every < 1:
         raise SettingError(f"checkpoint_every must be ≥ 1, got {checkpoint_every}")
@@ -65,12 +67,14 @@ def fit(
         ):
             while trainer.steps_done < steps:
                 started = time.perf_counter()
-                metrics = trainer.step()
+                metrics, diverged = _step(trainer)
                 done = trainer.steps_done
                 values = writer.write(done, metrics, time.perf_counter() - started, trainer.engine.statistics())
                 bar.set_postfix({name: f"{values[f'accuracy/{name}']:.2f}" for name in trainer.names})
                 bar.update()
                 stop = _tell(observers, trainer, values)
+                if diverged is not None:
+                    raise diverged
                 if done == steps or done % checkpoint_every == 0 or interrupted() or stop is not None:
                     checkpoints.save(done, trainer.save)
                 if stop is not None:
@@ -81,6 +85,16 @@ def fit(
         tqdm.write(str(reason))
     finally:
         begun.close()
+
+
+def _step(trainer: Trainer) -> tuple[Metrics, DivergedError | None]:
+    """The metrics of a step, and the error of an agent that diverged in its updates."""
+    try:
+        return trainer.step(), None
+    except DivergedError as error:
+        if error.metrics is None:
+            raise
+        return dict(error.metrics), error
 
 
 def _tell(observers: Sequence[Observer], trainer: Trainer, metrics: Mapping[str, float]) -> LabError | None:

@@ -57,7 +57,7 @@ class UpdateRecord:
     sequence_ratios: Tensor
     """s of every rollout before the update, without gradient: (..., n, M, G); 1 for samplers it did not hold."""
     gradient_norm: Tensor
-    """L2 norm before clipping, 0 of an update without a gradient: (...)."""
+    """L2 norm before clipping, 0 of an update without a gradient and of one that was refused: (...)."""
 
 
 @dataclass(frozen=True)
@@ -65,4 +65,6 @@ class UpdateResult:
     """What a step's updates of one learner say, all on the CPU."""
 
     updates: list[UpdateRecord]
-    """One record for each update, in the order of the plan."""
+    """One record for each update, in the order of the plan, those that were refused too."""
+    diverged: str = ""
+    """Why an update was refused, or the last one went too far; empty in sound training."""

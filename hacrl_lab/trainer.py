@@ -26,7 +26,7 @@ from hacrl_lab.capability import capability_ratio_matrix
 from hacrl_lab.checkpoint import agent_folder, load_part, save_part
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.engine import Engine, InProcess
-from hacrl_lab.errors import CheckpointError
+from hacrl_lab.errors import CheckpointError, DivergedError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import get_method
@@ -91,7 +91,8 @@ class Trainer:
             The metrics of :data:`hacrl_lab.metrics.METRICS`.
 
         Raises:
-            NonFiniteError: an objective or gradient is not finite; that update was not applied.
+            DivergedError: an agent has diverged. If it was in its updates, the step is done, for the others like any
+                other, and the error holds its metrics.
         """
         prompts = self.world.sample_prompts(self.config.prompts_per_step, self._stream(StepStream.PROMPTS))
         plans = [self._plan(k) for k in range(len(self.agents))]
@@ -107,6 +108,8 @@ class Trainer:
         metrics = pool_metrics(self.names, pool, capability, ratios, self.steps_done)
         for k, (batch, result) in enumerate(zip(batches, self.last_updates, strict=True)):
             metrics |= learner_metrics(self.names, k, self._samplers(k), batch.advantages, result, self.steps_done)
+        if diverged := [result.diverged for result in self.last_updates if result.diverged]:
+            raise DivergedError("; ".join(diverged), metrics)
         return metrics
 
     def _samplers(self, k: int) -> list[int]:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from hacrl_lab.agent import Policy
+from hacrl_lab.divergence import too_far
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateRecord, UpdateResult
@@ -38,21 +39,27 @@ be saved.)"""
 
 
 def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
-    """Make all updates of a step.
+    """Make all updates of a step, until one has to be refused.
+
+    An update is refused, and changes nothing, if its objective or a gradient is inf or nan, or if those before it have
+    gone too far (:mod:`hacrl_lab.divergence`); all that follow are refused too. This is reported rather than raised, so
+    that the other agents' updates of the step are not lost.
 
     Args:
         policy: the learner.
         batch: what it learns from.
 
     Raises:
-        NonFiniteError: an objective or a gradient is inf or nan; that update was not applied.
         SettingError: an unknown method.
     """
     encoded = policy.encode(batch.prompts, batch.pool)
     reference = _reference_log_probs(policy, batch, encoded) if batch.settings.kl_weight > 0 else None
-    return UpdateResult(
-        [_one_update(policy, batch, encoded, reference, m, planned) for m, planned in enumerate(batch.plan)]
-    )
+    updates: list[UpdateRecord] = []
+    refused = ""
+    for m, planned in enumerate(batch.plan):
+        record, refused = _one_update(policy, batch, encoded, reference, m, planned, refused)
+        updates.append(record)
+    return UpdateResult(updates, diverged=refused)
 
 
 @torch.no_grad()
@@ -144,8 +151,9 @@ def _one_update(
     reference: Tensor | None,
     m: int,
     planned: PlannedUpdate,
-) -> UpdateRecord:
-    """The passes of one mini-batch and its optimiser step."""
+    refused: str,
+) -> tuple[UpdateRecord, str]:
+    """The passes of one mini-batch and its optimiser step; and why this or an earlier one was refused, or nothing."""
     method = get_method(batch.method)
     inputs = _inputs(batch, encoded, reference, m, planned)
     passes = _passes(policy, encoded, planned)
@@ -156,9 +164,13 @@ def _one_update(
         objective = penalised(method.objective, whole, batch.settings).value.sum()
         (gradient,) = torch.autograd.grad(-objective, leaf)
         inputs = replace(whole, log_probs=whole.log_probs.detach())
-        _check_finite(policy, batch, m, objective, gradient)
+        if not bool(torch.isfinite(objective)) or not bool(torch.isfinite(gradient).all()):
+            refused = refused or (
+                f"the objective of agent {policy.name!r} became {objective.item()} in step {batch.step}, mini-batch {m}"
+                "; the update was not applied"
+            )
         contributing = (gradient != 0).any(-1).reshape(-1, gradient.shape[-2]).any(0)
-        if not bool(contributing.any()):
+        if refused or not bool(contributing.any()):
             continue
         if len(passes) > 1 and float(contributing.double().mean()) < SECOND_PASS_BELOW:
             del log_probs  # frees the first pass before the second
@@ -166,8 +178,17 @@ def _one_update(
             log_probs = policy.token_log_probs(encoded, rows)
         log_probs.backward(gradient)
     value = penalised(method.objective, inputs, batch.settings)
-    norm = policy.apply_gradients(batch.empty_updates)
-    return UpdateRecord(planned.samplers, _on_cpu(value), inputs.sequence_ratio.cpu(), norm)
+    norm = torch.zeros_like(value.value)
+    ratios = inputs.sequence_ratio.cpu()
+    refused = refused or too_far(
+        ratios[..., batch.learner, :, :].flatten(-2), policy.largest_drift, policy.name, batch.step
+    )
+    if not refused:
+        try:
+            norm = policy.apply_gradients(batch.empty_updates)
+        except NonFiniteError as error:
+            refused = str(error)
+    return UpdateRecord(planned.samplers, _on_cpu(value), ratios, norm.cpu()), refused
 
 
 def _inputs(
@@ -215,14 +236,6 @@ def _passes(policy: Policy, encoded: EncodedRollouts, planned: PlannedUpdate) ->
     by_sampler = [encoded.rows([j], planned.prompts) for j in planned.samplers]
     rows, places = torch.cat(by_sampler, -1), pool_rows((n, count, group), planned.samplers, everything)
     return [(rows.gather(-1, some), places.gather(-1, some)) for some in policy.passes(encoded, by_sampler)]
-
-
-def _check_finite(policy: Policy, batch: LearnerBatch, m: int, objective: Tensor, gradient: Tensor) -> None:
-    if not bool(torch.isfinite(objective)) or not bool(torch.isfinite(gradient).all()):
-        raise NonFiniteError(
-            f"the objective of agent {policy.name!r} became {objective.item()} in step {batch.step}, mini-batch {m}; "
-            "the update was not applied and earlier checkpoints are intact"
-        )
 
 
 def _on_cpu(value: ObjectiveValue) -> ObjectiveValue:

@@ -39,14 +39,16 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
         tags=["hacrl-lab", "reinforcement-learning", method],
     )
     origin = agent if Path(source).exists() else source  # nobody else knows this machine's folders
-    steps = read_evaluation(folder / method).steps
+    evaluation = read_evaluation(folder / method)
     text = "\n\n".join(
         (
             f"---\n{data.to_yaml()}\n---",
             f"# {agent}, {get_method(method).label}",
-            f"`{origin}` (content {model_fingerprint(source)[:12]}) after {steps} steps of {get_method(method).label} "
-            f"together with others ([HACRL]({PAPER})), trained by hacrl-lab: {training.prompts_per_step} prompts × "
-            f"{training.group_size} responses a step, learning rate {settings.learning_rate:g}, seed {job.run.seed}.",
+            f"`{origin}` (content {model_fingerprint(source)[:12]}) after {evaluation.steps} steps of "
+            f"{get_method(method).label} together with others ([HACRL]({PAPER})), trained by hacrl-lab: "
+            f"{training.prompts_per_step} prompts × {training.group_size} responses a step, "
+            f"learning rate {settings.learning_rate:g}, seed {job.run.seed}."
+            + (f" Training ended because {evaluation.diverged}." if evaluation.diverged else ""),
             f"Sampled accuracy at {job.sampling} on {len(arms[0])} problems of the evaluation, 95 % intervals over "
             f"them: {before} before, {after} after.",
             f"Problems: {job.worlds.description}. Answers: {settings.max_new_tokens} tokens at most, found by the rule "

@@ -41,6 +41,8 @@ class Evaluation:
     """On each evaluation prompt, by agent."""
     stopped_early: bool = False
     """Whether early stopping ended the training."""
+    diverged: str = ""
+    """Why an agent diverged, which ended the training of all; empty if none did."""
 
 
 @contextmanager
@@ -116,11 +118,11 @@ def check_length(folder: Path, methods: Sequence[str], steps: int) -> None:
 
 
 def is_evaluated(folder: Path, steps: int) -> bool:
-    """Whether a method is done: it has made all its steps, or stopped early, and was evaluated then."""
+    """Whether a method is done: it has made all its steps, stopped early or diverged, and was evaluated then."""
     if not (folder / EVALUATION).exists():
         return False
     evaluation = read_evaluation(folder)
-    return evaluation.steps == steps or evaluation.stopped_early
+    return evaluation.steps == steps or evaluation.stopped_early or bool(evaluation.diverged)
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation) -> None:
@@ -140,7 +142,8 @@ def read_evaluation(folder: Path) -> Evaluation:
         evaluation = Evaluation(**_read_json(path))
         sizes = {len(values) for values in evaluation.accuracy.values()}
         numbers = [value for values in evaluation.accuracy.values() for value in values]
-        if not isinstance(evaluation.steps, int) or sizes != {len(evaluation.topics)}:
+        are_read = isinstance(evaluation.steps, int) and isinstance(evaluation.diverged, str)
+        if not are_read or sizes != {len(evaluation.topics)}:
             raise ValueError("its parts do not fit together")
         if not all(isinstance(number, int | float) for number in numbers):
             raise ValueError("accuracies must be numbers")

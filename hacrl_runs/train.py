@@ -7,9 +7,11 @@ from pathlib import Path
 from textwrap import indent
 
 import torch
+from tqdm.auto import tqdm
 
 from hacrl_lab.agent import Agent
 from hacrl_lab.capability import capability_ratio_matrix
+from hacrl_lab.errors import DivergedError, NonFiniteError
 from hacrl_lab.evaluation import evaluate
 from hacrl_lab.fit import fit
 from hacrl_lab.interrupt import Interrupted
@@ -32,7 +34,7 @@ from hacrl_runs.folder import (
 )
 from hacrl_runs.inputs import agree, inputs_of, versions
 from hacrl_runs.observers import OwnObserver, observing
-from hacrl_runs.report import write_report
+from hacrl_runs.report import SUMMARY, divergences, write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.shell import resume_command
@@ -49,6 +51,7 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
     Raises:
         LabError: settings, models or problems that cannot be used, a run from which nothing can be learned, or inputs
             of the run that have changed.
+        DivergedError: an agent has diverged; all methods have been trained and evaluated, and the summary written.
         Interrupted: Ctrl-C was pressed; everything up to the last full step is kept.
     """
     filled_in = resolved(settings)
@@ -75,14 +78,14 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
                 check_length(folder, job.run.methods, job.run.steps)
                 check_inputs()
                 begin(folder, settings, versions())  # only now, since a refusal leaves the folder as it is
-                print(_run(job, folder, check_inputs))
+                _run(job, folder, check_inputs)
         except (Interrupted, KeyboardInterrupt):
             print(f"Continue with: {resume_command(folder)}")
             raise
 
 
-def _run(job: Job, folder: Path, check_inputs: Callable[[], None]) -> str:
-    """Train, evaluate and report in the run's folder; returns the summary.
+def _run(job: Job, folder: Path, check_inputs: Callable[[], None]) -> None:
+    """Train, evaluate and report in the run's folder.
 
     Before every method the inputs are checked: all methods have the same start.
     """
@@ -99,13 +102,15 @@ def _run(job: Job, folder: Path, check_inputs: Callable[[], None]) -> str:
         for method in job.run.methods:
             check_inputs()
             run_arm(folder / method, job, job.run.steps, method, observers)
-    summary = write_report(folder, job)
+    print(write_report(folder, job))
     for method in job.run.methods:
         for name in job.sources:
             write_card(folder, job, method, name)
+    if diverged := divergences(folder, job.run.methods):
+        reasons = "; ".join(f"with {label} {reason}" for label, reason in diverged.items())
+        raise DivergedError(f"training diverged, see {str(folder / SUMMARY)!r}: {reasons}")
     if job.run.push_to_hub is not None:
         push(folder, job.run.push_to_hub, job.run.methods, list(job.sources))
-    return summary
 
 
 def first_prompt(job: Job, name: str, source: str) -> str:
@@ -125,6 +130,9 @@ def first_prompt(job: Job, name: str, source: str) -> str:
 def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence[Observer] = ()) -> None:
     """Train fresh agents with one method and evaluate them; what an earlier part of the same run did is kept.
 
+    Where an agent diverges, training ends for all: the others have lost what they shared with. All agents are saved and
+    evaluated as they are then.
+
     Args:
         folder: of this method; the metrics, checkpoints and agents are left there, and the evaluation.
         job: the run.
@@ -136,20 +144,23 @@ def run_arm(folder: Path, job: Job, steps: int, method: str, observers: Sequence
         return
     folder.mkdir(exist_ok=True)  # in the run's folder, which is not made anew if somebody has moved it
     with job.running_agents() as (agents, engine):
-        done = 0
+        done, diverged = 0, ""
         if steps == 0 and job.worlds.own_rewards:
             refuse_negative_rewards(job, agents)
         if steps > 0:
             trainer = Trainer(agents, job.worlds.training, method, job.training, job.run.seed, engine)
-            fit(trainer, steps, folder, job.run.checkpoint_every, observers, job.run.keep_checkpoints)
+            try:
+                fit(trainer, steps, folder, job.run.checkpoint_every, observers, job.run.keep_checkpoints)
+            except DivergedError as error:
+                diverged = str(error)
+                tqdm.write(f"{trainer.method.label} training ended after step {trainer.steps_done}: {diverged}.")
             done = trainer.steps_done
             (folder / "agents").mkdir(exist_ok=True)
             for agent in agents:
                 agent.save_pretrained(folder / "agents" / agent.name)
-        accuracy = evaluated(job, agents)
-    write_evaluation(
-        folder, Evaluation(done, stopped_early=done < steps, topics=job.eval_prompts.topics, accuracy=accuracy)
-    )
+        accuracy = _evaluated_after_divergence(job, agents) if diverged else evaluated(job, agents)
+    stopped_early = done < steps and not diverged
+    write_evaluation(folder, Evaluation(done, job.eval_prompts.topics, accuracy, stopped_early, diverged))
 
 
 def refuse_negative_rewards(job: Job, agents: Sequence[Agent]) -> None:
@@ -182,3 +193,14 @@ def evaluated(job: Job, agents: Sequence[Agent]) -> dict[str, list[float]]:
     prompts, samples = job.eval_prompts, job.evaluation.eval_samples
     accuracy = evaluate(agents, job.worlds.test, prompts, samples, EVALUATION_SEED + 1, job.sampling)
     return {name: list(values) for name, values in accuracy.items()}
+
+
+def _evaluated_after_divergence(job: Job, agents: Sequence[Agent]) -> dict[str, list[float]]:
+    """As :func:`evaluated`; an agent whose logits are inf or nan cannot answer, and has accuracy 0."""
+    accuracy: dict[str, list[float]] = {}
+    for agent in agents:
+        try:
+            accuracy |= evaluated(job, [agent])
+        except NonFiniteError:
+            accuracy[agent.name] = [0.0] * len(job.eval_prompts.questions)
+    return accuracy

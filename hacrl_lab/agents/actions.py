@@ -13,7 +13,9 @@ from torch.optim import Optimizer
 
 from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.state import load_policy, save_policy
+from hacrl_lab.divergence import too_large
 from hacrl_lab.errors import NonFiniteError
+from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.responses import ResponseSpace
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
 from hacrl_lab.schedules import EmptyUpdates
@@ -103,6 +105,10 @@ class Parameters:
             value.grad = None
         self._optimizer.step()
         return norm
+
+    def divergence(self, batch: LearnerBatch) -> str:
+        """See :func:`hacrl_lab.divergence.too_large`."""
+        return too_large(self.parameters.values(), self.name, batch.step)
 
     def scale_learning_rate(self, factor: float) -> None:
         """Multiply the learning rate of all later updates; the optimiser keeps its state.

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from hacrl_lab.divergence import LARGEST_DRIFT
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
@@ -23,6 +25,8 @@ class LocalAgent(ABC):
     """Unique among the agents of a run."""
     tokens_per_pass: int = 0
     """Tokens of prompts and responses in one forward and backward pass; 0 for no bound."""
+    largest_drift: float = LARGEST_DRIFT
+    """See :class:`hacrl_lab.agent.Policy`."""
 
     @abstractmethod
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
@@ -62,4 +66,14 @@ class LocalAgent(ABC):
 
     def update(self, batch: LearnerBatch) -> UpdateResult:
         """See :class:`hacrl_lab.agent.Agent`."""
-        return update(self, batch)
+        result = update(self, batch)
+        has_moved = any(bool((record.gradient_norm > 0).any()) for record in result.updates)
+        return replace(result, diverged=self.divergence(batch)) if has_moved and not result.diverged else result
+
+    @abstractmethod
+    def divergence(self, batch: LearnerBatch) -> str:
+        """Why the policy has diverged, asked after all updates of a step; empty if it has not.
+
+        Args:
+            batch: what it learned from.
+        """

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hacrl_lab.agents.actions import ActionAgent, ActionPolicy
 from hacrl_lab.agents.neural import NeuralAgent
+from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.schedules import EmptyUpdates
 
 Member = ActionAgent | NeuralAgent
@@ -64,6 +65,10 @@ class TurnTakingTeam(ActionPolicy):
         for member in self.members:
             member.apply_gradients(empty)
         return norms.square().sum(0).sqrt()
+
+    def divergence(self, batch: LearnerBatch) -> str:
+        """Of the first member that has diverged."""
+        return next(filter(None, (member.divergence(batch) for member in self.members)), "")
 
     def save(self, folder: Path) -> None:
         """Write each member into a folder of its own."""

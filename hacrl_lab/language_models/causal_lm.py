@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hacrl_lab.agents.local import LocalAgent
 from hacrl_lab.agents.state import full_tensor, full_tensors, load_policy, save_policy
+from hacrl_lab.divergence import LARGEST_DRIFT_OF_LANGUAGE_MODELS, ratios_after, too_far
 from hacrl_lab.errors import LabError, NonFiniteError, SettingError
 from hacrl_lab.files import told_by_the_system
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
@@ -98,6 +99,8 @@ class CausalLMAgent(LocalAgent):
         ModelLoadError: see :class:`hacrl_lab.language_models.prompting.TextCodec`.
     """
 
+    largest_drift = LARGEST_DRIFT_OF_LANGUAGE_MODELS
+
     def __init__(
         self,
         name: str,
@@ -155,6 +158,10 @@ class CausalLMAgent(LocalAgent):
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return super().update(batch)
+
+    def divergence(self, batch: LearnerBatch) -> str:
+        """Some own answers are scored again, since no later update would show how far the last one went."""
+        return too_far(ratios_after(self, batch), self.largest_drift, self.name, batch.step)
 
     def generate_greedily(self, prompts: TextPrompts) -> RolloutBatch:
         """One response to each prompt, of the likeliest token at every place; for evaluations."""

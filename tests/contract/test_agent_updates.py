@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import pytest
 import torch
 from kinds import KINDS, LANGUAGE, ChanceWorld, G, Kind, LocalAgent, P
@@ -9,7 +12,9 @@ from pools import pool_log_probs
 from torch import Tensor
 
 from hacrl_lab.config import TrainingConfig
+from hacrl_lab.errors import DivergedError
 from hacrl_lab.importance import mean_log_prob
+from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.learner import LearnerBatch
 from hacrl_lab.objectives import ObjectiveSettings
 from hacrl_lab.rollouts import RolloutBatch, take_rows
@@ -126,3 +131,24 @@ def test_own_ratios_are_exactly_one_beside_much_longer_rollouts_of_others(kind: 
     assert agent.encode(prompts, [foreign]).tokens.shape[-1] > 2 * old.shape[-1]
     ratios = agent.update(learner_batch).updates[0].sequence_ratios[0]
     assert torch.equal(ratios, torch.ones_like(ratios))
+
+
+@every_kind
+@pytest.mark.parametrize("rate", [1e4, 1e30])
+def test_an_agent_that_diverges_is_named_whatever_it_is(kind: Kind, rate: float) -> None:
+    agent = kind.make("a", partial(torch.optim.Adam, lr=rate))
+    if isinstance(agent, CausalLMAgent):
+        agent.settings = replace(agent.settings, learning_rate=rate)
+    loop = Trainer([agent], ChanceWorld(kind), "gspo", TrainingConfig(P, G, minibatches=2), kind.seeds)
+    with pytest.raises(DivergedError, match=r"agent 'a.* in step 1"):
+        loop.step()
+
+
+@pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
+def test_the_last_update_of_a_language_model_is_looked_at(kind: Kind) -> None:
+    agent = kind.make("a")
+    assert isinstance(agent, CausalLMAgent)
+    agent.settings = replace(agent.settings, learning_rate=0.5)
+    loop = Trainer([agent], ChanceWorld(kind), "gspo", CONFIG, 0)  # one update a step
+    with pytest.raises(DivergedError, match=r"agent 'a' diverged in step 1: .* nats per token less likely"):
+        loop.step()

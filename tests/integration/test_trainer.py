@@ -18,7 +18,7 @@ from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.checkpoint import agent_folder
 from hacrl_lab.config import TrainingConfig
 from hacrl_lab.engine import InProcess
-from hacrl_lab.errors import CheckpointError, NonFiniteError
+from hacrl_lab.errors import CheckpointError, DivergedError
 from hacrl_lab.fit import fit
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import METHODS
@@ -227,10 +227,10 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_loses_nothing(tmp_path: Pat
     state = load_file(policy)
     state["parameter/logits"][:] = torch.nan
     save_file(state, policy)
-    with pytest.raises(NonFiniteError, match="'agent0' became nan in step 2, mini-batch 0"):
+    with pytest.raises(DivergedError, match="'agent0' became nan in step 2, mini-batch 0"):
         fit(make_trainer(0), 2, tmp_path)
     assert list(latest.parent.iterdir()) == [latest]
-    assert read_metrics(tmp_path)["step"] == [1]
+    assert read_metrics(tmp_path)["step"] == [1, 2]
 
 
 class NanWorld(BanditWorld):

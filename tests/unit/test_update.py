@@ -15,7 +15,6 @@ from hacrl_lab.advantages import group_advantages
 from hacrl_lab.agents.actions import ActionAgent
 from hacrl_lab.agents.tabular import TabularAgent
 from hacrl_lab.capability import capability_ratio_matrix
-from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.importance import mean_log_prob
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.methods import METHODS, get_method
@@ -356,9 +355,26 @@ def test_an_objective_that_is_not_finite_is_refused_before_the_update() -> None:
     batch = learner_batch(policies, "hacpo")
     before = policies[0].logits.detach().clone()
     sick = replace(batch, advantages=batch.advantages / 0.0)
-    with pytest.raises(NonFiniteError, match="'agent0' became nan in step 1, mini-batch 0"):
-        policies[0].update(sick)
+    result = policies[0].update(sick)
+    assert result.diverged == (
+        "the objective of agent 'agent0' became nan in step 1, mini-batch 0; the update was not applied"
+    )
+    assert [float(record.gradient_norm) for record in result.updates] == [0, 0]
     assert torch.equal(policies[0].logits, before)
+
+
+def test_after_a_refused_update_none_is_made() -> None:
+    policies = agents()
+    batch = learner_batch(policies, "hacpo")
+    second = batch.plan[1].prompts
+    policies[0].update(replace(batch, plan=[batch.plan[0]]))
+    after_the_first = policies[0].logits.detach().clone()
+    again = agents()[0]
+    batch.advantages[..., second, :] = torch.nan
+    result = again.update(replace(batch, plan=[*batch.plan, batch.plan[0]]))
+    assert "mini-batch 1" in result.diverged
+    assert torch.equal(again.logits, after_the_first)
+    assert len(result.updates) == 3
 
 
 @settings(derandomize=True, deadline=None)
@@ -388,7 +404,7 @@ def test_an_update_needs_no_more_of_an_agent_than_the_policy_interface() -> None
     inner = agents()[0]
 
     class Bare:
-        name = "agent0"
+        name, largest_drift = "agent0", inner.largest_drift
         encode, token_log_probs = inner.encode, inner.token_log_probs
         passes, apply_gradients = inner.passes, inner.apply_gradients
 

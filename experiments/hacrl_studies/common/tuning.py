@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hacrl_lab.errors import NonFiniteError, SettingError
+from hacrl_lab.errors import DivergedError, SettingError
 from hacrl_runs.cache import Cell
 from hacrl_runs.tables import markdown_table
 
@@ -105,7 +105,7 @@ def tuned(train: Train, success: Measure, seeds: int, sweep: Sweep) -> dict[str,
 def _mean_success(train: Train, success: Measure, seeds: Sequence[int], power: int) -> float:
     try:
         return float(success(train(seeds, multiple(power))).mean())
-    except NonFiniteError:
+    except DivergedError:
         return -np.inf
 
 
