@@ -9,12 +9,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
+from tqdm.auto import tqdm
+
 from hacrl_envs.held_out import TEST_SHARE, check_validation_share, is_for_validation, is_held_out, normalised
 from hacrl_envs.sources import Columns, parse_source, read_problems
 from hacrl_envs.text import Draw, Problem, draw_in_epochs
 from hacrl_envs.usable import Unreadable, left_out, with_readable_answers
 from hacrl_lab.errors import LabError, SettingError
 
+MEASURED_AT_ONCE = 1000
+"""Prompts; then the progress bar moves."""
 LEAST_EVALUATION = 2
 """An evaluation or validation of fewer problems has no interval."""
 
@@ -125,7 +129,10 @@ def within_context(data: Data, fits: Mapping[str, Callable[[Sequence[str]], Sequ
     too_long: set[str] = set()
     notes = list(data.notes)
     for name, fit in fits.items():
-        without_room = {question for question, fitting in zip(questions, fit(questions), strict=True) if not fitting}
+        without_room: set[str] = set()
+        for start in tqdm(range(0, len(questions), MEASURED_AT_ONCE), desc=f"Prompts of {name} are measured", delay=2):
+            some = questions[start : start + MEASURED_AT_ONCE]
+            without_room |= {question for question, fitting in zip(some, fit(some), strict=True) if not fitting}
         if without_room:
             notes.append(
                 f"{len(without_room)} of {len(questions)} questions were left out: their prompts leave agent "

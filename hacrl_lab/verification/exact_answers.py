@@ -2,10 +2,23 @@ r"""Which exact answers can be compared: those that are read as mathematics, and
 
 from __future__ import annotations
 
+import re
+
 from hacrl_lab.verification.notation import rewritten
 from hacrl_lab.verification.statements import in_brackets, statements
 from hacrl_lab.verification.units import quantity
 from hacrl_lab.verification.words import PURE_TEXT, is_balanced, is_prose
+
+_PLAIN = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?", re.ASCII)
+
+
+def is_plain_number(answer: str) -> bool:
+    """Whether an exact answer is a number in digits, which is read as mathematics without any parser.
+
+    >>> [is_plain_number(answer) for answer in ("-12", "0.25", "1/2", "", "1e5")]
+    [True, True, False, False, False]
+    """
+    return _PLAIN.fullmatch(answer) is not None
 
 
 def is_mathematics(answer: str) -> bool:

@@ -89,7 +89,12 @@ class LimitedWorkers:
         self._idle: list[_Worker] = []
         self._lock = threading.Lock()  # one map at a time
 
-    def map(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> list[Any]:
+    def map(
+        self,
+        function: Callable[..., Any],
+        arguments: Sequence[tuple[Any, ...]],
+        tell: Callable[[], Any] | None = None,
+    ) -> list[Any]:
         """The function's result for each tuple of arguments, or a :class:`Lost`.
 
         A call whose worker died before the limit is made once more: not every death is the call's own doing. It never
@@ -99,6 +104,7 @@ class LimitedWorkers:
         Args:
             function: one of a module, whose results can be pickled; an exception in it ends the worker.
             arguments: a tuple for each call.
+            tell: is called after each call.
 
         Raises:
             LabError: if no process can be started, or they are killed or stopped again and again.
@@ -132,6 +138,8 @@ class LimitedWorkers:
                         if result is Lost.DIED and argument_index not in died:
                             died.add(argument_index)
                             waiting.appendleft(argument_index)
+                        elif tell is not None:
+                            tell()
                         results[argument_index] = result
             finally:
                 for connection in busy:  # interrupted: whatever they answer, nobody will read it

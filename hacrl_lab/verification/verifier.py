@@ -11,14 +11,18 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tqdm.auto import tqdm
+
 from hacrl_lab.errors import LabError
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRule
 from hacrl_lab.verification.equality import are_equal
-from hacrl_lab.verification.exact_answers import is_mathematics
+from hacrl_lab.verification.exact_answers import is_mathematics, is_plain_number
 from hacrl_lab.verification.limited_workers import LimitedWorkers, Lost
 
 LONGEST_ANSWER = 1000
 """Characters; a longer answer is wrong without being read."""
+SILENT = 2.0
+"""Seconds before a progress bar is shown."""
 WORKERS = min(4, os.cpu_count() or 1)
 """Processes, by default."""
 _LOGGER = logging.getLogger("hacrl_lab")
@@ -87,14 +91,16 @@ class MathVerifier:
 
         What is lost is tried once more, since a busy machine must not decide which problems there are.
         """
-        distinct = list(dict.fromkeys(answers))
+        distinct = [answer for answer in dict.fromkeys(answers) if not is_plain_number(answer)]
         verdicts = self._mathematics(distinct)
         verdicts |= self._mathematics([answer for answer, verdict in verdicts.items() if isinstance(verdict, Lost)])
         return [answer for answer in distinct if verdicts[answer] is not True]
 
     def _mathematics(self, answers: Sequence[str]) -> dict[str, object]:
         """Whether each answer is mathematics, or how the worker that was asked was lost."""
-        return dict(zip(answers, self._workers.map(is_mathematics, [(answer,) for answer in answers]), strict=True))
+        with tqdm(total=len(answers), desc="Exact answers are read", unit="answer", delay=SILENT) as bar:
+            verdicts = self._workers.map(is_mathematics, [(answer,) for answer in answers], bar.update)
+        return dict(zip(answers, verdicts, strict=True))
 
     def close(self) -> None:
         """Stop the worker processes."""

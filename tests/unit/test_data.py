@@ -120,6 +120,22 @@ def test_prompts_that_are_too_long_for_an_agent_are_left_out_and_counted() -> No
     assert kept.fingerprint == "mark"
 
 
+def test_a_bar_moves_while_many_prompts_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hacrl_envs.data.MEASURED_AT_ONCE", 2)
+    questions = list("abcde")
+    data = Data([Problem(one, "1") for one in questions], [Problem("y", "1"), Problem("z", "1")], [], "mark")
+    seen: list[list[str]] = []
+
+    def fit(some: Sequence[str]) -> list[bool]:
+        seen.append(list(some))
+        return [one != "c" for one in some]
+
+    kept = within_context(data, {"agent": fit})
+    assert [len(some) for some in seen] == [2, 2, 2, 1]
+    assert sorted(one for some in seen for one in some) == sorted([*questions, "y", "z"])
+    assert asked(kept.training) == ["a", "b", "d", "e"]
+
+
 def test_if_no_prompt_fits_the_limit_of_responses_is_named() -> None:
     data = Data([Problem("a", "1")], [Problem("b", "1"), Problem("c", "1")], [], "")
     with pytest.raises(LabError, match=r"^0 problems are left for training and 0 for .* lower max_new_tokens, or"):

@@ -59,6 +59,13 @@ def test_results_stand_in_the_order_of_the_arguments(workers: LimitedWorkers) ->
     assert workers.map(operator.sub, []) == []
 
 
+def test_every_call_is_told_when_it_is_made_lost_ones_too(workers: LimitedWorkers) -> None:
+    told: list[None] = []
+    results = workers.map(operator.sub, [(5, 2), (5, "2"), (7, 2)], lambda: told.append(None))
+    assert results == [3, Lost.DIED, 5]
+    assert len(told) == 3
+
+
 def test_calls_that_hang_cost_about_one_limit_together(workers: LimitedWorkers) -> None:
     workers.map(abs, [(1,)])  # the fork server has started
     started = time.monotonic()

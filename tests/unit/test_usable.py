@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from hacrl_envs.data import load_data
@@ -16,6 +17,7 @@ from hacrl_envs.sources import Columns, Reading, read_problems
 from hacrl_envs.text import Problem
 from hacrl_envs.usable import left_out, with_readable_answers
 from hacrl_lab.errors import LabError
+from hacrl_lab.verification.exact_answers import is_mathematics, is_plain_number
 from hacrl_lab.verification.verifier import MathVerifier
 
 PUBLISHED = Path(os.environ.get("HACRL_LAB_TEST_SETS", "no such folder"))
@@ -127,6 +129,24 @@ def test_answers_are_read_by_the_verifier(verifier: MathVerifier) -> None:
     assert verifier.unreadable(answers) == ["no idea", "it depends"]
     reading = Reading("a.jsonl", [Problem(f"{n}", answer) for n, answer in enumerate(answers)])
     assert [one.question for one in with_readable_answers(reading, verifier.unreadable).problems] == ["0", "2", "5"]
+
+
+@pytest.mark.parametrize("answer", ["0", "-0", "007", "1.50", "-12.25", "9" * 18, f"-{'9' * 18}.{'0' * 17}1"])
+def test_numbers_in_digits_are_mathematics_without_a_parser(answer: str) -> None:
+    assert is_plain_number(answer)
+    assert is_mathematics(answer)
+
+
+@pytest.mark.parametrize("answer", ["", "-", ".", "5.", ".5", "1e5", "1,000", "+1", "1 2", "9" * 19, "٣", "nan"])
+def test_what_is_not_in_plain_digits_is_left_to_the_parser(answer: str) -> None:
+    assert not is_plain_number(answer)
+
+
+def test_a_hundred_thousand_plain_answers_start_no_process() -> None:
+    before = set(psutil.Process().children())
+    with MathVerifier() as verifier:
+        assert verifier.unreadable([f"{n}.25" for n in range(100_000)]) == []
+        assert set(psutil.Process().children()) == before
 
 
 @pytest.mark.slow
