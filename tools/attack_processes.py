@@ -213,7 +213,7 @@ def _disturbed(work: Path, words: Sequence[str], draw: Draw, chance: random.Rand
         "kind": draw.kind,
         "signal": draw.sign.name,
         "at": round(draw.seconds, 1),
-        "process": line and line[:80],
+        "process": line and line[-80:],
         "seconds": round(seconds, 1),
         "status": end.status,
         "text": end.text[-200:] if fault is None else end.text[-1500:],
