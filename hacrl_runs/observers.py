@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from hacrl_lab.errors import LabError
+from hacrl_lab.errors import LabError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.observers import LearningMonitor, Observer
 from hacrl_lab.own_code import described, load_own
@@ -19,6 +19,9 @@ from hacrl_runs.resolve import Job
 from hacrl_runs.sample_answers import SampleAnswers
 from hacrl_runs.settings import Logger
 from hacrl_runs.validation import Validation
+
+LOGIN_SECONDS = 10
+"""How long a tracking service may take to answer before a run."""
 
 
 @contextmanager
@@ -129,6 +132,28 @@ class RunProgress:
         self._bar.close()
 
 
+def check_logger(logger: Logger) -> None:
+    """Make sure before training that a tracking service takes what a run sends.
+
+    Args:
+        logger: of the run.
+
+    Raises:
+        LabError: it is not installed, or wandb has no connection or nobody is logged in.
+    """
+    if logger == "none":
+        return
+    service = extra(logger, logger)
+    if logger != "wandb" or service.setup().settings.mode not in ("online", "shared"):
+        return  # nothing leaves this machine
+    try:
+        is_logged_in, reason = service.login(prompt=False, timeout=LOGIN_SECONDS), "nobody is logged in"
+    except Exception as error:  # the client raises errors of its own and of its transport
+        is_logged_in, reason = False, first_line(error)
+    if not is_logged_in:
+        raise LabError(f"logger wandb needs a login (wandb login) and a connection, or WANDB_MODE=offline: {reason}")
+
+
 class Tracker:
     """Sends every step's metrics to a tracking service as well, a run for each method.
 
@@ -147,12 +172,22 @@ class Tracker:
         """Begin a run of the service, or continue the one of the same name."""
         name = f"{self._run}-{trainer.method.name}"
         identity = {"id": name} if self._service.__name__ == "wandb" else {}
-        self._service.init(project="hacrl-lab", name=name, config=self._settings, resume="allow", **identity)
+        with self._clear_errors():
+            self._service.init(project="hacrl-lab", name=name, config=self._settings, resume="allow", **identity)
 
     def step(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Send the metrics."""
-        self._service.log(dict(metrics), step=trainer.steps_done)
+        with self._clear_errors():
+            self._service.log(dict(metrics), step=trainer.steps_done)
 
     def end(self) -> None:
         """Send what is left."""
-        self._service.finish()
+        with self._clear_errors():
+            self._service.finish()
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # of the service, which has many kinds
+            raise LabError(f"logger {self._service.__name__} failed: {first_line(error)}") from error

@@ -33,7 +33,7 @@ from hacrl_runs.folder import (
     write_evaluation,
 )
 from hacrl_runs.inputs import agree, inputs_of, versions
-from hacrl_runs.observers import OwnObserver, observing
+from hacrl_runs.observers import OwnObserver, check_logger, observing
 from hacrl_runs.report import SUMMARY, divergences, write_report
 from hacrl_runs.resolve import Job, prepared, resolved
 from hacrl_runs.settings import TrainSettings, changed
@@ -60,6 +60,7 @@ def train(settings: TrainSettings, accept_changes: bool = False) -> None:
     data = read_data(settings.problems, settings.evaluation)  # before any model is built or loaded
     if settings.run.push_to_hub is not None:
         check_hub()
+    check_logger(settings.run.logger)
     device = settings.devices.device
 
     def check_inputs() -> None:

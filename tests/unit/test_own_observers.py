@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from test_observers import trainer
@@ -11,7 +13,7 @@ from test_observers import trainer
 from hacrl_lab.checkpoint import Checkpoints
 from hacrl_lab.errors import LabError
 from hacrl_lab.fit import fit
-from hacrl_runs.observers import OwnObserver
+from hacrl_runs.observers import OwnObserver, Tracker
 
 SOURCE = """
 class Good:
@@ -98,3 +100,20 @@ def test_a_good_one_is_told_of_everything_and_one_may_stop_the_training(
     fit(trainer(0.1), 9, tmp_path / "b", observers=[OwnObserver(f"{own}:Stops")])
     assert Checkpoints(tmp_path / "b" / "checkpoints").last_step() == 1
     assert capsys.readouterr().out.splitlines() == ["enough", "begin end"]
+
+
+def test_errors_of_a_tracking_service_are_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*arguments: object, **settings: object) -> None:
+        raise ConnectionError("the service is away\nthree more lines")
+
+    service = ModuleType("trackio")
+    monkeypatch.setattr(service, "init", fails, raising=False)
+    monkeypatch.setattr(service, "log", fails, raising=False)
+    monkeypatch.setattr(service, "finish", fails, raising=False)
+    monkeypatch.setitem(sys.modules, "trackio", service)
+    tracker = Tracker("trackio", "run", {})
+    training = trainer(0)
+    calls = (lambda: tracker.begin(training, tmp_path), lambda: tracker.step(training, {}), tracker.end)
+    for call in calls:
+        with pytest.raises(LabError, match=r"^logger trackio failed: the service is away$"):
+            call()
