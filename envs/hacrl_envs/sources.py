@@ -160,6 +160,7 @@ def _entries(source: str) -> list[Record | Unusable]:
 
 
 def _folder(folder: Path, split: str | None) -> list[Record | Unusable]:
+    _refuse_pipes(folder)
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return _dataset(str(folder), split, "load_from_disk", str(folder))
     if split is not None:
@@ -171,6 +172,14 @@ def _folder(folder: Path, split: str | None) -> list[Record | Unusable]:
     if not files:
         raise LabError(f"folder {str(folder)!r} holds no file with one of the endings {', '.join(READERS)}")
     return [entry for path in files for entry in read_records(path)]
+
+
+def _refuse_pipes(folder: Path) -> None:
+    """Who reads a named pipe may wait for ever."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place, name) for name in names):
+            if path.exists() and not path.is_file():
+                raise LabError(f"{str(path)!r} is no file but a pipe or a device; take it out of the folder")
 
 
 def _hub(source: str, name: str, config: str | None, split: str | None) -> list[Record | Unusable]:
@@ -198,7 +207,12 @@ def _dataset(source: str, split: str | None, load: str, *arguments: str | None) 
         raise LabError(f"{source!r} has the splits {', '.join(map(str, splits))}: name one of them, as in SOURCE@SPLIT")
     tables = splits[split].with_format("arrow").iter(batch_size=ROWS_AT_ONCE)  # so that no image or sound is decoded
     rows = (row for table in tables for row in rows_as_written(table))
-    return [Record(f"{source}, row {number}", row) for number, row in enumerate(rows, start=1)]
+    try:
+        return [Record(f"{source}, row {number}", row) for number, row in enumerate(rows, start=1)]
+    except LabError:
+        raise
+    except Exception as error:  # values that Python does not have, such as times of an unknown zone
+        raise LabError(f"could not read a value of {source!r}: {first_line(error)}") from error
 
 
 def _column(

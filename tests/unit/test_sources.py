@@ -1,4 +1,6 @@
 import json
+import os
+import socket
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -215,6 +217,57 @@ def test_types_of_a_data_set_are_written_as_mathematics(tmp_path: Path) -> None:
         "10000000000000000",
         "27",
     ]
+
+
+def test_a_pipe_in_a_folder_is_refused_before_anybody_waits_for_it(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"question": "1+1", "answer": "2"}\n')
+    os.mkfifo(tmp_path / "b.jsonl")
+    with pytest.raises(LabError, match=r"^'.*b\.jsonl' is no file but a pipe or a device; take it out of the folder$"):
+        read(str(tmp_path))
+
+
+@pytest.mark.extras
+def test_a_pipe_in_place_of_a_part_of_a_saved_data_set_is_refused(tmp_path: Path) -> None:
+    datasets = extra("datasets", "data")
+    datasets.Dataset.from_dict({"question": ["1+1"], "answer": ["2"]}).save_to_disk(str(tmp_path / "data"))
+    [part] = (tmp_path / "data").glob("*.arrow")
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(LabError, match=r"arrow' is no file but a pipe or a device"):
+        read(str(tmp_path / "data"))
+
+
+@pytest.mark.extras
+def test_a_time_zone_that_nobody_knows_is_a_sentence(tmp_path: Path) -> None:
+    datasets = extra("datasets", "data")
+    kinds = {"question": "string", "answer": "string", "when": "timestamp[us, tz=Mars/Olympus]"}
+    features = datasets.Features({name: datasets.Value(kind) for name, kind in kinds.items()})
+    rows = {"question": ["1+1"], "answer": ["2"], "when": [0]}
+    datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "data"))
+    with pytest.raises(LabError, match=r"^could not read a value of '.*data': 'Mars/Olympus'$"):
+        read(str(tmp_path / "data"))
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("kind", ["Image", "Audio", "Video"])
+def test_what_a_column_of_media_names_is_neither_fetched_nor_decoded(tmp_path: Path, kind: str) -> None:
+    datasets = extra("datasets", "data")
+    stored = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    text = datasets.Value("string")
+    features = datasets.Features({"question": text, "answer": text, "seen": stored})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.png"
+        cells = [{"bytes": None, "path": address}, {"bytes": b"no picture", "path": None}]
+        rows = {"question": ["1+1", "1+2"], "answer": ["2", "3"], "seen": cells}
+        datasets.Dataset.from_dict(rows, features=features).save_to_disk(str(tmp_path / "data"))
+        information = tmp_path / "data" / "dataset_info.json"
+        described = json.loads(information.read_text())
+        described["features"]["seen"] = {"_type": kind}
+        information.write_text(json.dumps(described))
+        assert pairs(read(str(tmp_path / "data"))) == [("1+1", "2"), ("1+2", "3")]
+        with pytest.raises(BlockingIOError):  # nobody has called
+            server.accept()
 
 
 @pytest.mark.extras
