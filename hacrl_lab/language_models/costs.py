@@ -12,6 +12,7 @@ seconds grow linearly with layers.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tqdm.auto import tqdm
 from transformers import DynamicCache
 
+from hacrl_lab.errors import ModelLoadError, first_line
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.live_bytes import LiveBytes
 from hacrl_lab.language_models.loading import agent_without_values, layers_of, untrained_agent
@@ -95,8 +97,20 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
         work: what it does.
 
     Raises:
-        ModelLoadError: the configuration or the tokenizer cannot be loaded.
+        ModelLoadError: the configuration or the tokenizer cannot be loaded, or torch cannot compute its layers without
+            values, as those of many mixtures of experts.
     """
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)  # which writes tracebacks
+    try:
+        return _agent_memory(source, settings, work)
+    except RuntimeError as error:
+        raise ModelLoadError(
+            f"the memory of {source!r} cannot be planned, since torch cannot compute its layers without values "
+            f"({first_line(error)}); measure it in a run of few steps"
+        ) from error
+
+
+def _agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMemory:
     on_gpu = settings.device.startswith("cuda")
     if on_gpu and not torch.cuda.is_available():  # tensors have the same sizes on a device that is not here
         settings = replace(settings, device="cpu")
@@ -121,10 +135,20 @@ def agent_memory(source: str, settings: CausalLMSettings, work: Work) -> AgentMe
 
 
 def agent_seconds(source: str, settings: CausalLMSettings, work: Work) -> AgentSeconds:
-    """How long an agent takes, from models of one and of a few of its layers; see :func:`agent_memory`."""
+    """How long an agent takes, from models of one and of a few of its layers; see :func:`agent_memory`.
+
+    Raises:
+        ModelLoadError: the model cannot have so few layers, as where the first one has no attention.
+    """
     all_layers = layers_of(source)
     layers = 1, min(TIMED_LAYERS, all_layers)
-    first, second = (_timed(untrained_agent(source, source, settings, count), work) for count in layers)
+    try:
+        first, second = (_timed(untrained_agent(source, source, settings, count), work) for count in layers)
+    except ValueError as error:
+        raise ModelLoadError(
+            f"the time of {source!r} cannot be planned, since it cannot have so few layers ({first_line(error)}); "
+            "measure it in a run of few steps"
+        ) from error
     return with_layers(all_layers, dict(zip(layers, (first, second), strict=True)))
 
 

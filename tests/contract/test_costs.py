@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from kinds import LANGUAGE, SETTINGS, G, Kind
+from transformers import AutoConfig
 
+from hacrl_lab.errors import ModelLoadError
 from hacrl_lab.language_models.costs import (
     AgentSeconds,
     Work,
@@ -106,6 +108,28 @@ def test_a_shorter_model_lacks_layers_and_nothing_else(kind: Kind) -> None:
     assert layers_of(source_of(kind)) == 2
     assert shapes[1] == shapes[0]
     assert {name for name in shapes[0] if name not in shapes[2]} == {name for name in shapes[0] if ".1." in name}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "own", "cost", "what"),
+    [
+        ("mixtral", {"num_local_experts": 4}, agent_memory, "memory"),
+        ("lfm2", {"layer_types": ["conv", "full_attention"]}, agent_seconds, "time"),
+    ],
+)
+@pytest.mark.parametrize("kind", LANGUAGE[:1], indirect=True)
+def test_what_cannot_be_planned_is_one_sentence(
+    kind: Kind, tmp_path: Path, architecture: str, own: dict[str, Any], cost: Any, what: str
+) -> None:
+    shutil.copytree(source_of(kind), tmp_path / "model")
+    known = AutoConfig.from_pretrained(tmp_path / "model")
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 48}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": known.vocab_size}
+    ends = {"eos_token_id": known.eos_token_id, "bos_token_id": None, "pad_token_id": None}
+    AutoConfig.for_model(architecture, **shape, **heads, **ends, **own).save_pretrained(tmp_path / "model")
+    with pytest.raises(ModelLoadError, match=rf"^the {what} of '.*model' cannot be planned, since ") as raised:
+        cost(str(tmp_path / "model"), SETTINGS, work_of(kind))
+    assert "\n" not in str(raised.value)
 
 
 def test_seconds_are_on_a_line_through_those_of_shorter_models() -> None:
