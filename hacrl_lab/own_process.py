@@ -52,24 +52,30 @@ class OwnProcess:
             LabError: as the function raised it, or the process ended or was killed, or the call took too long.
         """
         with self._lock:
-            running = self._running = self._alive() or _Running()
             took_too_long = threading.Event()
 
             def give_up() -> None:
                 took_too_long.set()
-                running.kill()
+                self._kill()
 
             timer = threading.Timer(timeout, give_up)
             timer.start()
             try:
-                running.connection.send((function, arguments))
+                try:
+                    running = self._begun((function, arguments))
+                except (EOFError, OSError):  # it was killed before it began the call
+                    if took_too_long.is_set():
+                        raise
+                    self._kill()
+                    running = self._begun((function, arguments))
                 error, result = running.connection.recv()
             except (EOFError, OSError) as lost:
+                assert self._running is not None
                 if took_too_long.is_set():
                     raise LabError(f"{subject} gave no result within {timeout:g} seconds") from lost
-                raise LabError(f"{subject}: its process {running.end()}") from lost
+                raise LabError(f"{subject}: its process {self._running.end()}") from lost
             except BaseException:  # interrupted: whatever it answers, nobody will read it
-                running.kill()
+                self._kill()
                 raise
             finally:
                 timer.cancel()
@@ -83,6 +89,17 @@ class OwnProcess:
         running = self._alive()
         if running is not None:
             running.end()
+
+    def _begun(self, call: tuple[Callable[..., Any], tuple[Any, ...]]) -> _Running:
+        """The process, which has reported that it begins the call."""
+        running = self._running = self._alive() or _Running()
+        running.connection.send(call)
+        running.connection.recv()
+        return running
+
+    def _kill(self) -> None:
+        if self._running is not None:
+            self._running.kill()
 
     def _alive(self) -> _Running | None:
         """The process, if it is one of this process and not of the one that this is a fork of."""
@@ -143,6 +160,7 @@ def main() -> None:
             function, arguments = connection.recv()
         except (EOFError, OSError):
             return
+        connection.send("begun")
         try:
             answer = None, function(*arguments)
         except LabError as error:

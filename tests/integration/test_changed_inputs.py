@@ -18,6 +18,7 @@ import torch
 from test_llm_pair import OPTIONS
 
 import hacrl_runs.inputs
+from hacrl_envs import rewards
 from hacrl_runs.cli.main import train
 
 ONE_STEP = ("--steps", "1", "--eval-prompts", "4", "--eval-samples", "1")
@@ -86,6 +87,7 @@ def inputs(adders: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(str(tmp_path))
     yield Inputs(tmp_path)
     sys.modules.pop("own_words", None)
+    rewards._PROCESS.close()  # which has imported it, too
 
 
 def test_a_run_is_not_continued_with_other_inputs_unless_they_are_accepted(
