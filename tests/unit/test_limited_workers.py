@@ -155,7 +155,11 @@ def test_no_call_is_lost_where_processes_were_killed_or_stopped_before(
     time.sleep(pause)  # within it, idle workers notice that their server has been killed
     assert workers.map(time.sleep, [(0.05,)] * 8) == [None] * 8
     workers.close()
-    wait_until(lambda: not any(map(alive, before)))
+    try:
+        wait_until(lambda: not any(map(alive, before)))
+    finally:
+        for process in filter(alive, before):
+            process.kill()
 
 
 @VICTIMS
