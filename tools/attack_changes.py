@@ -111,7 +111,7 @@ class Stage:
 
     def resume(self, *more: str) -> list[str]:
         """The words that continue the run by a step."""
-        return ["train", "--resume", str(self.now / "run"), "--steps", "2", *more]
+        return ["train", "--resume", str(self.now / "run"), "--steps", "2", "--accept-code", *more]
 
     def evaluate(self, folder: Path, cells: Path) -> list[str]:
         """The words of an evaluation."""
