@@ -32,8 +32,9 @@ LARGEST_DRIFT_OF_LANGUAGE_MODELS = 1.0
 """Nats: an answer of 20 tokens is e^20 times less likely than when it was sampled. On the lab's own pair a step drifts
 by at most 0.02 with the learning rate of the published results, by 0.25 with ten times as much, which loses accuracy,
 and by 2 to 3 with fifty times as much, after which no answer is right."""
-SCORED_AGAIN = 16
-"""Own answers that a language model scores again after a step's updates: less than 1 % of a step's time."""
+SCORED_AGAIN = 8
+"""Own answers that a language model scores again after a step's updates. A step of the lab's own pair takes about 1 %
+longer (16 answers: 1.7 %, ``tools/compare_step_time.py``)."""
 
 
 @torch.no_grad()

@@ -17,15 +17,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
+
+import psutil
 
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import SIGNALS
 
 TIMEOUT = 300.0
 """Seconds for one call, by default."""
+PATIENCE = 30.0
+"""Seconds for which the process may be stopped from outside during a call."""
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); from hacrl_lab.own_process import main; main()"
 _LOOK_AROUND = 1.0  # seconds between two looks for the parent
 _TIME_TO_END = 5.0  # seconds that the process may take to end by itself
@@ -52,37 +55,54 @@ class OwnProcess:
             LabError: as the function raised it, or the process ended or was killed, or the call took too long.
         """
         with self._lock:
-            took_too_long = threading.Event()
-
-            def give_up() -> None:
-                took_too_long.set()
-                self._kill()
-
-            timer = threading.Timer(timeout, give_up)
-            timer.start()
+            given_up: list[str] = []
+            ended = threading.Event()
+            watch = threading.Thread(target=self._watch, args=(timeout, ended, given_up))
+            watch.start()
             try:
                 try:
                     running = self._begun((function, arguments))
                 except (EOFError, OSError):  # it was killed before it began the call
-                    if took_too_long.is_set():
+                    if given_up:
                         raise
                     self._kill()
                     running = self._begun((function, arguments))
                 error, result = running.connection.recv()
             except (EOFError, OSError) as lost:
                 assert self._running is not None
-                if took_too_long.is_set():
-                    raise LabError(f"{subject} gave no result within {timeout:g} seconds") from lost
+                if given_up:
+                    raise LabError(f"{subject} {given_up[0]}") from lost
                 raise LabError(f"{subject}: its process {self._running.end()}") from lost
             except BaseException:  # interrupted: whatever it answers, nobody will read it
                 self._kill()
                 raise
             finally:
-                timer.cancel()
-                timer.join()
+                ended.set()
+                watch.join()
         if error is not None:
             raise error
         return result
+
+    def _watch(self, timeout: float, ended: threading.Event, given_up: list[str]) -> None:
+        """Kill the process, and say why, where a call takes too long or the process is stopped.
+
+        Args:
+            timeout: seconds for the call.
+            ended: set when it has ended.
+            given_up: gets the reason.
+        """
+        begun = running_at = time.monotonic()
+        while not ended.wait(max(0.0, min(_LOOK_AROUND, begun + timeout - time.monotonic()))):
+            now = time.monotonic()
+            if self._running is None or not self._running.is_stopped():
+                running_at = now
+            if now - begun >= timeout:
+                given_up.append(f"gave no result within {timeout:g} seconds")
+            elif now - running_at >= PATIENCE:
+                given_up.append(f"gave no result: its process was stopped for {PATIENCE:g} seconds")
+            if given_up:
+                self._kill()
+                return
 
     def close(self) -> None:
         """Let the process end; it is killed if it does not."""
@@ -128,6 +148,13 @@ class _Running:
             return True
         self.kill()
         return False
+
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it, by SIGSTOP for instance."""
+        try:
+            return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return False
 
     def end(self) -> str:
         """Close the connection, wait for the end of the process, and say what it was."""

@@ -19,13 +19,13 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from peft import LoraConfig, get_peft_model
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM
 
 from attack_events import CHANGES, FOREIGN, FREE, NOTHING, OWN, write_rows
 from attack_runs import run
 from attack_words import QUICK
+from hacrl_lab.extras import extra
 from hacrl_lab.files import LOCK, locked
 
 KINDS = ("evaluate", "resume", "resume", "folder", "folder", "together")
@@ -120,10 +120,9 @@ class Stage:
 
 
 def _make_adapter(base: Path, folder: Path) -> None:
-    model = AutoModelForCausalLM.from_pretrained(base)
-    get_peft_model(model, LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)).save_pretrained(
-        str(folder)
-    )
+    peft = extra("peft", "lora")
+    config = peft.LoraConfig(r=2, target_modules="all-linear", init_lora_weights=False)
+    peft.get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(str(folder))
     for path in base.glob("*token*"):
         shutil.copy(path, folder)
 

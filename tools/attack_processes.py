@@ -27,6 +27,7 @@ HELPERS = ("log_monitor.py", "agent/main.py", "dashboard/agent.py")
 KINDS: dict[str, Callable[[psutil.Process], bool]] = {
     "fork server": lambda process: FORK_SERVER in _line(process) and FORK_SERVER not in _line(process.parent()),
     "fork server's worker": lambda process: FORK_SERVER in _line(process) and FORK_SERVER in _line(process.parent()),
+    "reward's process": lambda process: "own_process import main" in _line(process),
     "ray process": lambda process: "ray_process import main" in _line(process),
     "gcs_server": lambda process: process.name() == "gcs_server",
     "raylet": lambda process: process.name() == "raylet",
@@ -36,7 +37,7 @@ KINDS: dict[str, Callable[[psutil.Process], bool]] = {
 """Of processes below the driver: whether one is of that kind."""
 DRIVER = "driver"
 EVERY_KIND = {
-    "local": (DRIVER, "fork server", "fork server's worker"),
+    "local": (DRIVER, "fork server", "fork server's worker", "reward's process"),
     "ray": (DRIVER, *KINDS),
 }
 """By engine."""
@@ -152,7 +153,8 @@ def _line(process: psutil.Process | None) -> str:
 
 def attack_by_signals(work: Path, models: dict[str, str], count: int, seed: int) -> dict[str, object]:
     """Runs of which one process is killed or stopped; what became of each, and the faults."""
-    words = [*long_words(work, models), "--compare", "none"]
+    (work / "own.py").write_text("def reward(completions, **columns):\n    return [0.5 for _ in completions]\n")
+    words = [*long_words(work, models), "--compare", "none", "--reward", "answer", f"{work / 'own.py'}:reward"]
     temporary = work / "t"  # short: paths of sockets have a limit
     temporary.mkdir()
     tempfile.tempdir = os.environ["TMPDIR"] = str(temporary)

@@ -15,6 +15,7 @@ from hacrl_envs.cells import exact_answer_of, has_cell, python_value, text_of
 from hacrl_envs.records import READERS, Record, Unusable, read_records, rows_as_written
 from hacrl_envs.text import Problem
 from hacrl_envs.weights import split_weight
+from hacrl_lab.cache_folder import check_hub_cache
 from hacrl_lab.errors import LabError, SettingError, first_line
 from hacrl_lab.extras import extra
 
@@ -183,6 +184,7 @@ def _refuse_pipes(folder: Path) -> None:
 
 
 def _hub(source: str, name: str, config: str | None, split: str | None) -> list[Record | Unusable]:
+    check_hub_cache()
     return _dataset(source, split, "load_dataset", name, config)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transformers.utils.hub import cached_file
 
+from hacrl_lab.cache_folder import check_hub_cache
 from hacrl_lab.errors import ModelLoadError, first_line
 from hacrl_lab.files import content_digest
 from hacrl_lab.language_models.adapters import base_of
@@ -48,6 +49,7 @@ def _sha256(text: str) -> str:
 
 
 def _commit(source: str) -> str:
+    check_hub_cache()
     try:
         return Path(str(cached_file(source, "config.json"))).parent.name
     except Exception as error:  # the hub client raises many kinds

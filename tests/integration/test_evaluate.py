@@ -260,7 +260,7 @@ def test_a_run_folder_stands_for_its_trained_agents(
 ) -> None:
     pytest.importorskip("peft")
     run = tmp_path / "run"
-    train_pair(adders, sums, run, "--lora-rank", "2", "--learning-rate", "0.05")
+    train_pair(adders, sums, run, "--lora-rank", "2", "--learning-rate", "0.005")
     assert (run / "hacpo" / "agents" / "qwen3" / "adapter_config.json").exists()
     places = ["--output-dir", str(tmp_path / "out"), "--cache-dir", str(tmp_path / "cells")]
     assert call("--models", str(run), adders[0], "--problems", str(problems), *places) == 0

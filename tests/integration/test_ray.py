@@ -87,12 +87,12 @@ def generate_after(seconds: float, agent: RemoteAgent) -> None:
 
 def test_after_an_error_of_one_agent_no_call_of_another_remains() -> None:
     makers: dict[str, Any] = {"first": Failing, "second": Failing}
-    before = set(threading.enumerate())
+    before, running = set(threading.enumerate()), set(psutil.Process().children(recursive=True))
     with pytest.raises(LabError, match="no answer"), RayEngine(makers) as engine:
         engine.together([partial(generate_after, *one) for one in zip((0, 5), engine.agents, strict=True)])
     left = [thread.name for thread in set(threading.enumerate()) - before]
     assert not [name for name in left if "ThreadPoolExecutor" in name]
-    assert not psutil.Process().children(recursive=True)
+    assert not set(psutil.Process().children(recursive=True)) - running
 
 
 def test_an_error_of_an_agent_is_told_as_in_one_process(
@@ -101,7 +101,7 @@ def test_an_error_of_an_agent_is_told_as_in_one_process(
     arguments = [*command(adders[:2], sums, tmp_path / "run"), *ONE_METHOD, *RAY, "--learning-rate", "1e30"]
     status, error = call(monkeypatch, capsys, *arguments)
     assert status == 1
-    assert "is not finite" in error or "are not finite" in error
+    assert "diverged in step 1" in error
 
 
 def same_numbers(folder: Path, reference: Path) -> bool:

@@ -213,7 +213,7 @@ def test_two_ranks_sample_with_an_engine_each_that_has_the_weights_of_both(
     engines = pytest.importorskip("hacrl_lab.engines.ray")
     pytest.importorskip("ray")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    settings = replace(SETTINGS_HERE, ranks=2, checkpointing=True, learning_rate=0.01)
+    settings = replace(SETTINGS_HERE, ranks=2, checkpointing=True, learning_rate=0.003)
     with engines.RayEngine({"a": partial(load_agent, source, "a", settings)}, ranks=2) as running:
         (agent,) = running.agents
         loop = Trainer([agent], ChanceWorld(Kind("qwen3", ())), "gspo", TrainingConfig(P, G, minibatches=1), 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from attack_changes import attack_by_changes
 from attack_runs import End
 from attack_words import COMMANDS, METHOD_WORDS, random_words
 from hacrl_runs.own_pair.pretrain import build_pair
@@ -69,8 +70,6 @@ def test_words_are_of_every_command_and_the_same_for_one_seed(tmp_path: Path) ->
 def test_draws_between_two_commands_find_planted_faults(
     tmp_path: Path, planted: str | None, found: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import attack_changes  # needs peft
-
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("sys.path", [*sys.path])  # it adds a folder
     if planted == "hacrl_runs.inputs.agree":
@@ -78,6 +77,6 @@ def test_draws_between_two_commands_find_planted_faults(
     elif planted is not None:
         monkeypatch.setattr(planted, lambda folder: None)
     models = {name: str(folder) for name, folder in build_pair("tiny", "short", "cpu").items()}
-    result = attack_changes.attack_by_changes(tmp_path, models, 12, 0)
+    result = attack_by_changes(tmp_path, models, 12, 0)
     assert {fault["fault"] for fault in result["faults"]} >= found  # type: ignore[attr-defined]
     assert bool(result["faults"]) == bool(found), result

@@ -125,11 +125,16 @@ def test_a_call_without_an_end_is_one_sentence(
     assert call(process, abs, -1) == 1
 
 
-def test_a_stopped_process_that_reads_nothing_is_noticed(process: OwnProcess) -> None:
+@pytest.mark.parametrize("size", [1, 10**7])  # the second is more than fits into the connection
+def test_a_stopped_process_is_noticed_long_before_the_limit(
+    process: OwnProcess, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hacrl_lab.own_process.PATIENCE", 1.5)
     stopped = psutil.Process(call(process, os.getpid))
     stopped.suspend()
-    with pytest.raises(LabError, match=r"gave no result within 1 seconds$"):
-        call(process, len, "x" * 10**7, timeout=1)  # more than fits into the connection
+    with pytest.raises(LabError, match=r"^the function gave no result: its process was stopped for 1\.5 seconds$"):
+        call(process, len, "x" * size, timeout=40)
+    assert call(process, abs, -1) == 1
 
 
 def test_a_process_that_is_killed_between_two_calls_is_replaced(process: OwnProcess) -> None:
