@@ -54,13 +54,14 @@ def read_config(source: str) -> Any:
 
 
 def read_tokenizer(source: str) -> Any:
-    """The tokenizer of a model.
+    """The tokenizer of a model; of an adapter, its base's unless the adapter has one of its own.
 
     Raises:
         ModelLoadError: there is none, or texts can have tokens that the model does not have. Special tokens may lie
             beyond its vocabulary, for instance Gemma 3's mark of an image: no text has them.
     """
-    tokenizer = _read(AutoTokenizer, location_of(source), "tokenizer")
+    has_its_own = any(Path(location_of(source)).glob("tokenizer*"))
+    tokenizer = _read(AutoTokenizer, location_of(source) if has_its_own else model_location(source), "tokenizer")
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     largest = max((token for token in tokenizer.get_vocab().values() if token not in special), default=-1)
     known = read_config(source).vocab_size

@@ -17,6 +17,7 @@ from hacrl_lab.errors import ModelLoadError
 from hacrl_lab.importance import mean_log_prob, sequence_importance_ratio
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
 from hacrl_lab.language_models.loading import load_agent, load_codec
+from hacrl_lab.language_models.pretrained import read_tokenizer
 from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.schedules import mixed
 from hacrl_lab.seeding import RandomStream
@@ -133,6 +134,9 @@ def test_an_adapters_folder_stands_for_the_model_that_was_trained(kind: Kind, tm
     torch.testing.assert_close(pool_log_probs(loaded, pool).detach(), mine, rtol=0, atol=1e-5)
     assert not torch.allclose(pool_log_probs(agent_of(kind), pool), mine, atol=1e-3)
     assert load_codec(str(tmp_path), "a", SETTINGS).room == agent.codec.room
+    for path in tmp_path.glob("tokenizer*"):  # as peft itself leaves an adapter
+        path.unlink()
+    assert read_tokenizer(str(tmp_path)).get_vocab() == agent.tokenizer.get_vocab()
     (tmp_path / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelLoadError, match=r"adapter_config\.json' does not say which model its adapter belongs to$"):
         load_agent(str(tmp_path), "a", SETTINGS)
