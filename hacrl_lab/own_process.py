@@ -20,10 +20,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-import psutil
-
 from hacrl_lab.errors import LabError
 from hacrl_lab.interrupt import SIGNALS
+from hacrl_lab.stopped import is_stopped, stays_stopped
 
 TIMEOUT = 300.0
 """Seconds for one call, by default."""
@@ -55,6 +54,9 @@ class OwnProcess:
             LabError: as the function raised it, or the process ended or was killed, or the call took too long.
         """
         with self._lock:
+            before = self._alive()
+            if before is not None and stays_stopped(before.pid):
+                before.kill()
             given_up: list[str] = []
             ended = threading.Event()
             watch = threading.Thread(target=self._watch, args=(timeout, ended, given_up))
@@ -94,7 +96,7 @@ class OwnProcess:
         begun = running_at = time.monotonic()
         while not ended.wait(max(0.0, min(_LOOK_AROUND, begun + timeout - time.monotonic()))):
             now = time.monotonic()
-            if self._running is None or not self._running.is_stopped():
+            if self._running is None or not is_stopped(self._running.pid):
                 running_at = now
             if now - begun >= timeout:
                 given_up.append(f"gave no result within {timeout:g} seconds")
@@ -149,12 +151,9 @@ class _Running:
         self.kill()
         return False
 
-    def is_stopped(self) -> bool:
-        """Whether somebody has stopped it, by SIGSTOP for instance."""
-        try:
-            return psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED
-        except psutil.NoSuchProcess:
-            return False
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def end(self) -> str:
         """Close the connection, wait for the end of the process, and say what it was."""

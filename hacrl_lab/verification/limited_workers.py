@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any
 
 from hacrl_lab.errors import LabError, SettingError
+from hacrl_lab.stopped import is_stopped
 
 SLOW_AFTER = 0.1
 """Seconds after which a call is slow and no longer keeps others waiting."""
@@ -31,12 +32,13 @@ MOST_SLOW = 16
 START = 120.0
 """Seconds that the fork server may take to start."""
 PATIENCE = 30.0
-"""Seconds that a worker may take to begin a call, and that a call may take beyond its limit, at which it ends itself.
-A process that takes longer has been stopped from outside."""
+"""Seconds that the fork server may be stopped from outside while it starts, that a worker may take to begin a call, and
+that a call may take beyond its limit, at which it ends itself. A worker that takes longer has been stopped, too."""
 MOST_RESTARTS = 3
 """How often processes may be killed or stopped from outside during one :meth:`LimitedWorkers.map`."""
 CALLS_OF_A_WORKER = 2000
 """Then a fresh worker takes its place, and memory that libraries held on to is free again."""
+_LOOK_AROUND = 0.5  # seconds between two looks for a fork server that starts
 _START_FORK_SERVER = "from hacrl_lab.verification.fork_server import main; main()"
 _SAME_EVERYWHERE = {"PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Environment of the workers: sets have one order in all runs, and threads of many cores do not use up the memory."""
@@ -50,7 +52,7 @@ class Lost(Enum):
 
 
 class _NotItsDoing(Exception):
-    """A call has no result since its worker was killed before it began the call, or was stopped."""
+    """The fork server was killed or stopped while it started, or a worker before it began its call or during it."""
 
 
 class LimitedWorkers:
@@ -161,8 +163,14 @@ class LimitedWorkers:
 
     def _new_worker(self) -> _Worker:
         if self._fork_server is None:
-            self._fork_server = _ForkServer(self._timeout, self._module, self._prepared_with)
+            self._fork_server = self._started()
         return _Worker(self._fork_server.new_worker(), self._fork_server, self._timeout)
+
+    def _started(self) -> _ForkServer:
+        for _ in range(1 + MOST_RESTARTS):
+            with contextlib.suppress(_NotItsDoing):
+                return _ForkServer(self._timeout, self._module, self._prepared_with)
+        raise LabError(f"the processes for {self._module} were killed or stopped again and again")
 
     def _replace(self, server: _ForkServer) -> None:
         """Take no more workers of a server, if it is the present one; those that make calls finish them."""
@@ -268,14 +276,31 @@ class _ForkServer:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
-        self._requests.settimeout(START)
         try:
-            is_ready = self._requests.recv(len(b"ready"))
-        except TimeoutError as error:
+            self._wait_until_ready(module)
+        except BaseException:
             self.kill()
-            raise LabError(f"the processes for {module} did not start within {START:g} seconds") from error
-        if not is_ready:
-            self.kill()
+            raise
+
+    def _wait_until_ready(self, module: str) -> None:
+        """Wait for its first word.
+
+        Raises:
+            _NotItsDoing: it was killed or stopped.
+            LabError: it takes too long, or ended with a message.
+        """
+        begun = running_at = time.monotonic()
+        while not wait([self._requests], _LOOK_AROUND):
+            now = time.monotonic()
+            if not is_stopped(self._process.pid):
+                running_at = now
+            if now - running_at >= PATIENCE:
+                raise _NotItsDoing
+            if now - begun >= START:
+                raise LabError(f"the processes for {module} did not start within {START:g} seconds")
+        if not self._requests.recv(len(b"ready")):
+            if self._process.wait() < 0:
+                raise _NotItsDoing
             raise LabError(f"the processes for {module} could not be started; their own message is above")
 
     def new_worker(self) -> Connection:

@@ -196,6 +196,41 @@ def test_processes_that_are_killed_or_stopped_again_and_again_are_one_sentence(
     assert len(set(struck)) == 1 + limited_workers.MOST_RESTARTS + 1
 
 
+def strike_the_first(monkeypatch: pytest.MonkeyPatch, strike: Callable[[psutil.Process], None], count: int) -> None:
+    """Of the processes that are started from now on, as soon as they are there."""
+    start, struck = subprocess.Popen, []
+
+    def started(*arguments: Any, **settings: Any) -> subprocess.Popen:
+        process = start(*arguments, **settings)
+        if len(struck) < count:
+            struck.append(process)
+            strike(psutil.Process(process.pid))
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+
+
+@STRIKES
+def test_a_fork_server_that_is_killed_or_stopped_while_it_starts_is_replaced(
+    strike: Callable[[psutil.Process], None], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strike_the_first(monkeypatch, strike, 1)
+    workers = LimitedWorkers(1, 60, MODULE)
+    started = time.monotonic()
+    assert workers.map(operator.neg, [(1,)]) == [-1]
+    assert time.monotonic() - started < 30
+    workers.close()
+
+
+@STRIKES
+def test_fork_servers_that_never_start_since_they_are_killed_or_stopped_are_one_sentence(
+    strike: Callable[[psutil.Process], None], impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strike_the_first(monkeypatch, strike, 9)
+    with pytest.raises(LabError, match=f"^the processes for {MODULE} were killed or stopped again and again$"):
+        LimitedWorkers(1, 60, MODULE).map(abs, [(1,)])
+
+
 def test_a_fork_server_that_does_not_start_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sleeps.py").write_text("import time\ntime.sleep(60)\n")
     monkeypatch.syspath_prepend(str(tmp_path))

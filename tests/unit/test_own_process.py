@@ -57,6 +57,12 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
+def stop(process: psutil.Process) -> None:
+    process.suspend()
+    while process.status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+
+
 def wait_until_gone(processes: list[psutil.Process], seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while any(map(alive, processes)):
@@ -130,6 +136,7 @@ def test_a_stopped_process_is_noticed_long_before_the_limit(
     process: OwnProcess, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hacrl_lab.own_process.PATIENCE", 1.5)
+    monkeypatch.setattr("hacrl_lab.own_process.stays_stopped", lambda pid: False)  # it is stopped after that look
     stopped = psutil.Process(call(process, os.getpid))
     stopped.suspend()
     with pytest.raises(LabError, match=r"^the function gave no result: its process was stopped for 1\.5 seconds$"):
@@ -142,6 +149,20 @@ def test_a_process_that_is_killed_between_two_calls_is_replaced(process: OwnProc
     killed.kill()
     wait_until_gone([killed])
     assert call(process, abs, -1) == 1
+
+
+def test_a_process_that_is_stopped_between_two_calls_is_replaced(process: OwnProcess) -> None:
+    stopped = psutil.Process(call(process, os.getpid))
+    stop(stopped)
+    assert call(process, os.getpid) != stopped.pid
+    wait_until_gone([stopped])
+
+
+def test_a_process_that_continues_at_once_is_the_same(process: OwnProcess) -> None:
+    stopped = psutil.Process(call(process, os.getpid))
+    stop(stopped)
+    threading.Timer(0.5, stopped.resume).start()
+    assert call(process, os.getpid) == stopped.pid
 
 
 def test_what_it_prints_is_shown(process: OwnProcess, capfd: pytest.CaptureFixture[str]) -> None:
