@@ -2,7 +2,7 @@
 
 python notebooks/write_demos.py             write
 python notebooks/write_demos.py --check     compare with what is committed instead; exit status 1 if something differs
-python notebooks/write_demos.py --check --no-pair      the same without the pair of language models
+python notebooks/write_demos.py --no-pair   with the committed data of the pair of language models; --check, too
 
 The data: measured importance ratios of two linear agents in answers of 3, 16 and 128 tokens and of the pre-trained pair
 of ``experiments/llm_pair.py``, before any training; answers of that pair, scored by both; and the grid of
@@ -167,9 +167,16 @@ def small_world_data() -> dict[str, Any]:
     }
 
 
-def all_data() -> dict[str, Any]:
-    """What data.js holds."""
-    data, pair = small_world_data(), pair_data()
+def committed() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The committed data: that of :func:`small_world_data`, and that of :func:`pair_data`."""
+    data = json.loads(json.dumps(common.read_data()))
+    pair = {key: data.pop(key) for key in ("agents", "answers")}
+    return data, {**pair, "ratios": data["ratios"].pop(PAIR)}
+
+
+def all_data(pair: dict[str, Any]) -> dict[str, Any]:
+    """What data.js holds, with the data of the pair."""
+    data = small_world_data()
     data["ratios"][PAIR] = pair["ratios"]
     return {**data, "agents": pair["agents"], "answers": pair["answers"]}
 
@@ -205,10 +212,8 @@ def difference(committed: Any, computed: Any, tolerance: float, path: str = "dat
 
 def check(pair: bool) -> list[str]:
     """What differs from the committed files."""
-    committed = json.loads(json.dumps(common.read_data()))
-    language = {key: committed.pop(key) for key in ("agents", "answers")}
-    language["ratios"] = committed["ratios"].pop(PAIR)
-    differences = difference(committed, small_world_data(), 2 * 10.0**-DECIMALS)
+    world, language = committed()
+    differences = difference(world, small_world_data(), 2 * 10.0**-DECIMALS)
     if pair:
         differences += difference(language, pair_data(), TOLERANCE[PAIR], PAIR)
     for name, figure in pictures().items():
@@ -226,9 +231,10 @@ def png(figure: Any) -> bytes:
     return buffer.getvalue()
 
 
-def write() -> None:
+def write(pair: bool) -> None:
     """Data first, since pictures are drawn from it."""
-    text = json.dumps(all_data(), ensure_ascii=False, separators=(",", ":"))
+    _, language = ({}, pair_data()) if pair else committed()
+    text = json.dumps(all_data(language), ensure_ascii=False, separators=(",", ":"))
     common.DATA.parent.mkdir(parents=True, exist_ok=True)
     common.DATA.write_text(common.DATA_HEAD + text + common.DATA_TAIL, encoding="utf-8")
     common.read_data.cache_clear()
@@ -243,7 +249,7 @@ def main() -> int:
     parser.add_argument("--no-pair", action="store_true")
     options = parser.parse_args()
     if not options.check:
-        write()
+        write(pair=not options.no_pair)
         return 0
     differences = check(pair=not options.no_pair)
     print("\n".join(differences) or "The data and the pictures are what the code gives.")
