@@ -86,7 +86,7 @@ def agent_parts(settings: CausalLMSettings, memory: AgentMemory, penalised: bool
     updating = {kind: size // share if kind == GRADIENTS else size * copies for kind, size in memory.updating.items()}
     if on_gpu and settings.offload:
         kept, updating = dict.fromkeys(kept, 0), {**updating, GRADIENTS: 0}
-    if settings.generation == "transformers":
+    if settings.generation != "vllm":
         return AgentParts(kept, updating, sum(memory.sampling.values()) * copies)
     its_weights = memory.parameters * getattr(torch, settings.compute_dtype).itemsize
     kept["vLLM"] = (its_weights + int(settings.cache_gib * GIB)) * copies

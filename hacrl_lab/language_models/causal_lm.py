@@ -55,7 +55,7 @@ class CausalLMSettings:
     """Compute activations again in the backward pass, and logits in chunks: much less memory, a third more time."""
     lora_rank: int = 0
     """Rank of a LoRA adapter on all linear layers, the only thing that is trained; 0: all weights are."""
-    generation: Literal["transformers", "vllm"] = "transformers"
+    generation: Literal["transformers", "grouped", "vllm"] = "transformers"
     """What samples."""
     rows_at_once: int = 0
     """Responses that are sampled side by side at most; 0 for no bound (vLLM: 256)."""

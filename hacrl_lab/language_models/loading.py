@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,8 @@ from hacrl_lab.errors import LabError, ModelLoadError, SettingError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.adapters import merged
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
+from hacrl_lab.language_models.group_sampler import GroupSampler
+from hacrl_lab.language_models.grouped_attention import can_group
 from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
@@ -27,6 +30,7 @@ ADAPTER_SEED = 0
 """Of the adapters' initial weights: all runs start from the same."""
 SCORES_AGREE = 1e-3
 """How far log-probabilities in training mode, by chunks, may be from the model's own, nats."""
+_LOGGER = logging.getLogger("hacrl_lab")
 
 
 def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
@@ -52,12 +56,12 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     keeps_a_state = not keeps_keys_and_values(model)
     if settings.checkpointing or keeps_a_state:
         _check_chunks(model, name)
-    if keeps_a_state and settings.generation == "transformers":
+    if keeps_a_state and settings.generation != "vllm":
         _check_sampling(model, name)
     model = _prepared(model, settings)
     if divided:
         shard(model, settings.device, settings.offload)
-    return CausalLMAgent(name, model, tokenizer, settings, _engine(location, model, settings))
+    return CausalLMAgent(name, model, tokenizer, settings, _engine(name, location, model, settings))
 
 
 def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
@@ -220,9 +224,14 @@ def _check_sampling(model: Any, name: str) -> None:
         )
 
 
-def _engine(source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
+def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
     """The sampler that the settings name, if it is another than transformers."""
     if settings.generation == "transformers":
+        return None
+    if settings.generation == "grouped":
+        if can_group(model):
+            return GroupSampler(model, settings.rows_at_once, in_step=settings.ranks > 1)
+        _LOGGER.warning("agent %r is sampled by transformers: its attention is of another kind than grouped's", name)
         return None
     from hacrl_lab.language_models.vllm_sampler import (  # here, since vLLM takes seconds to import
         EngineSettings,

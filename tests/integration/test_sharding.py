@@ -155,6 +155,18 @@ def test_two_ranks_answer_all_prompts_and_score_what_they_sampled(both: tuple[Ca
     assert torch.equal(ratios, torch.ones_like(ratios))
 
 
+def test_two_ranks_read_a_prompt_once_and_score_what_they_sampled(adders: list[str]) -> None:
+    agent = partial(load_agent, adders[0], "a", replace(TWO, generation="grouped"))
+    unusual = TextPrompts(["8", "+", "10+12", "9+", "88"], [()] * 5)
+    with RayEngine({"a": agent}, ranks=RANKS) as engine:
+        batch = engine.agents[0].generate(unusual, G, RandomStream(1))
+    mask = batch.own_tokens[1]
+    assert len(set(mask.sum(-1).flatten().tolist())) > 1  # ranks wait for each other
+    scores = load_agent(adders[0], "a", ONE).score(unusual, batch, mixed(torch.arange(5), 1, 1, 0), 0)
+    assert batch.engine_log_probs is not None
+    torch.testing.assert_close(batch.engine_log_probs[mask], scores[mask], rtol=0, atol=2e-5)
+
+
 def test_two_ranks_leave_an_ordinary_checkpoint(
     both: tuple[CausalLMAgent, RemoteAgent], adders: list[str], tmp_path: Path
 ) -> None:
