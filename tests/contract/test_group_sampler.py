@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from hacrl_lab.errors import NonFiniteError
 from hacrl_lab.language_models.group_sampler import GroupSampler, choose_tokens, drawn_from
-from hacrl_lab.language_models.grouped_attention import can_group
+from hacrl_lab.language_models.grouped_attention import _attention, can_group
 from hacrl_lab.language_models.loading import load_agent
 from hacrl_lab.language_models.sampler import Generation, SamplingSettings
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
@@ -105,6 +105,12 @@ def test_an_attention_of_another_kind_is_noticed(name: str) -> None:
     before = model.config._attn_implementation
     assert not can_group(model)
     assert model.config._attn_implementation == before
+
+
+def test_a_cap_of_scores_is_not_passed_over() -> None:
+    one = torch.ones(1, 1, 1, 1)
+    with pytest.raises(NotImplementedError, match=r"^attention with softcap$"):
+        _attention(None, one, one, one, None, groups=cast(Any, None), scaling=1.0, softcap=50.0)
 
 
 def test_what_is_sampled_does_not_depend_on_what_is_sampled_beside_it() -> None:
