@@ -18,8 +18,11 @@ FILES = {
     "own_deep.py": "import own_helper\nLIMIT = 1\n",
     "own_late.py": "LIMIT = 1\n",
     "own_parts/__init__.py": "",
-    "own_parts/words.py": "from . import more\nfrom .more import LIMIT\n",
+    "own_parts/words.py": "from . import more\nfrom .more import LIMIT\nfrom .inner import deep\n",
     "own_parts/more.py": "LIMIT = 1\n",
+    "own_parts/inner/__init__.py": "",
+    "own_parts/inner/deep.py": "from ..above import LIMIT\n",
+    "own_parts/above.py": "LIMIT = 1\n",
     "own_unused.py": "LIMIT = 1\n",
 }
 
@@ -28,7 +31,7 @@ FILES = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A reward function beside what it imports; nothing of it stays imported."""
     for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     before = set(sys.modules)
