@@ -32,6 +32,11 @@ class Sampling:
         if self.top_k < 0:
             raise SettingError(f"top_k must be ≥ 0, got {self.top_k}")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether tokens are drawn from the model's distribution itself."""
+        return self.temperature == 1 and self.top_p == 1 and self.top_k == 0
+
     def __str__(self) -> str:
         """For sentences on pages.
 

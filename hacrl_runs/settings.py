@@ -269,9 +269,9 @@ class GenerationSettings:
 
     max_new_tokens: int | None = None
     """Length limit of a response, in each agent's own tokens. Left out: 64, for long answers 256."""
-    generation: Literal["transformers", "grouped", "vllm"] = "transformers"
-    """What samples the answers; grouped reads a prompt once for all answers to it, vllm is an extra. See
-    docs/real_models.md."""
+    generation: Literal["grouped", "transformers", "vllm"] = "grouped"
+    """What samples the answers; grouped reads a prompt once for all answers to it, transformers is its generate, vllm
+    is an extra. See docs/real_models.md."""
     rows_at_once: int = 0
     """Answers that are sampled side by side at most, which bounds memory; 0: all of a step (vLLM: 256)."""
     cache_gib: float = 1.0

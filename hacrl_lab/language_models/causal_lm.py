@@ -19,11 +19,11 @@ from hacrl_lab.agents.state import full_tensor, full_tensors, load_policy, save_
 from hacrl_lab.divergence import LARGEST_DRIFT_OF_LANGUAGE_MODELS, ratios_after, too_far
 from hacrl_lab.errors import LabError, NonFiniteError, SettingError
 from hacrl_lab.files import told_by_the_system
+from hacrl_lab.language_models.group_sampler import own_sampler
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values, shared_prompts
 from hacrl_lab.language_models.sharding import Ranks, as_forward, ranks_here
-from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.learning_rates import CONSTANT, LearningRateSchedule
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
@@ -55,8 +55,8 @@ class CausalLMSettings:
     """Compute activations again in the backward pass, and logits in chunks: much less memory, a third more time."""
     lora_rank: int = 0
     """Rank of a LoRA adapter on all linear layers, the only thing that is trained; 0: all weights are."""
-    generation: Literal["transformers", "grouped", "vllm"] = "transformers"
-    """What samples."""
+    generation: Literal["grouped", "transformers", "vllm"] = "grouped"
+    """What samples; an agent whose attention cannot be grouped is sampled by transformers."""
     rows_at_once: int = 0
     """Responses that are sampled side by side at most; 0 for no bound (vLLM: 256)."""
     cache_gib: float = 1.0
@@ -93,7 +93,7 @@ class CausalLMAgent(LocalAgent):
         model: as transformers loads it, in float32, or as peft wraps it; what is trained is what requires a gradient.
         tokenizer: its own; needs an end token.
         settings: see :class:`CausalLMSettings`.
-        sampler: samples from the model; by default transformers.
+        sampler: samples from the model; by default one in this process.
 
     Raises:
         ModelLoadError: see :class:`hacrl_lab.language_models.prompting.TextCodec`.
@@ -116,8 +116,8 @@ class CausalLMAgent(LocalAgent):
         self.model = model.eval()  # no dropout: what is sampled is what is scored
         self.context_size = int(model.config.get_text_config().max_position_embeddings)
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
-        self._sampler: Sampler = sampler or TransformersSampler(
-            model, settings.rows_at_once, in_step=settings.ranks > 1
+        self._sampler = sampler or own_sampler(
+            name, model, settings.generation != "transformers", settings.rows_at_once, settings.ranks > 1
         )
         self._score_chunks = as_forward(model, chunked_log_probs)
         self._reference: list[Tensor] | None = None

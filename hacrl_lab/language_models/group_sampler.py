@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -12,12 +13,36 @@ from tqdm.auto import tqdm
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from hacrl_lab.errors import NonFiniteError
-from hacrl_lab.language_models.grouped_attention import Groups, attending_in_groups, next_logits, read_prompts
-from hacrl_lab.language_models.sampler import Generation, SamplingSettings, as_generation
-from hacrl_lab.sampling import AS_IN_TRAINING, Sampling
+from hacrl_lab.language_models.grouped_attention import (
+    Groups,
+    attending_in_groups,
+    can_group,
+    next_logits,
+    read_prompts,
+)
+from hacrl_lab.language_models.sampler import Generation, Sampler, SamplingSettings, as_generation
+from hacrl_lab.language_models.transformers_sampler import TransformersSampler
+from hacrl_lab.sampling import Sampling
 
+_LOGGER = logging.getLogger("hacrl_lab")
 LEAVING = 1 / 16
 """Share of answers that must have ended before these leave, since what remains is then copied."""
+
+
+def own_sampler(name: str, model: Any, grouped: bool, rows: int = 0, in_step: bool = False) -> Sampler:
+    """What samples from a model in this process: a :class:`GroupSampler` where it is wanted and possible.
+
+    Args:
+        name: of the agent, for a sentence if it is not possible.
+        model: the policy.
+        grouped: it is wanted.
+        rows, in_step: see :class:`GroupSampler`.
+    """
+    if grouped and can_group(model):
+        return GroupSampler(model, rows, in_step)
+    if grouped:
+        _LOGGER.warning("agent %r is sampled by transformers: its attention is of another kind than grouped's", name)
+    return TransformersSampler(model, rows, in_step)
 
 
 class GroupSampler:
@@ -144,8 +169,7 @@ def choose_tokens(logits: Tensor, chances: Tensor, settings: SamplingSettings) -
     if settings.greedy:
         tokens = logits.argmax(-1, keepdim=True)
     else:
-        from_all = settings.sampling == AS_IN_TRAINING
-        log_probs = logits - total if from_all else drawn_from(logits, settings.sampling)
+        log_probs = logits - total if settings.sampling.is_whole else drawn_from(logits, settings.sampling)
         cumulative = log_probs.exp().cumsum(-1, dtype=torch.float64)
         place = torch.searchsorted(cumulative, chances[:, None] * cumulative[:, -1:], right=True)
         tokens = place.clamp_max(logits.shape[-1] - 1)

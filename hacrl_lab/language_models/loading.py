@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import Any
 
@@ -16,8 +15,6 @@ from hacrl_lab.errors import LabError, ModelLoadError, SettingError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.adapters import merged
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
-from hacrl_lab.language_models.group_sampler import GroupSampler
-from hacrl_lab.language_models.grouped_attention import can_group
 from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
@@ -30,7 +27,6 @@ ADAPTER_SEED = 0
 """Of the adapters' initial weights: all runs start from the same."""
 SCORES_AGREE = 1e-3
 """How far log-probabilities in training mode, by chunks, may be from the model's own, nats."""
-_LOGGER = logging.getLogger("hacrl_lab")
 
 
 def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
@@ -65,7 +61,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
 
 
 def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
-    """An agent with a model's first layers and random weights; it samples with transformers.
+    """An agent with a model's first layers and random weights; it samples in its process.
 
     Args:
         source, name, settings: see :func:`load_agent`; no weights are read.
@@ -87,7 +83,7 @@ def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> 
     """
     model = _untrained(read_config(source), settings, "meta")
     _make_fake(model, settings.device)
-    return CausalLMAgent(name, model, read_tokenizer(source), settings)
+    return CausalLMAgent(name, model, read_tokenizer(source), settings, TransformersSampler(model))
 
 
 def layers_of(source: str) -> int:
@@ -225,13 +221,8 @@ def _check_sampling(model: Any, name: str) -> None:
 
 
 def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
-    """The sampler that the settings name, if it is another than transformers."""
-    if settings.generation == "transformers":
-        return None
-    if settings.generation == "grouped":
-        if can_group(model):
-            return GroupSampler(model, settings.rows_at_once, in_step=settings.ranks > 1)
-        _LOGGER.warning("agent %r is sampled by transformers: its attention is of another kind than grouped's", name)
+    """The engine that samples, if it is not the model itself."""
+    if settings.generation != "vllm":
         return None
     from hacrl_lab.language_models.vllm_sampler import (  # here, since vLLM takes seconds to import
         EngineSettings,

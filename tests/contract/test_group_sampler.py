@@ -26,7 +26,7 @@ from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 
 every_family = pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
-GROUPED = replace(SETTINGS, generation="grouped")
+BY_GENERATE = replace(SETTINGS, generation="transformers")
 VOCABULARY, STOP = 97, 2
 SETTING = SamplingSettings(max_new_tokens=9, stop_tokens=(STOP, 5), pad_token=0, agent="a")
 SHAPE: dict[str, Any] = {
@@ -192,7 +192,7 @@ def test_logits_that_are_not_finite_are_an_error() -> None:
 @every_family
 def test_an_agent_samples_with_it_and_scores_what_it_said(kind: Kind) -> None:
     folder = kind.folders[LANGUAGE.index(kind.name)]
-    agent, plain = (load_agent(folder, "a", settings) for settings in (GROUPED, SETTINGS))
+    agent, plain = (load_agent(folder, "a", settings) for settings in (SETTINGS, BY_GENERATE))
     asked = kind.prompts()
     assert agent.generate_greedily(asked).responses == plain.generate_greedily(asked).responses
     batch = agent.generate(asked, 3, RandomStream(0))
@@ -210,9 +210,9 @@ def test_an_agent_that_cannot_is_sampled_by_transformers(
 ) -> None:
     folder = folder_of("lfm2", adders[0], tmp_path, layer_types=["conv", "full_attention"] * 2)
     with caplog.at_level(logging.WARNING, "hacrl_lab"):
-        agent = load_agent(folder, "a", GROUPED)
+        agent = load_agent(folder, "a", SETTINGS)
     [said] = [record.getMessage() for record in caplog.records if record.name == "hacrl_lab"]
     assert said == "agent 'a' is sampled by transformers: its attention is of another kind than grouped's"
-    plain = load_agent(folder, "a", SETTINGS)
+    plain = load_agent(folder, "a", BY_GENERATE)
     ours, theirs = (one.generate(PROMPTS, 2, RandomStream(0)).responses for one in (agent, plain))
     assert ours == theirs
