@@ -72,6 +72,14 @@ class Policy(Protocol):
         """How far a step's updates may move the policy, see :mod:`hacrl_lab.divergence`; nats per token."""
         ...
 
+    @property
+    def keeps_first_pass(self) -> bool:
+        """Whether scoring keeps the first update's first pass, which needs the memory of one pass until then.
+
+        Parameters are not written to in between.
+        """
+        ...
+
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
         """Bring the rollouts of n samplers into this agent's own token space.
 

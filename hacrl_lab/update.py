@@ -16,11 +16,12 @@ Rollouts whose gradient is 0 (advantage 0, or outside a clip bound) contribute n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hacrl_lab.agent import Policy
 from hacrl_lab.divergence import too_far
@@ -38,7 +39,25 @@ again, forward and backward, costs less than running all rows backward. (Where a
 be saved.)"""
 
 
-def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
+@dataclass
+class FirstPass:
+    """A pass of own rollouts in the first update, computed when they were scored and kept until then."""
+
+    rows: Tensor
+    """Of the learner's own rollouts, as if its were the only ones: (..., R)."""
+    log_probs: Tensor | None
+    """Token log-probabilities with what a backward pass needs, nats, (..., R, T); None once they are taken."""
+
+    def take(self, rows: Tensor, encoded: EncodedRollouts, learner: int) -> Tensor | None:
+        """The log-probabilities, which are then forgotten; None for other rows of a pool that encoded holds."""
+        _, count, group = encoded.pool_shape
+        if self.log_probs is None or not torch.equal(rows - learner * count * group, self.rows):
+            return None
+        kept, self.log_probs = self.log_probs, None
+        return pad(kept, (0, encoded.tokens.shape[-1] - kept.shape[-1]))
+
+
+def update(policy: Policy, batch: LearnerBatch, first: FirstPass | None = None) -> UpdateResult:
     """Make all updates of a step, until one has to be refused.
 
     An update is refused, and changes nothing, if its objective or a gradient is inf or nan, or if those before it have
@@ -48,6 +67,7 @@ def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
     Args:
         policy: the learner.
         batch: what it learns from.
+        first: what :func:`score` kept; the policy has not changed since.
 
     Raises:
         SettingError: an unknown method.
@@ -57,13 +77,15 @@ def update(policy: Policy, batch: LearnerBatch) -> UpdateResult:
     updates: list[UpdateRecord] = []
     refused = ""
     for m, planned in enumerate(batch.plan):
-        record, refused = _one_update(policy, batch, encoded, reference, m, planned, refused)
+        kept = first if m == 0 else None
+        record, refused = _one_update(policy, batch, encoded, reference, m, planned, refused, kept)
         updates.append(record)
     return UpdateResult(updates, diverged=refused)
 
 
-@torch.no_grad()
-def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
+def score(
+    policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int
+) -> tuple[Tensor, FirstPass | None]:
     """The policy's own token log-probabilities of what it sampled, in the passes of its updates.
 
     The same passes give the same numbers to the last bit in any precision, so that the ratio of own rollouts before the
@@ -79,7 +101,8 @@ def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan
         learner: the policy's position in the pool of the plan.
 
     Returns:
-        (..., P, G, T), nats, arbitrary outside the mask.
+        (..., P, G, T), nats, arbitrary outside the mask; and the first update's first pass, of policies that keep it,
+        since what it computes is the same.
 
     Raises:
         ValueError: the plan leaves own rollouts out, or holds some twice.
@@ -90,7 +113,16 @@ def score(policy: Policy, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan
     held = torch.cat(parts, dim=-1).sort(-1).values if parts else torch.empty(0)
     if held.shape[-1] != count or not torch.equal(held, torch.arange(count).expand(held.shape)):
         raise ValueError("the plan must hold each of the learner's own rollouts exactly once")
-    return _sampler_log_probs(policy, encoded, 0, parts)
+    keeps = policy.keeps_first_pass and learner in plan[0].samplers
+    first = _first_pass(policy, encoded, plan[0].prompts) if keeps else None
+    return _sampler_log_probs(policy, encoded, 0, parts, first), first
+
+
+def _first_pass(policy: Policy, encoded: EncodedRollouts, prompts: Tensor) -> FirstPass:
+    """The first pass of the only sampler's rollouts of some prompts."""
+    rows = encoded.rows([0], prompts)
+    rows = rows.gather(-1, policy.passes(encoded, [rows])[0])
+    return FirstPass(rows, policy.token_log_probs(encoded, rows))
 
 
 def split_by_tokens(lengths: Tensor, budget: int) -> list[Tensor]:
@@ -124,20 +156,26 @@ def split_by_tokens(lengths: Tensor, budget: int) -> list[Tensor]:
     return parts
 
 
-def _sampler_log_probs(policy: Policy, encoded: EncodedRollouts, sampler: int, parts: Sequence[Tensor]) -> Tensor:
-    """Token log-probabilities of all rollouts of one sampler, in passes within the given parts: (..., P, G, T)."""
+@torch.no_grad()
+def _sampler_log_probs(
+    policy: Policy, encoded: EncodedRollouts, sampler: int, parts: Sequence[Tensor], first: FirstPass | None = None
+) -> Tensor:
+    """Token log-probabilities of all rollouts of one sampler, in passes within the given parts: (..., P, G, T).
+
+    The first of these passes may have been computed already.
+    """
     rows, scores = [], []
     for some in parts:
         its_rows = encoded.rows([sampler], some)
         for positions in policy.passes(encoded, [its_rows]):
             rows.append(its_rows.gather(-1, positions))
-            scores.append(policy.token_log_probs(encoded, rows[-1]).cpu())
+            known = None if first is None or scores else first.log_probs
+            scores.append((policy.token_log_probs(encoded, rows[-1]) if known is None else known.detach()).cpu())
     order = torch.cat(rows, dim=-1).argsort(-1)
     ordered = torch.take_along_dim(torch.cat(scores, dim=-2), order.unsqueeze(-1), dim=-2)
     return ordered.unflatten(-2, encoded.pool_shape[1:])
 
 
-@torch.no_grad()
 def _reference_log_probs(policy: Policy, batch: LearnerBatch, encoded: EncodedRollouts) -> Tensor:
     """Token log-probabilities of own rollouts under the policy before training: (..., P, G, T)."""
     with policy.reference():
@@ -152,13 +190,16 @@ def _one_update(
     m: int,
     planned: PlannedUpdate,
     refused: str,
+    first: FirstPass | None,
 ) -> tuple[UpdateRecord, str]:
     """The passes of one mini-batch and its optimiser step; and why this or an earlier one was refused, or nothing."""
     method = get_method(batch.method)
     inputs = _inputs(batch, encoded, reference, m, planned)
     passes = _passes(policy, encoded, planned)
     for rows, places in passes:
-        log_probs = policy.token_log_probs(encoded, rows)
+        log_probs = None if first is None else first.take(rows, encoded, batch.learner)
+        if log_probs is None:
+            log_probs = policy.token_log_probs(encoded, rows)
         leaf = log_probs.detach().requires_grad_()
         whole = replace(inputs, log_probs=put_rows(inputs.log_probs, places, leaf.to(inputs.log_probs.dtype)))
         objective = penalised(method.objective, whole, batch.settings).value.sum()

@@ -15,7 +15,7 @@ from hacrl_lab.divergence import LARGEST_DRIFT
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.schedules import EmptyUpdates, UpdatePlan
-from hacrl_lab.update import score, split_by_tokens, update
+from hacrl_lab.update import FirstPass, score, split_by_tokens, update
 
 
 class LocalAgent(ABC):
@@ -27,6 +27,12 @@ class LocalAgent(ABC):
     """Tokens of prompts and responses in one forward and backward pass; 0 for no bound."""
     largest_drift: float = LARGEST_DRIFT
     """See :class:`hacrl_lab.agent.Policy`."""
+    _first_pass: FirstPass | None = None
+
+    @property
+    def keeps_first_pass(self) -> bool:
+        """See :class:`hacrl_lab.agent.Policy`."""
+        return False
 
     @abstractmethod
     def encode(self, prompts: Any, pool: Sequence[RolloutBatch]) -> EncodedRollouts:
@@ -62,11 +68,13 @@ class LocalAgent(ABC):
 
     def score(self, prompts: Any, rollouts: RolloutBatch, plan: UpdatePlan, learner: int) -> Tensor:
         """See :class:`hacrl_lab.agent.Agent`."""
-        return score(self, prompts, rollouts, plan, learner)
+        scores, self._first_pass = score(self, prompts, rollouts, plan, learner)
+        return scores
 
     def update(self, batch: LearnerBatch) -> UpdateResult:
         """See :class:`hacrl_lab.agent.Agent`."""
-        result = update(self, batch)
+        first, self._first_pass = self._first_pass, None
+        result = update(self, batch, first)
         has_moved = any(bool((record.gradient_norm > 0).any()) for record in result.updates)
         return replace(result, diverged=self.divergence(batch)) if has_moved and not result.diverged else result
 

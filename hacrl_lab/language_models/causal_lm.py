@@ -134,6 +134,11 @@ class CausalLMAgent(LocalAgent):
         """What is trained, by name: all of the model, or its adapter."""
         return {name: weight for name, weight in self.model.named_parameters() if weight.requires_grad}
 
+    @property
+    def keeps_first_pass(self) -> bool:
+        """Not where memory is short, nor where weights are exchanged with a reference's."""
+        return not self.settings.checkpointing and not self._reference
+
     def computing(self) -> AbstractContextManager[Any]:
         """Within it, matrix products are in the compute type."""
         low = self.settings.compute_dtype == "bfloat16"

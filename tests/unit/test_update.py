@@ -329,7 +329,8 @@ def test_scores_are_in_the_order_of_the_rollouts_whatever_the_plan() -> None:
     encoded = agent.encode(prompts, [batch])
     expected = agent.token_log_probs(encoded, encoded.rows()).reshape(encoded.mask.shape)[0]
     agent.tokens_per_pass = 11
-    found = score(agent, prompts, batch, mixed(torch.tensor([3, 1, 5, 0, 2, 4]), 4, 1, 0), 0)
+    found, first = score(agent, prompts, batch, mixed(torch.tensor([3, 1, 5, 0, 2, 4]), 4, 1, 0), 0)
+    assert first is None
     torch.testing.assert_close(found[batch.own_tokens[1]], expected[batch.own_tokens[1]].detach(), rtol=0, atol=1e-14)
 
 
