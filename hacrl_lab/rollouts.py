@@ -171,8 +171,7 @@ class EncodedRollouts:
         Args:
             rows: (..., R), with the leading axes of the arrays.
         """
-        _, count, group = self.pool_shape
-        prompts = (rows // group % count).to(self.tokens.device)
+        prompts = self.prompts_of(rows)
         contexts, context_mask = (
             torch.take_along_dim(values, prompts.unsqueeze(-1), dim=-2) for values in (self.contexts, self.context_mask)
         )
@@ -180,10 +179,14 @@ class EncodedRollouts:
         observations = None if self.observations is None else take_rows(self.observations, rows, rest=2)
         return EncodedRows(prompts, contexts, context_mask, tokens, mask, observations)
 
+    def prompts_of(self, rows: Tensor) -> Tensor:
+        """The position of each row's prompt among the P prompts: (..., R)."""
+        _, count, group = self.pool_shape
+        return (rows // group % count).to(self.tokens.device)
+
     def row_lengths(self, rows: Tensor) -> Tensor:
         """Tokens of prompt and response of each row: (..., R)."""
-        _, count, group = self.pool_shape
-        prompt_lengths = self.context_mask.sum(-1).gather(-1, (rows // group % count).to(self.mask.device))
+        prompt_lengths = self.context_mask.sum(-1).gather(-1, self.prompts_of(rows))
         return prompt_lengths + take_rows(self.mask.sum(-1), rows)
 
 

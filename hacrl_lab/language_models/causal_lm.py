@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +21,8 @@ from hacrl_lab.files import told_by_the_system
 from hacrl_lab.language_models.group_sampler import own_sampler
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
-from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values, shared_prompts
-from hacrl_lab.language_models.sharding import Ranks, as_forward, ranks_here
+from hacrl_lab.language_models.scorer import Scorer
+from hacrl_lab.language_models.sharding import Ranks, ranks_here
 from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.learning_rates import CONSTANT, LearningRateSchedule
 from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch, pad_stack
@@ -94,6 +93,7 @@ class CausalLMAgent(LocalAgent):
         tokenizer: its own; needs an end token.
         settings: see :class:`CausalLMSettings`.
         sampler: samples from the model; by default one in this process.
+        has_values: the model has weights; False only for counting what it would need.
 
     Raises:
         ModelLoadError: see :class:`hacrl_lab.language_models.prompting.TextCodec`.
@@ -108,6 +108,7 @@ class CausalLMAgent(LocalAgent):
         tokenizer: PreTrainedTokenizerBase,
         settings: CausalLMSettings,
         sampler: Sampler | None = None,
+        has_values: bool = True,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -119,7 +120,7 @@ class CausalLMAgent(LocalAgent):
         self._sampler = sampler or own_sampler(
             name, model, settings.generation != "transformers", settings.rows_at_once, settings.ranks > 1
         )
-        self._score_chunks = as_forward(model, chunked_log_probs)
+        self.scorer = Scorer(name, model, self.ranks, has_values)
         self._reference: list[Tensor] | None = None
         self.optimizer = torch.optim.AdamW(
             self.trained().values(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -188,28 +189,27 @@ class CausalLMAgent(LocalAgent):
 
     def passes(self, encoded: EncodedRollouts, by_sampler: Sequence[Tensor]) -> list[Tensor]:
         """A pass is of one sampler also without a bound: in float32 a row's last bits depend on the rows beside it."""
-        if self.tokens_per_pass > 0:
-            return super().passes(encoded, by_sampler)
         sizes = [rows.shape[-1] for rows in by_sampler]
-        return list(torch.arange(sum(sizes)).split(sizes))
+        if self.tokens_per_pass == 0:
+            return list(torch.arange(sum(sizes)).split(sizes))
+        starts = [sum(sizes[:j]) for j in range(len(sizes))]
+        return [
+            start + positions
+            for start, rows in zip(starts, by_sampler, strict=True)
+            for positions in self.scorer.passes(encoded, rows, self.tokens_per_pass)
+        ]
 
     def token_log_probs(self, encoded: EncodedRollouts, rows: Tensor) -> Tensor:
-        """See :mod:`hacrl_lab.language_models.scoring`; every rank computes its share of the rows."""
+        """See :class:`hacrl_lab.language_models.scorer.Scorer`; every rank computes its share of the rows."""
         with self.computing():
             if not self.settings.checkpointing:
-                if self._shares_prompts:
-                    return shared_prompts(self.model, encoded, rows)
-                return in_chunks(self._score_chunks, encoded, rows)
+                return self.scorer.log_probs(encoded, rows)
             self.model.train(torch.is_grad_enabled())  # transformers checkpoints in training only
             try:
-                mine = in_chunks(self._score_chunks, encoded, rows[self.ranks.share(len(rows))])
+                mine = self.scorer.log_probs(encoded, rows[self.ranks.share(len(rows))])
                 return self.ranks.gather_log_probs(mine, len(rows))
             finally:
                 self.model.eval()
-
-    @cached_property
-    def _shares_prompts(self) -> bool:
-        return keeps_keys_and_values(self.model)
 
     def set_reference(self) -> None:
         """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""

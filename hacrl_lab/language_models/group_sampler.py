@@ -13,13 +13,8 @@ from tqdm.auto import tqdm
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from hacrl_lab.errors import NonFiniteError
-from hacrl_lab.language_models.grouped_attention import (
-    Groups,
-    attending_in_groups,
-    can_group,
-    next_logits,
-    read_prompts,
-)
+from hacrl_lab.language_models.attention import attending
+from hacrl_lab.language_models.grouped_attention import NAME, Groups, can_group, next_logits, read_prompts
 from hacrl_lab.language_models.sampler import Generation, Sampler, SamplingSettings, as_generation
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.sampling import Sampling
@@ -113,7 +108,7 @@ class GroupSampler:
         logits, positions = read.logits[prompt_of_row], read.lengths[prompt_of_row]
         stop_tokens = torch.tensor(settings.stop_tokens, device=rows.device)
         going = torch.ones_like(rows, dtype=torch.bool)
-        with attending_in_groups(self._model):
+        with attending(self._model, NAME):
             for place in range(settings.max_new_tokens):
                 new, log_probs = choose_tokens(logits, chances[rows, place], settings)
                 out.tokens[rows, place] = new.where(going, settings.pad_token)

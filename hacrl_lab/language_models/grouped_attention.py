@@ -10,8 +10,6 @@ so both parts are computed apart, the prompt's for all of its answers in one pro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +17,8 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
+
+from hacrl_lab.language_models.attention import DOES_NOT_FIT, attending, refuse_unknown
 
 NAME = "hacrl_grouped"
 """Under which transformers finds :func:`_attention`."""
@@ -146,25 +146,11 @@ def _attention(
     Raises:
         NotImplementedError: the model's attention is a more general one, with a cap of its scores for instance.
     """
-    unknown = [name for name, value in others.items() if value is not None and name not in _WITHOUT_EFFECT]
-    if unknown:
-        raise NotImplementedError(f"attention with {', '.join(unknown)}")
+    refuse_unknown(others)
     return groups.attend(module.layer_idx, query, key, value, scaling).unsqueeze(1), None
 
 
-_WITHOUT_EFFECT = ("dropout", "position_ids", "use_cache", "output_router_logits")
 AttentionInterface.register(NAME, _attention)
-
-
-@contextmanager
-def attending_in_groups(model: Any) -> Iterator[None]:
-    """Within it, the model's attention is the one of this module; its ``forward`` needs ``groups``."""
-    before = model.config._attn_implementation
-    model.config._attn_implementation = NAME
-    try:
-        yield
-    finally:
-        model.config._attn_implementation = before
 
 
 @torch.no_grad()
@@ -184,7 +170,7 @@ def can_group(model: Any) -> bool:
         read = read_prompts(model, ids, mask)
         grouped = Groups(read.cache, mask, prompt_of_answer, room=2)
         found = []
-        with attending_in_groups(model):
+        with attending(model, NAME):
             for place in range(2):
                 found.append(next_logits(model, answers[:, place], read.lengths[prompt_of_answer] + place, grouped))
         whole = torch.cat([mask[prompt_of_answer], mask.new_ones(3, 2)], -1)
@@ -193,7 +179,7 @@ def can_group(model: Any) -> bool:
             attention_mask=whole.long(),
             position_ids=(whole.cumsum(-1) - 1).clamp_min(0),
         ).logits[:, -2:]
-    except (AttributeError, IndexError, NotImplementedError, RuntimeError, TypeError, ValueError):
+    except DOES_NOT_FIT:
         return False
     difference = (torch.stack(found, 1).float() - alone.float()).abs().max()
     return bool(difference <= AGREE * alone.float().abs().max())

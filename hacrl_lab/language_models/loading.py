@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,11 +13,12 @@ from transformers.pytorch_utils import Conv1D
 from hacrl_lab.errors import LabError, ModelLoadError, SettingError, first_line
 from hacrl_lab.extras import extra
 from hacrl_lab.language_models.adapters import merged
+from hacrl_lab.language_models.attention import as_in_forward
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
-from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values
+from hacrl_lab.language_models.scoring import keeps_keys_and_values, padded, whole_log_probs
 from hacrl_lab.language_models.sharding import shard
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.rollouts import EncodedRollouts
@@ -50,8 +50,6 @@ def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAg
     if not divided:
         model = model.to(torch.device(settings.device))
     keeps_a_state = not keeps_keys_and_values(model)
-    if settings.checkpointing or keeps_a_state:
-        _check_chunks(model, name)
     if keeps_a_state and settings.generation != "vllm":
         _check_sampling(model, name)
     model = _prepared(model, settings)
@@ -83,7 +81,7 @@ def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> 
     """
     model = _untrained(read_config(source), settings, "meta")
     _make_fake(model, settings.device)
-    return CausalLMAgent(name, model, read_tokenizer(source), settings, TransformersSampler(model))
+    return CausalLMAgent(name, model, read_tokenizer(source), settings, TransformersSampler(model), has_values=False)
 
 
 def layers_of(source: str) -> int:
@@ -175,25 +173,8 @@ def _checkpoint_activations(model: Any) -> None:
         for name in ("p", "attention_dropout"):  # of torch's dropout layers, and of transformers' attention
             if isinstance(getattr(module, name, None), float):
                 setattr(module, name, 0.0)
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-
-
-@torch.no_grad()
-def _check_chunks(model: Any, name: str) -> None:
-    """Make sure that logits are the output layer applied to the decoder's last states, which chunks rely on.
-
-    Raises:
-        ModelLoadError: they are not, for instance because the model caps or scales its logits.
-    """
-    ids = torch.arange(1, 17, device=model.device)[None] % model.config.vocab_size
-    plain = model(input_ids=ids).logits[0, :-1].float().log_softmax(-1).gather(-1, ids[0, 1:, None]).squeeze(-1)
-    keep = torch.arange(16, device=model.device)[None] < 15
-    difference = float((chunked_log_probs(model, ids, keep, ids[0, 1:]) - plain).abs().max())
-    if not difference <= SCORES_AGREE:
-        raise ModelLoadError(
-            f"agent {name!r} cannot be trained with checkpointing, or with layers that keep a state: its logits are "
-            "not a plain output layer"
-        )
+    options = {"use_reentrant": False, "context_fn": as_in_forward(model)}
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=options)
 
 
 def _check_sampling(model: Any, name: str) -> None:
@@ -209,8 +190,8 @@ def _check_sampling(model: Any, name: str) -> None:
         with torch.no_grad():
             said = TransformersSampler(model).sample(ids, mask, 1, settings, seed=0)
             pool = EncodedRollouts(ids, mask, said.tokens[None], said.mask[None])
-            scores = in_chunks(partial(chunked_log_probs, model), pool, torch.arange(2))
-        difference = float((scores - said.log_probs.flatten(0, 1)).abs().max())
+            scores = whole_log_probs(model, padded(pool.take(torch.arange(2))))
+        difference = float((scores - said.log_probs.flatten()).abs().max())
     except (AttributeError, LabError, RuntimeError, TypeError, ValueError) as error:
         raise ModelLoadError(f"agent {name!r} cannot be trained: {first_line(error)}") from error
     if not difference <= SCORES_AGREE:

@@ -126,9 +126,10 @@ def as_forward(model: Any, function: Any) -> Any:
     divided = issubclass(type(model), FSDPModule)
     if not divided:
         return partial(function, model)
-    model.as_forward = function.__get__(model)
-    register_fsdp_forward_method(model, "as_forward")
-    return model.as_forward
+    name = function.__name__
+    setattr(model, name, function.__get__(model))
+    register_fsdp_forward_method(model, name)
+    return getattr(model, name)
 
 
 def _without_wrapper(model: Any) -> Any:

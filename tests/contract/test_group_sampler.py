@@ -34,7 +34,7 @@ SHAPE: dict[str, Any] = {
     **{"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0},
     **{"num_experts": 4, "num_local_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32},
     **{"bos_token_id": 1, "eos_token_id": STOP, "ffn_dim": 64, "word_embed_proj_dim": 32, "lru_width": 32},
-    **{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64},
+    **{"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "rotary_dim": 4},
 }
 """Of all architectures; each takes what it has."""
 GROUPS = (

@@ -28,8 +28,8 @@ def model_agent(kind: Kind, name: str = "a", **changes: object) -> CausalLMAgent
     return load_agent(folder, name, replace(SETTINGS, **changes))  # type: ignore[arg-type]
 
 
-WAYS = pytest.mark.parametrize("checkpointing", [False, True], ids=["shared-prompts", "chunks"])
-"""The two ways of scoring."""
+WAYS = pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "checkpointed"])
+"""Activations in the backward pass."""
 
 
 def texts(responses: Sequence[Sequence[str]], finished: object, sampler: str = "b") -> RolloutBatch:

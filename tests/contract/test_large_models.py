@@ -24,7 +24,7 @@ from hacrl_lab.seeding import RandomStream
 from hacrl_lab.worlds import TextPrompts
 
 every_family = pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
-ways = pytest.mark.parametrize("checkpointing", [False, True], ids=["shared-prompts", "chunks"])
+ways = pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "checkpointed"])
 qwen3 = pytest.mark.parametrize("kind", ["qwen3"], indirect=True)
 TEMPLATE = (
     "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}{% endfor %}<|assistant|>"

@@ -63,14 +63,9 @@ def test_a_run_is_known_by_the_settings_that_are_not_at_their_defaults() -> None
         "agents": ("a", "b"),
         "device": "cpu",
     }
-    known = {
-        "seed": 4,
-        "minibatches": 1,
-        "problems": "a.jsonl",
-        "agents": ("a", "b"),
-        "device": "cpu",
-        "generation": "grouped",
-    }
+    known = {"seed": 4, "minibatches": 1, "problems": "a.jsonl", "agents": ("a", "b"), "device": "cpu"}
+    assert run_key({**pair, "generation": "transformers"}) == known
+    known["generation"] = "grouped"
     assert run_key(pair) == known
 
 

@@ -37,8 +37,8 @@ RunValues = Mapping[str, Any]
 """Settings of a run by the names of their options; what is not in it has its default."""
 KNOWN_BY_ITSELF = ("problems", "prompt_template", "system_prompt", "reward")
 """Settings that may hold several values."""
-SAMPLER = "generation"
-"""The setting whose default is part of a run's key too: each of its values draws other answers."""
+ONCE_DEFAULTS = {"generation": "transformers"}
+"""Values that were defaults when runs were recorded."""
 CURVE = "curve/"
 """Before the names of metrics among a cell's arrays."""
 
@@ -114,11 +114,11 @@ def given(value: str | None) -> tuple[str, ...]:
 
 
 def run_key(pair: RunValues) -> dict[str, Any]:
-    """The non-default settings and what samples: they identify a run, also when settings are added later.
+    """The non-default settings, and what samples if it is not generate, identify a run, also when settings are added.
 
     A default that is changed needs another ``RESULTS_VERSION``. One prompt or one file of problems is known by itself.
     """
-    defaults = {**flat(train_settings()), SAMPLER: None}
+    defaults = {**flat(train_settings()), **ONCE_DEFAULTS}
     values = {name: value for name, value in flat(train_settings(**pair)).items() if value != defaults[name]}
     alone = {name: values[name][0] for name in KNOWN_BY_ITSELF if len(values.get(name, ())) == 1}
     return {**values, **alone}

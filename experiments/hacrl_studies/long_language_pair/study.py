@@ -72,6 +72,7 @@ class Options(ArmOptions):
             "problems": given(self.problems),
             "prompt_template": given(self.prompt_template),
             "max_new_tokens": self.max_new_tokens,
+            "generation": "transformers",  # as recorded
         }
         return arm_run(self, pair, arm, seed, rate)
 

@@ -88,6 +88,7 @@ class Options(ArmOptions):
             "rate_factors": RECIPES[name].rate_factors,
             "max_new_tokens": self.max_new_tokens,
             "dtype": "bfloat16",
+            "generation": "transformers",  # as recorded
         }
         return arm_run(self, pair, arm, seed, rate)
 
