@@ -14,8 +14,8 @@ import torch
 from hacrl_lab.engine import Engine, InProcess
 from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 from hacrl_lab.errors import SettingError, first_line
-from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.adapters import adapter_config
+from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
 from hacrl_lab.language_models.loading import load_agent, load_agents
 from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.language_models.sources import divided, is_pair, source_of
