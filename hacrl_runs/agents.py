@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import torch
 from hacrl_lab.engine import Engine, InProcess
 from hacrl_lab.engines.ray import RayEngine, RemoteAgent
 from hacrl_lab.errors import SettingError, first_line
+from hacrl_lab.language_models.adapters import adapter_config
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
-from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.loading import load_agent, load_agents
 from hacrl_lab.language_models.prompting import Prompting
+from hacrl_lab.language_models.sources import divided, is_pair, source_of
 from hacrl_lab.verification.answer_rules import ANSWER_RULES
 from hacrl_runs.own_pair.pretrain import build_pair
 from hacrl_runs.own_pair.recipes import recipes
@@ -25,18 +28,28 @@ OWN_TEMPLATE = "{question}\n"
 
 
 def agent_names(models: ModelSettings) -> list[str]:
-    """The unique name of every agent: that of its folder, with a number where several have the same."""
+    """The unique name of every agent: see :func:`model_name`, with a number where several have the same."""
     if not models.agents:
         return list(recipes(models.size, models.answers))
     names: list[str] = []
     for source in models.agents:
-        base = name = Path(os.path.abspath(Path(source).expanduser())).name or "model"
+        base = name = model_name(source)
         repeats = 1
         while name in names:
             repeats += 1
             name = f"{base}-{repeats}"
         names.append(name)
     return names
+
+
+def model_name(source: str) -> str:
+    """What a model is called: as its folder is, that of the adapter where it has one beside it.
+
+    >>> model_name("Qwen/Qwen3-4B"), model_name("Qwen/Qwen3-4B+adapters/first/")
+    ('Qwen3-4B', 'first')
+    """
+    folder = divided(source)[1] if is_pair(source) else source
+    return Path(os.path.abspath(Path(folder).expanduser())).name or "model"
 
 
 def sources_of(models: ModelSettings, device: str) -> dict[str, str]:
@@ -48,6 +61,19 @@ def sources_of(models: ModelSettings, device: str) -> dict[str, str]:
     """
     built = [] if models.agents else build_pair(models.size, models.answers, device).values()
     return dict(zip(agent_names(models), map(str, built) if built else models.agents, strict=True))
+
+
+def with_rank(source: str, settings: CausalLMSettings) -> CausalLMSettings:
+    """The settings with the rank of the adapter that an agent has from the start, if it has one: it is trained further.
+
+    Args:
+        source: of the agent.
+        settings: of the agent.
+
+    Raises:
+        ModelLoadError: see :func:`hacrl_lab.language_models.adapters.adapter_config`.
+    """
+    return replace(settings, lora_rank=adapter_config(source_of(source)).r) if is_pair(source) else settings
 
 
 def usable_devices(device: str, agents: int) -> list[str]:
@@ -97,7 +123,7 @@ def running_agents(
         engine: local or ray.
     """
     if engine == "local":
-        yield [load_agent(source, name, settings[name]) for name, source in sources.items()], InProcess()
+        yield load_agents(sources, settings), InProcess()
         return
     makers = {name: partial(load_agent, source, name, settings[name]) for name, source in sources.items()}
     first = next(iter(settings.values()))

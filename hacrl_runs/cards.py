@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 from hacrl_lab.errors import LabError, first_line
 from hacrl_lab.evaluation import accuracy_interval
 from hacrl_lab.language_models.model_fingerprint import model_fingerprint
+from hacrl_lab.language_models.sources import source_of
 from hacrl_lab.methods import get_method
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import read_evaluation
@@ -32,13 +33,15 @@ def write_card(folder: Path, job: Job, method: str, agent: str) -> None:
     arms = [read_evaluation(folder / arm).accuracy[agent] for arm in (INITIAL, method)]
     before, after = (with_bounds(*accuracy_interval(arm, job.evaluation.eval_samples)) for arm in arms)
     source, settings, training = job.sources[agent], job.agent_settings[agent], job.training
+    parts = source_of(source)
+    public_base = None if Path(parts.base).exists() else parts.base  # nobody else knows this machine's folders
     data = ModelCardData(
-        base_model=None if Path(source).exists() else source,
+        base_model=public_base,
         library_name="peft" if settings.lora_rank else "transformers",
         pipeline_tag="text-generation",
         tags=["hacrl-lab", "reinforcement-learning", method],
     )
-    origin = agent if Path(source).exists() else source  # nobody else knows this machine's folders
+    origin = agent if public_base is None or parts.adapter is not None else public_base
     evaluation = read_evaluation(folder / method)
     text = "\n\n".join(
         (

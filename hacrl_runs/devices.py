@@ -74,14 +74,14 @@ def agent_parts(settings: CausalLMSettings, memory: AgentMemory, penalised: bool
     Args:
         settings: of the agent.
         memory: of the agent.
-        penalised: whether a KL penalty compares with a copy of the model; an adapter is compared with what it changes.
+        penalised: whether a KL penalty compares with a copy of what is trained.
     """
     on_gpu, ranks = settings.device.startswith("cuda"), settings.ranks
     share, copies = (ranks, 1) if on_gpu else (1, ranks)  # of what is divided, and of what every rank has
     kept = {
         "weights": memory.weights // share,
         "AdamW's moments": memory.moments // share,
-        "reference of the KL penalty": memory.weights // share if penalised and settings.lora_rank == 0 else 0,
+        "reference of the KL penalty": memory.moments // 2 // share if penalised else 0,
     }
     updating = {kind: size // share if kind == GRADIENTS else size * copies for kind, size in memory.updating.items()}
     if on_gpu and settings.offload:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from hacrl_lab.language_models.costs import AgentMemory, AgentSeconds, Work, agent_memory, agent_seconds
 from hacrl_lab.language_models.loading import load_codec
 from hacrl_lab.language_models.prompting import TextCodec
+from hacrl_lab.language_models.shared_base import base_holders
 from hacrl_lab.language_models.vllm_sampler import EngineSettings
 from hacrl_lab.methods import get_method
 from hacrl_lab.seeding import RandomStream, StepStream
@@ -44,10 +45,17 @@ def plan(settings: TrainSettings, gpu_gib: float = 0.0) -> None:
 def _print_plan(job: Job, gpu_gib: float) -> None:
     work = _work(job)
     memory = {name: agent_memory(job.sources[name], job.agent_settings[name], its) for name, its in work.items()}
+    holders = base_holders(job.sources, job.agent_settings) if job.engine == "local" else {}
+    for name, holder in holders.items():
+        if holder != name:  # its base is counted with the agent that holds it
+            memory[name] = replace(memory[name], weights=memory[name].moments // 2)
     penalised = any(_penalised(job, method) for method in job.run.methods)
     parts = {name: agent_parts(job.agent_settings[name], its, penalised) for name, its in memory.items()}
     devices = devices_of(parts, job.agent_settings, job.engine, gpu_gib)
     print("\n\n".join(memory_table(device, memory) for device in devices), end="\n\n", flush=True)
+    for name, holder in holders.items():
+        if holder != name:
+            print(f"{name} computes with the base of {holder}, which is counted there.\n")
     for device in devices:
         refuse_what_does_not_fit(device)
     if job.worlds.problems is not None:

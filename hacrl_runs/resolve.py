@@ -21,14 +21,15 @@ from hacrl_lab.engine import Engine
 from hacrl_lab.engines.ray import RemoteAgent
 from hacrl_lab.errors import SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
-from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.loading import load_agents
+from hacrl_lab.language_models.sources import is_pair
 from hacrl_lab.learning_rates import LearningRateSchedule
 from hacrl_lab.sampling import Sampling
 from hacrl_lab.seeding import RandomStream
 from hacrl_lab.verification.answer_rules import ANSWER_RULES, AnswerRuleName
 from hacrl_lab.verification.verifier import MathVerifier
 from hacrl_lab.worlds import TextPrompts
-from hacrl_runs.agents import prompting_of, running_agents, sources_of, usable_devices
+from hacrl_runs.agents import prompting_of, running_agents, sources_of, usable_devices, with_rank
 from hacrl_runs.settings import EvaluationSettings, RunSettings, TrainSettings, changed, train_settings
 from hacrl_runs.worlds import EVALUATION_SEED, Worlds, make_worlds, read_data
 
@@ -60,12 +61,12 @@ class Job:
 
     @property
     def shared(self) -> CausalLMSettings:
-        """Those of the first agent; all but the learning rate, the device and the prompt are the same for all."""
+        """Those of the first agent; all but learning rate, device, prompt and adapter are the same for all."""
         return next(iter(self.agent_settings.values()))
 
     def load_agents(self) -> list[CausalLMAgent]:
         """Fresh agents in this process."""
-        return [load_agent(source, name, self.agent_settings[name]) for name, source in self.sources.items()]
+        return load_agents(self.sources, self.agent_settings)
 
     def running_agents(self) -> AbstractContextManager[tuple[Sequence[CausalLMAgent | RemoteAgent], Engine]]:
         """Fresh agents where the settings want them, and what runs their calls."""
@@ -76,10 +77,12 @@ def resolved(settings: TrainSettings) -> TrainSettings:
     """The same settings with everything filled in that depends on others or on the machine.
 
     Raises:
-        SettingError: a method that the settings do not allow, or a device that is not there.
+        SettingError: a method or a rank that the settings do not allow, or a device that is not there.
     """
     for method in settings.run.methods:
         settings.training.check(method, agents=settings.models.count)
+    if settings.models.lora_rank > 0 and settings.models.agents and all(map(is_pair, settings.models.agents)):
+        raise SettingError("lora_rank is that of new adapters, and each of the agents has an adapter already")
     models, optimisation, generation = settings.models, settings.optimisation, settings.generation
     own_rate = LONG_LEARNING_RATE if models.answers == "long" else LEARNING_RATES[models.size]
     rate = OTHER_MODELS_LEARNING_RATE if models.agents else own_rate
@@ -125,7 +128,9 @@ def prepared(settings: TrainSettings, data: Data | None = None) -> Iterator[Job]
             answer_rule=settings.prompt.answer_rule,
             record=flat(settings),
             sources=sources,
-            agent_settings=agent_settings(settings, list(sources)),
+            agent_settings={
+                name: with_rank(sources[name], its) for name, its in agent_settings(settings, list(sources)).items()
+            },
             worlds=worlds,
             eval_prompts=worlds.test.sample_prompts(settings.evaluation.eval_prompts, RandomStream(EVALUATION_SEED)),
         )

@@ -75,13 +75,15 @@ class ModelSettings:
     """Who learns."""
 
     agents: tuple[str, ...] = ()
-    """Two or more models, each a local transformers folder or a hub id. Empty: the lab's own pair."""
+    """Two or more models, each a local transformers folder or a hub id, or BASE+ADAPTER, whose adapter, a folder of
+    peft, is then what is trained. Empty: the lab's own pair."""
     size: Size = "tiny"
     """Size of the lab's own pair: about 0.6 + 0.4, 10 + 6 or 100 + 60 million parameters. Built on first use."""
     answers: Answers = "short"
     """What the lab's own pair writes: bare equations of about 20 tokens, or sentences of 128 to 256 (size tiny)."""
     lora_rank: int = 0
-    """Rank of a LoRA adapter, which is then all that is trained; 0: all weights are."""
+    """Rank of a LoRA adapter, which is then all that is trained; 0: all weights are. Agents with the same base then
+    hold its weights once, unless --engine ray or --offload."""
     lora_alpha: int | None = None
     """Scale of the adapter's changes, alpha / rank. Left out: twice the rank."""
     lora_targets: tuple[str, ...] = ()

@@ -21,10 +21,11 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.language_models.live_bytes import LiveBytes
-from hacrl_lab.language_models.loading import _prepared
+from hacrl_lab.language_models.loading import prepared
 from hacrl_lab.language_models.prompting import Prompting
 from hacrl_lab.language_models.scorer import Scorer
 from hacrl_lab.language_models.sharding import Ranks
+from hacrl_lab.language_models.sources import Source
 from hacrl_lab.rollouts import EncodedRollouts
 from hacrl_runs.tables import markdown_table
 
@@ -63,7 +64,7 @@ def model_of(options: Options, lora_rank: int) -> Any:
     )
     torch.manual_seed(0)
     plain = CausalLMSettings(options.length, 1e-4, 1.0, Prompting(), "cpu", "float32", 0, checkpointing=True)
-    return _prepared(Qwen3ForCausalLM(config), replace(plain, lora_rank=lora_rank)).train()
+    return prepared(Qwen3ForCausalLM(config), replace(plain, lora_rank=lora_rank), Source("model")).train()
 
 
 def made_up(options: Options) -> EncodedRollouts:

@@ -212,9 +212,8 @@ class CausalLMAgent(LocalAgent):
                 self.model.eval()
 
     def set_reference(self) -> None:
-        """Keep a copy of the weights as they are now; of a model with an adapter there is nothing to be copied."""
-        has_adapter = self.settings.lora_rank > 0
-        self._reference = [] if has_adapter else [weight.detach().clone() for weight in self.trained().values()]
+        """Keep a copy of what is trained as it is now, all weights or those of the adapter."""
+        self._reference = [weight.detach().clone() for weight in self.trained().values()]
 
     @contextmanager
     def reference(self) -> Iterator[None]:
@@ -225,7 +224,7 @@ class CausalLMAgent(LocalAgent):
         """
         if self._reference is None:
             raise ValueError(f"agent {self.name!r} has no reference: set_reference() must come before training")
-        with self.model.disable_adapter() if self.settings.lora_rank > 0 else self._exchanged(self._reference):
+        with self._exchanged(self._reference):
             yield
 
     @contextmanager

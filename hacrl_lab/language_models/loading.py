@@ -2,60 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from transformers import AutoModelForCausalLM
-from transformers.pytorch_utils import Conv1D
 
-from hacrl_lab.errors import LabError, ModelLoadError, SettingError, first_line
-from hacrl_lab.extras import extra
-from hacrl_lab.language_models.adapters import merged
+from hacrl_lab.errors import LabError, ModelLoadError, first_line
+from hacrl_lab.language_models.adapters import check_base, merged, read_adapter, with_adapter
 from hacrl_lab.language_models.attention import as_in_forward
 from hacrl_lab.language_models.causal_lm import CausalLMAgent, CausalLMSettings
-from hacrl_lab.language_models.pretrained import location_of, model_location, read_config, read_model, read_tokenizer
+from hacrl_lab.language_models.pretrained import read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import keeps_keys_and_values, padded, whole_log_probs
 from hacrl_lab.language_models.sharding import shard
+from hacrl_lab.language_models.shared_base import base_holders, twin
+from hacrl_lab.language_models.sources import Source, source_of
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.rollouts import EncodedRollouts
 
-ADAPTER_SEED = 0
-"""Of the adapters' initial weights: all runs start from the same."""
 SCORES_AGREE = 1e-3
 """How far log-probabilities in training mode, by chunks, may be from the model's own, nats."""
 
 
-def load_agent(source: str, name: str, settings: CausalLMSettings) -> CausalLMAgent:
+def load_agents(sources: Mapping[str, str], settings: Mapping[str, CausalLMSettings]) -> list[CausalLMAgent]:
+    """The agents of a process; those that train adapters beside the same base hold its weights once.
+
+    Args:
+        sources: agent name → as :func:`hacrl_lab.language_models.sources.source_of` takes it.
+        settings: of each.
+
+    Raises:
+        ModelLoadError: see :func:`load_agent`.
+    """
+    holders = base_holders(sources, settings)
+    holders_of_others = {holder for name, holder in holders.items() if name != holder}
+    bases = {name: _placed(sources[name], settings[name]) for name in holders_of_others}
+    return [load_agent(source, name, settings[name], bases.get(holders[name])) for name, source in sources.items()]
+
+
+def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = None) -> CausalLMAgent:
     """An agent from a local folder or a hub id.
 
     Args:
-        source: folder, or hub id OWNER/NAME; an adapter's folder stands for its base model with the adapter merged in.
+        source: folder, or hub id OWNER/NAME; an adapter's folder stands for its base model with the adapter merged in,
+            and BASE+ADAPTER for the base with the adapter beside it, or merged in if the settings have no rank.
         name: unique name.
         settings: of the agent.
+        base: the source's base model on the agent's device, with whose parameters the agent computes; None: it has its
+            own.
 
     Raises:
         ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
         LabError: an extra that the settings need is not installed.
     """
-    folder, location = location_of(source), model_location(source)
+    parts = source_of(source)
     tokenizer = read_tokenizer(source)
-    model = read_model(source)
-    if folder != location:
-        model = merged(model, folder)
-    divided = settings.ranks > 1 or settings.offload
-    if not divided:
-        model = model.to(torch.device(settings.device))
+    model = _placed(source, settings) if base is None else twin(base)
+    if parts.beside:
+        check_base(parts)
+    if parts.adapter is not None and settings.lora_rank == 0:
+        model = merged(model, parts.adapter)
     keeps_a_state = not keeps_keys_and_values(model)
     if keeps_a_state and settings.generation != "vllm":
         _check_sampling(model, name)
-    model = _prepared(model, settings)
-    if divided:
+    model = prepared(model, settings, parts)
+    if parts.adapter is not None and settings.lora_rank > 0:
+        read_adapter(model, parts)
+    if _is_divided(settings):
         shard(model, settings.device, settings.offload)
-    return CausalLMAgent(name, model, tokenizer, settings, _engine(name, location, model, settings))
+    return CausalLMAgent(name, model, tokenizer, settings, _engine(name, parts.base, model, settings))
 
 
 def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
@@ -70,7 +89,7 @@ def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: 
     """
     config = read_config(source)
     _keep_layers(config, layers)
-    model = _untrained(config, settings, settings.device)
+    model = _untrained(config, settings, settings.device, source_of(source))
     return CausalLMAgent(name, model, read_tokenizer(source), settings)
 
 
@@ -79,7 +98,7 @@ def agent_without_values(source: str, name: str, settings: CausalLMSettings) -> 
 
     See :func:`untrained_agent`.
     """
-    model = _untrained(read_config(source), settings, "meta")
+    model = _untrained(read_config(source), settings, "meta", source_of(source))
     _make_fake(model, settings.device)
     return CausalLMAgent(name, model, read_tokenizer(source), settings, TransformersSampler(model), has_values=False)
 
@@ -96,10 +115,21 @@ def load_codec(source: str, name: str, settings: CausalLMSettings) -> TextCodec:
     return TextCodec(name, tokenizer, settings.prompting, context_size, settings.max_new_tokens)
 
 
-def _untrained(config: Any, settings: CausalLMSettings, device: str) -> Any:
+def _placed(source: str, settings: CausalLMSettings) -> Any:
+    """A source's base model, on the agent's device unless it is divided first."""
+    model = read_model(source)
+    return model if _is_divided(settings) else model.to(torch.device(settings.device))
+
+
+def _is_divided(settings: CausalLMSettings) -> bool:
+    return settings.ranks > 1 or settings.offload
+
+
+def _untrained(config: Any, settings: CausalLMSettings, device: str, source: Source) -> Any:
     """A model of a configuration on a device, as :func:`load_agent` would prepare it."""
     with torch.device(device):
-        return _prepared(AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval(), settings)
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+        return prepared(model, settings, source)
 
 
 def _make_fake(model: Any, device: str) -> None:
@@ -125,46 +155,17 @@ def _keep_layers(config: Any, layers: int) -> None:
     config.num_hidden_layers = layers
 
 
-def _prepared(model: Any, settings: CausalLMSettings) -> Any:
-    """The model with what its settings add: checkpointed activations, an adapter."""
+def prepared(model: Any, settings: CausalLMSettings, source: Source) -> Any:
+    """The model with what its settings add: checkpointed activations, an adapter.
+
+    Args:
+        model: as transformers loads it.
+        settings: of the agent.
+        source: of the model.
+    """
     if settings.checkpointing:
         _checkpoint_activations(model)
-    return _with_adapter(model, settings) if settings.lora_rank > 0 else model
-
-
-def _with_adapter(model: Any, settings: CausalLMSettings) -> Any:
-    """A LoRA adapter on the linear layers that the settings name, which changes nothing yet.
-
-    Raises:
-        SettingError: the model has no layer of one of these names.
-    """
-    peft = extra("peft", "lora")
-    names = _linear_layers(model)
-    if unknown := [name for name in settings.lora_targets if name not in names]:
-        raise SettingError(f"lora_targets must be among {', '.join(names)}, got {unknown[0]!r}")
-    if getattr(model, "is_gradient_checkpointing", False):
-        model.enable_input_require_grads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(ADAPTER_SEED)
-        config = peft.LoraConfig(
-            r=settings.lora_rank,
-            lora_alpha=2 * settings.lora_rank if settings.lora_alpha is None else settings.lora_alpha,
-            target_modules=list(settings.lora_targets) or "all-linear",
-            lora_dropout=0.0,
-        )
-        return peft.get_peft_model(model, config)
-
-
-def _linear_layers(model: Any) -> list[str]:
-    """Names of a model's linear layers, each once, without the output layer."""
-    output = model.get_output_embeddings()
-    return sorted(
-        {
-            name.rpartition(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, (torch.nn.Linear, Conv1D)) and module is not output
-        }
-    )
+    return with_adapter(model, settings, source) if settings.lora_rank > 0 else model
 
 
 def _checkpoint_activations(model: Any) -> None:

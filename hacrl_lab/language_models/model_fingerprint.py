@@ -10,10 +10,10 @@ from transformers.utils.hub import cached_file
 from hacrl_lab.cache_folder import check_hub_cache
 from hacrl_lab.errors import ModelLoadError, first_line
 from hacrl_lab.files import content_digest
-from hacrl_lab.language_models.adapters import base_of
-from hacrl_lab.language_models.pretrained import location_of
+from hacrl_lab.language_models.sources import source_of
 
-DECIDING = (".safetensors", ".bin", ".json", ".jinja", ".model", ".txt", ".tiktoken")
+WEIGHTS = (".safetensors", ".bin")
+DECIDING = (*WEIGHTS, ".json", ".jinja", ".model", ".txt", ".tiktoken")
 """Endings of weights, configurations, chat templates and tokenizers."""
 TEMPLATES = "additional_chat_templates"
 
@@ -24,22 +24,28 @@ def model_fingerprint(source: str) -> str:
     Of an adapter, together with its base model's.
 
     Args:
-        source: folder, or hub id OWNER/NAME.
+        source: as :func:`hacrl_lab.language_models.sources.source_of` takes it.
 
     Raises:
-        ModelLoadError: the folder does not exist, or the hub cannot be asked and nothing of it is in its cache.
+        ModelLoadError: a folder does not exist, or the hub cannot be asked and nothing of it is in its cache.
     """
-    location = location_of(source)
-    base = base_of(location)
-    content = _of_location(location)
-    return content if base is None else _sha256(f"{content} {_of_location(location_of(base))}")
+    parts = source_of(source)
+    base = _of_location(parts.base)
+    return base if parts.adapter is None else _sha256(f"{_of_location(parts.adapter)} {base}")
+
+
+def weights_fingerprint(folder: str) -> str:
+    """SHA-256 of the content of a folder's weights alone."""
+    return _of_folder(Path(folder), WEIGHTS)
 
 
 def _of_location(location: str) -> str:
     folder = Path(location)
-    if not folder.is_dir():
-        return _commit(location)
-    files = sorted(path for path in (*folder.glob("*"), *folder.glob(f"{TEMPLATES}/*")) if path.suffix in DECIDING)
+    return _of_folder(folder, DECIDING) if folder.is_dir() else _commit(location)
+
+
+def _of_folder(folder: Path, endings: tuple[str, ...]) -> str:
+    files = sorted(path for path in (*folder.glob("*"), *folder.glob(f"{TEMPLATES}/*")) if path.suffix in endings)
     marks = [f"{path.relative_to(folder)} {content_digest(path)}" for path in files if path.is_file()]
     return _sha256("\n".join(marks))
 

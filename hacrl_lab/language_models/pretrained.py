@@ -14,30 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from hacrl_lab.errors import ModelLoadError, first_line
-from hacrl_lab.language_models.adapters import base_of
-
-
-def location_of(source: str) -> str:
-    """A folder's path, or a hub id as it is.
-
-    Raises:
-        ModelLoadError: what can only be a folder is none.
-    """
-    path = Path(source).expanduser()
-    if source and path.is_dir():
-        return str(path)
-    if source and path.exists():
-        raise ModelLoadError(f"{source!r} is a file; a model is a folder, or a hub id OWNER/NAME")
-    if not source or source.startswith((".", "/", "~")) or source.count("/") > 1:
-        raise ModelLoadError(f"model folder {source!r} does not exist")
-    return source
-
-
-def model_location(source: str) -> str:
-    """Where the configuration and weights of a model are: for an adapter, those of its base model."""
-    location = location_of(source)
-    base = base_of(location)
-    return location if base is None else location_of(base)
+from hacrl_lab.language_models.sources import source_of
 
 
 def read_config(source: str) -> Any:
@@ -46,7 +23,7 @@ def read_config(source: str) -> Any:
     Raises:
         ModelLoadError: there is none, or it has no bound on the length of a text.
     """
-    location = model_location(source)
+    location = source_of(source).base
     config = _read(AutoConfig, location, "model").get_text_config()
     if not isinstance(getattr(config, "max_position_embeddings", None), int):
         raise ModelLoadError(f"the configuration of {location!r} has no max_position_embeddings")
@@ -60,8 +37,9 @@ def read_tokenizer(source: str) -> Any:
         ModelLoadError: there is none, or texts can have tokens that the model does not have. Special tokens may lie
             beyond its vocabulary, for instance Gemma 3's mark of an image: no text has them.
     """
-    has_its_own = any(Path(location_of(source)).glob("tokenizer*"))
-    tokenizer = _read(AutoTokenizer, location_of(source) if has_its_own else model_location(source), "tokenizer")
+    parts = source_of(source)
+    of_adapter = parts.adapter is not None and any(Path(parts.adapter).glob("tokenizer*"))
+    tokenizer = _read(AutoTokenizer, str(parts.adapter) if of_adapter else parts.base, "tokenizer")
     special = {token for token, added in tokenizer.added_tokens_decoder.items() if added.special}
     largest = max((token for token in tokenizer.get_vocab().values() if token not in special), default=-1)
     known = read_config(source).vocab_size
@@ -78,12 +56,12 @@ def read_tokenizer(source: str) -> Any:
 
 
 def read_model(source: str) -> Any:
-    """The model with its weights, in float32.
+    """The model with its weights, in float32; of a model with an adapter, the base model alone.
 
     Raises:
         ModelLoadError: there is none, or weights are missing, which would be random.
     """
-    location = model_location(source)
+    location = source_of(source).base
     settings = {"dtype": torch.float32, "output_loading_info": True}
     model, keys = _read(AutoModelForCausalLM, location, "model", **settings)
     missing, unused = (sorted(keys[kind]) for kind in ("missing_keys", "unexpected_keys"))

@@ -12,7 +12,7 @@ from hacrl_lab.errors import LabError, SettingError
 from hacrl_lab.language_models.causal_lm import CausalLMSettings
 from hacrl_lab.language_models.model_fingerprint import model_fingerprint
 from hacrl_lab.methods import get_method
-from hacrl_runs.agents import agent_names, prompting_of
+from hacrl_runs.agents import agent_names, model_name, prompting_of
 from hacrl_runs.evaluation.settings import EvaluateSettings
 from hacrl_runs.figures import INITIAL
 from hacrl_runs.folder import VERSIONS, settings_of_run
@@ -107,7 +107,7 @@ def _expanded(source: str) -> list[Model]:
     if not trained:
         if (folder / VERSIONS).is_file():
             raise LabError(f"the run in {source!r} has trained no agents yet; continue it: {resume_command(folder)}")
-        return [Model(Path(source.rstrip("/")).name, source, base=source)]
+        return [Model(model_name(source), source, base=source)]
     run = settings_of_run(folder)
     names = agent_names(run.models)
     bases = dict(zip(names, run.models.agents, strict=False))  # none of the lab's own pair

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from hacrl_lab.errors import ModelLoadError
-from hacrl_lab.language_models.pretrained import location_of, read_config, read_model, read_tokenizer
+from hacrl_lab.language_models.pretrained import read_config, read_model, read_tokenizer
 from hacrl_lab.language_models.prompting import Prompting, TextCodec
+from hacrl_lab.language_models.sources import location_of
 
 
 @pytest.fixture
