@@ -29,7 +29,7 @@ NAME = "hacrl_packed"
 class Table:
     """Places of the tokens of some texts in the row, one text a line, filled up on the right."""
 
-    places: Tensor
+    indices: Tensor
     """In the row, 0 where there is no token: (B, L)."""
     filled: Tensor
     """True where there is one: (B, L)."""
@@ -38,7 +38,7 @@ class Table:
 
     def of(self, values: Tensor) -> Tensor:
         """(heads, N, d) → (B, heads, L, d)."""
-        taken = values.index_select(1, self.places.flatten()).unflatten(1, self.places.shape)
+        taken = values.index_select(1, self.indices.flatten()).unflatten(1, self.indices.shape)
         return taken.transpose(0, 1)
 
     def back(self, values: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def packed(rows: EncodedRows) -> Pass:
     of_responses = (starts + torch.arange(columns, device=fed.device))[fed]
     last = packing.prompt_lengths.cumsum(0) - 1
     taught = rows.mask[:, : columns + 1]
-    before = torch.cat([last[packing.prompt_of_row, None], packing.responses.places], -1)[:, : taught.shape[-1]]
+    before = torch.cat([last[packing.prompt_of_row, None], packing.responses.indices], -1)[:, : taught.shape[-1]]
     return Pass(
         inputs={
             "input_ids": torch.cat([packing.contexts[packing.context_mask], rows.tokens[:, :columns][fed]])[None],
@@ -153,8 +153,8 @@ def _table(lengths: Tensor, start: int) -> Table:
     """Of texts that stand one after the other from a place on; lengths (B,)."""
     column = torch.arange(max(1, int(lengths.max())), device=lengths.device)
     filled = column < lengths[:, None]
-    places = (start + (lengths.cumsum(0) - lengths)[:, None] + column) * filled
-    return Table(places, filled, filled.flatten().nonzero()[:, 0])
+    indices = (start + (lengths.cumsum(0) - lengths)[:, None] + column) * filled
+    return Table(indices, filled, filled.flatten().nonzero()[:, 0])
 
 
 def _attention(

@@ -83,13 +83,13 @@ class Scorer:
             )
 
     @torch.no_grad()
-    def _agree(self, one: tuple[MakePass, ReadPass], other: tuple[MakePass, ReadPass], rows: EncodedRows) -> bool:
+    def _agree(self, fast: tuple[MakePass, ReadPass], plain: tuple[MakePass, ReadPass], rows: EncodedRows) -> bool:
         """Whether two ways give the same numbers, on all ranks."""
         device = rows.tokens.device
         with torch.autocast(device.type, enabled=False):
-            plain = self._log_probs(*other, rows)
+            expected = self._log_probs(*plain, rows)
             try:
-                difference = (self._log_probs(*one, rows) - plain).abs().max()
+                difference = (self._log_probs(*fast, rows) - expected).abs().max()
             except DOES_NOT_FIT:
                 difference = torch.tensor(torch.inf, device=device)
         return bool((self._ranks.gather(difference[None], self._ranks.count) <= AGREE).all())

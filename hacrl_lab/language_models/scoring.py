@@ -62,29 +62,29 @@ def padded(rows: EncodedRows) -> Pass:
     return Pass({"input_ids": ids}, predicting.flatten().nonzero()[:, 0], ids.roll(-1, -1)[predicting])
 
 
-def chunked_log_probs(model: Any, one: Pass) -> Tensor:
+def chunked_log_probs(model: Any, rollouts: Pass) -> Tensor:
     """A :data:`ReadPass` with the logits of CHUNK tokens in memory at the same time.
 
     Args:
         model: a causal language model whose logits are its output layer applied to its decoder's last states.
-        one: what it reads.
+        rollouts: what it reads.
     """
-    states = model.get_decoder()(**one.inputs, use_cache=False).last_hidden_state
-    hidden = states.flatten(0, 1).index_select(0, one.predicting)
+    states = model.get_decoder()(**rollouts.inputs, use_cache=False).last_hidden_state
+    hidden = states.flatten(0, 1).index_select(0, rollouts.predicting)
     weight = model.get_output_embeddings()
-    parts = zip(hidden.split(CHUNK), one.targets.split(CHUNK), strict=True)
+    parts = zip(hidden.split(CHUNK), rollouts.targets.split(CHUNK), strict=True)
     return torch.cat([checkpoint(_log_probs, weight, h, t, use_reentrant=False) for h, t in parts])
 
 
-def whole_log_probs(model: Any, one: Pass) -> Tensor:
+def whole_log_probs(model: Any, rollouts: Pass) -> Tensor:
     """A :data:`ReadPass` for models that scale or cap their logits; those of all tokens are in memory.
 
     Args:
         model: a causal language model.
-        one: what it reads.
+        rollouts: what it reads.
     """
-    logits = model(**one.inputs, use_cache=False).logits.flatten(0, 1).index_select(0, one.predicting)
-    return -cross_entropy(logits.float(), one.targets, reduction="none")
+    logits = model(**rollouts.inputs, use_cache=False).logits.flatten(0, 1).index_select(0, rollouts.predicting)
+    return -cross_entropy(logits.float(), rollouts.targets, reduction="none")
 
 
 def _log_probs(output_layer: torch.nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:

@@ -33,21 +33,21 @@ def peak(source: str, prompts: int, budget: int) -> int:
     asked = TextPrompts([f"{8 + i % 5}+{8 + i // 5 % 5}" for i in range(prompts)], [()] * prompts)
     rollouts = agent.generate(asked, GROUP, RandomStream(0))
     plan = mixed(torch.arange(prompts), 1, 1, 0)
-    scores = agent.score(asked, rollouts, plan, 0)
-    batch = LearnerBatch(
-        prompts=asked,
-        pool=[rollouts],
-        learner=0,
-        old_log_probs=scores,
-        sampler_mean_log_probs=mean_log_prob(scores, rollouts.own_tokens[1])[None],
-        advantages=torch.ones(1, prompts, GROUP),
-        capability_ratios=torch.ones(1, 1),
-        plan=plan,
-        method="gspo",
-        settings=ObjectiveSettings(),
-        step=1,
-    )
     with LiveBytes() as live:
+        scores = agent.score(asked, rollouts, plan, 0)
+        batch = LearnerBatch(
+            prompts=asked,
+            pool=[rollouts],
+            learner=0,
+            old_log_probs=scores,
+            sampler_mean_log_probs=mean_log_prob(scores, rollouts.own_tokens[1])[None],
+            advantages=torch.ones(1, prompts, GROUP),
+            capability_ratios=torch.ones(1, 1),
+            plan=plan,
+            method="gspo",
+            settings=ObjectiveSettings(),
+            step=1,
+        )
         agent.update(batch)
     return live.peak
 
@@ -55,7 +55,7 @@ def peak(source: str, prompts: int, budget: int) -> int:
 def test_the_peak_grows_with_the_token_budget_and_not_with_the_rollouts(adders: list[str]) -> None:
     small, large, whole = (peak(adders[0], 32, budget) for budget in (256, 1024, 0))
     assert large > 2.5 * small
-    assert whole > 1.8 * large
+    assert whole > 1.5 * large  # a pass of all rollouts has about twice the tokens
     assert peak(adders[0], 128, 256) < 1.5 * small  # four times the rollouts
 
 
