@@ -18,6 +18,8 @@ from hacrl_lab.update import split_by_tokens
 
 AGREE = 1e-3
 """How far log-probabilities may be from those of plain reading, nats, in float32: above rounding."""
+SAME = 1e-5
+"""The same for an output layer that is applied to the same states, of the largest."""
 COMPARED = 4
 """Rows of the first pass that are also read alone."""
 _LOGGER = logging.getLogger("hacrl_lab")
@@ -47,7 +49,7 @@ class Scorer:
         self._is_compared = not has_values
         if has_values:
             rows = _some_rows(model)
-            if not self._agree((padded, chunked_log_probs), (padded, whole_log_probs), rows):
+            if not self._agree((padded, chunked_log_probs), (padded, whole_log_probs), rows, SAME):
                 self._read = whole_log_probs
             self._compare(rows)
 
@@ -76,23 +78,29 @@ class Scorer:
             return self._forward[read](make(rows))
 
     def _compare(self, rows: EncodedRows) -> None:
-        self.packs = self._agree((packed.packed, self._read), (padded, self._read), rows)
+        self.packs = self._agree((packed.packed, self._read), (padded, self._read), rows, AGREE)
         if not self.packs:
             _LOGGER.warning(
                 "agent %r reads a prompt once for each answer: its attention is of another kind", self._name
             )
 
     @torch.no_grad()
-    def _agree(self, fast: tuple[MakePass, ReadPass], plain: tuple[MakePass, ReadPass], rows: EncodedRows) -> bool:
-        """Whether two ways give the same numbers, on all ranks."""
+    def _agree(
+        self,
+        fast: tuple[MakePass, ReadPass],
+        plain: tuple[MakePass, ReadPass],
+        rows: EncodedRows,
+        tolerance: float,
+    ) -> bool:
+        """Whether two ways give the same numbers, on all ranks; tolerance in nats, for numbers above 1 nat of them."""
         device = rows.tokens.device
         with torch.autocast(device.type, enabled=False):
             expected = self._log_probs(*plain, rows)
             try:
-                difference = (self._log_probs(*fast, rows) - expected).abs().max()
+                difference = (self._log_probs(*fast, rows) - expected).abs().max() / expected.abs().max().clamp_min(1)
             except DOES_NOT_FIT:
                 difference = torch.tensor(torch.inf, device=device)
-        return bool((self._ranks.gather(difference[None], self._ranks.count) <= AGREE).all())
+        return bool((self._ranks.gather(difference[None], self._ranks.count) <= tolerance).all())
 
 
 def _some_rows(model: Any) -> EncodedRows:

@@ -70,6 +70,32 @@ def test_scores_are_those_of_the_updates_passes_to_the_last_bit(kind: Kind, budg
         assert sizes == ([P // 2 * G] * 4 if kind.name in LANGUAGE else [P * G] * 2)
 
 
+@pytest.mark.parametrize("kind", LANGUAGE, indirect=True)
+def test_own_ratios_are_exactly_one_beside_longer_answers(kind: Kind) -> None:
+    """The last bit of a sum depends on how far its rows are filled up: some of many rows would show it."""
+    agent, group = kind.make("a"), 16
+    prompts, plan = kind.prompts(), mixed(torch.arange(P), 1, 2, 0)
+    own = agent.generate(prompts, group, kind.stream(1))
+    scores = agent.score(prompts, own, plan, 0)
+    longer = RolloutBatch("b", [["8+8+10+12+9+11+12+12" * (1 + i % 2) for i in range(group)]] * P, own.finished)
+    means = mean_log_prob(scores, own.own_tokens[1])
+    batch = LearnerBatch(
+        prompts=prompts,
+        pool=[own, longer],
+        learner=0,
+        old_log_probs=scores,
+        sampler_mean_log_probs=torch.stack([means, means]),
+        advantages=torch.ones(2, P, group),
+        capability_ratios=torch.ones(2, 2),
+        plan=plan,
+        method="hacpo",
+        settings=ObjectiveSettings(),
+        step=1,
+    )
+    ratios = agent.update(batch).updates[0].sequence_ratios[0]
+    assert torch.equal(ratios, torch.ones_like(ratios))
+
+
 @every_kind
 @every_budget
 @pytest.mark.parametrize("method", ["grpo", "hacpo"])
