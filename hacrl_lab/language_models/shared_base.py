@@ -30,7 +30,7 @@ def base_holders(sources: Mapping[str, str], settings: Mapping[str, CausalLMSett
     for name, source in sources.items():
         its = settings[name]
         can_share = its.lora_rank > 0 and its.ranks == 1 and not its.offload
-        holders[name] = first.setdefault((_place(source), its.device), name) if can_share else name
+        holders[name] = first.setdefault((_base_location(source), its.device), name) if can_share else name
     return holders
 
 
@@ -43,7 +43,7 @@ def twin(model: Any) -> Any:
     return deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
 
 
-def _place(source: str) -> str:
+def _base_location(source: str) -> str:
     """The base's hub id, or its folder by one name."""
     base = source_of(source).base
     return str(Path(base).resolve()) if Path(base).is_dir() else base
