@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 import tyro
@@ -48,7 +49,6 @@ def make_model(folder: Path, layers: int) -> int:
     """Write a Llama with random weights; returns how many parameters it has."""
     tokenizer = train_tokenizer([f"{a}+{b}\n\\boxed{{{a + b}}}" for a in range(20) for b in range(20)], "digits", 300)
     torch.manual_seed(0)
-    end = tokenizer.eos_token_id
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=1024,
@@ -57,7 +57,7 @@ def make_model(folder: Path, layers: int) -> int:
         num_attention_heads=16,
         max_position_embeddings=128,
         bos_token_id=None,
-        eos_token_id=end,
+        eos_token_id=cast(int, tokenizer.eos_token_id),
     )
     model = LlamaForCausalLM(config)
     model.save_pretrained(folder)
