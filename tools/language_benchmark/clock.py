@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
 import torch
+
+from language_benchmark.operations import Operations
 
 WATCHED = ("generation", "verification", "scoring", "updates")
 PARTS = (*WATCHED, "other")
@@ -26,6 +28,8 @@ class Measurement:
     """Mean length of the answers, in the tokens of those who gave them."""
     updates: int
     """Optimiser updates of each model."""
+    operations: Sequence[Operations]
+    """That such a step needs, by model; see :mod:`language_benchmark.operations`."""
 
     @property
     def total(self) -> float:
