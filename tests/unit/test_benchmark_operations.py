@@ -14,7 +14,7 @@ from hacrl_runs.tables import write_csv
 from language_benchmark.clock import PARTS, WATCHED, Measurement
 from language_benchmark.lab import LabSide
 from language_benchmark.operations import COUNTED, Costs, costs_of, linear_layers, needed_alone, prompt_tokens
-from language_benchmark.options import TRL, Options, trl_setting
+from language_benchmark.options import TRL, Options, trl_settings
 from language_benchmark.overview import write_overview
 from language_benchmark.rates import rates_of
 from language_benchmark.report import Measured, finding, missed_table, ratios_csv, rounds_csv
@@ -158,9 +158,9 @@ def test_the_overview_has_the_places_that_were_measured(measured: Measured, tmp_
 
 
 def test_options_take_from_the_place_what_is_left_out() -> None:
-    assert Options(place="long").sizes.max_new_tokens == 256
-    assert Options(place="long", max_new_tokens=9).sizes.max_new_tokens == 9
-    assert Options(place="long").sizes.prompts == Options(place="long", prompts=16).sizes.prompts
-    assert Options(place="long").folder == Path("runs/benchmark_llm/long")
+    assert Options(workload="long").sizes.max_new_tokens == 256
+    assert Options(workload="long", max_new_tokens=9).sizes.max_new_tokens == 9
+    assert Options(workload="long").sizes.prompts == Options(workload="long", prompts=16).sizes.prompts
+    assert Options(workload="long").folder == Path("runs/benchmark_llm/long")
     with pytest.raises(ValueError, match="NAME=VALUE"):
-        trl_setting("bf16")
+        trl_settings("bf16")

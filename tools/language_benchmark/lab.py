@@ -22,7 +22,8 @@ class LabSide:
     def __init__(self, method: str, job: Job) -> None:
         self.agents, world = job.load_agents(), job.worlds.training
         self.trainer = Trainer(self.agents, world, method, job.training, job.run.seed)
-        self._batches: list[LearnerBatch] = []
+        self.batches: list[LearnerBatch] = []
+        """What the agents learned from in the last step."""
         self._clock = Clock(job.shared.device)
         self._clock.watch(world, "verify", "verification")
         for agent in self.agents:
@@ -32,13 +33,13 @@ class LabSide:
 
     def step(self) -> Measurement:
         """One step of both models."""
-        self._batches.clear()
+        self.batches.clear()
         self._clock.start()
         metrics = self.trainer.step()
         seconds = self._clock.stop()
         lengths = [float(metrics[f"response_length/{name}"]) for name in self.trainer.names]
         results = self.trainer.last_updates
-        operations = [needed_together(*one) for one in zip(self.agents, self._batches, results, strict=True)]
+        operations = [needed_together(*one) for one in zip(self.agents, self.batches, results, strict=True)]
         return Measurement(seconds, sum(lengths) / len(lengths), len(results[0].updates), operations)
 
     def _keep_batches(self, agent: Any) -> None:
@@ -46,7 +47,7 @@ class LabSide:
         update = agent.update
 
         def remembering(batch: LearnerBatch) -> UpdateResult:
-            self._batches.append(batch)
+            self.batches.append(batch)
             return update(batch)
 
         agent.update = remembering

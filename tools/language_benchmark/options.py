@@ -10,7 +10,7 @@ import yaml
 
 from hacrl_lab.config import flat
 from hacrl_runs.own_pair.recipes import Size
-from language_benchmark.places import PLACES, Place, PlaceName, Sizes
+from language_benchmark.workloads import WORKLOADS, Sizes, Workload, WorkloadName
 
 TRL = "trl"
 """The side that is compared with."""
@@ -20,7 +20,7 @@ TRL = "trl"
 class Options:
     """Time of a step of two agents that train together, beside one TRL trainer for each of them."""
 
-    place: PlaceName = "short"
+    workload: WorkloadName = "short"
     """Which models answer what: the lab's own pair, its pair with long answers, or two SmolLM2 on sums of Reasoning
     Gym. It decides whatever of the following is left out."""
     methods: tuple[str, ...] = ("gspo", "hacpo")
@@ -28,11 +28,11 @@ class Options:
     rounds: int = 8
     """Steps of every side that count, after one that does not."""
     agents: tuple[str, ...] = ()
-    """Two models, each a local transformers folder or a hub id, in place of the place's."""
+    """Two models, each a local transformers folder or a hub id, in place of the workload's."""
     size: Size = "tiny"
     """Size of the lab's own pair."""
     problems: str | None = None
-    """JSON Lines file of problems, {"question": ..., "answer": LaTeX}, in place of the place's."""
+    """JSON Lines file of problems, {"question": ..., "answer": LaTeX}, in place of the workload's."""
     prompt_template: str | None = None
     """The prompt; {question} is replaced. Left out: the question, for other models with a request for \\boxed{}."""
     prompts: int | None = None
@@ -52,7 +52,7 @@ class Options:
     trl_passes: int | None = None
     """Forward and backward passes in an update of TRL (gradient_accumulation_steps)."""
     trl_variants: tuple[str, ...] = ()
-    """Further sides: TRL with one more setting of its GRPOConfig each, NAME=VALUE."""
+    """Further sides: TRL with other settings of its GRPOConfig, each NAME=VALUE,NAME=VALUE."""
     seed: int = 0
     """Seed of questions and sampling."""
     device: str = "cpu"
@@ -60,9 +60,9 @@ class Options:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """What models compute in; weights and the optimiser's moments are float32."""
     output_dir: str | None = None
-    """Folder for the page and the CSV files; by default the place's in runs/benchmark_llm."""
+    """Folder for the page and the CSV files; by default the workload's in runs/benchmark_llm."""
     publish: bool = False
-    """Write to the place's folder in results/benchmark_llm, which is part of the repository."""
+    """Write to the workload's folder in results/benchmark_llm, which is part of the repository."""
 
     def __post_init__(self) -> None:
         sizes = self.sizes
@@ -77,18 +77,20 @@ class Options:
         if self.publish and self.output_dir is not None:
             raise ValueError(f"publish writes to results/benchmark_llm; output_dir is given too ({self.output_dir})")
         for variant in self.trl_variants:
-            trl_setting(variant)
+            trl_settings(variant)
 
     @property
-    def at(self) -> Place:
-        """The place."""
-        return PLACES[self.place]
+    def its_workload(self) -> Workload:
+        """The workload."""
+        return WORKLOADS[self.workload]
 
     @property
     def sizes(self) -> Sizes:
-        """Those that are given, and else the place's."""
-        given = {name: getattr(self, name) for name in vars(self.at.sizes)}
-        return Sizes(**{**vars(self.at.sizes), **{name: one for name, one in given.items() if one is not None}})
+        """Those that are given, and else the workload's."""
+        given = {name: getattr(self, name) for name in vars(self.its_workload.sizes)}
+        return Sizes(
+            **{**vars(self.its_workload.sizes), **{name: one for name, one in given.items() if one is not None}}
+        )
 
     @property
     def rows_of_an_update(self) -> int:
@@ -98,24 +100,24 @@ class Options:
     @property
     def folder(self) -> Path:
         """Where results go."""
-        place = "others" if self.agents else self.place
-        return Path(self.output_dir or f"{'results' if self.publish else 'runs'}/benchmark_llm/{place}")
+        workload = "others" if self.agents else self.workload
+        return Path(self.output_dir or f"{'results' if self.publish else 'runs'}/benchmark_llm/{workload}")
 
     def settings(self) -> dict[str, Any]:
         """Everything that results depend on, by the name of its option."""
         return {name: value for name, value in flat(self).items() if name not in ("output_dir", "publish")}
 
 
-def trl_setting(variant: str) -> dict[str, Any]:
-    """The setting that a variant of TRL has in addition, by its name.
+def trl_settings(variant: str) -> dict[str, Any]:
+    """The settings that a variant of TRL has of its own, by their names.
 
     Raises:
-        ValueError: not of the form NAME=VALUE.
+        ValueError: not of the form NAME=VALUE,NAME=VALUE.
 
-    >>> trl_setting("bf16=true")
-    {'bf16': True}
+    >>> trl_settings("bf16=true,optim=adamw_torch")
+    {'bf16': True, 'optim': 'adamw_torch'}
     """
-    name, equals, value = variant.partition("=")
-    if not name or not equals:
-        raise ValueError(f"trl_variants must be NAME=VALUE each, got {variant!r}")
-    return {name: yaml.safe_load(value)}
+    pairs = [part.partition("=") for part in variant.split(",")]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise ValueError(f"trl_variants must be NAME=VALUE,NAME=VALUE each, got {variant!r}")
+    return {name: yaml.safe_load(value) for name, _, value in pairs}

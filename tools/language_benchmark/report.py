@@ -149,12 +149,12 @@ def page(options: Options, measured: Measured, names: Sequence[str]) -> str:
         names: of the agents.
     """
     settings = options.settings()
-    models = " and ".join(options.agents) or Template(options.at.models).substitute(size=options.size)
+    models = " and ".join(options.agents) or Template(options.its_workload.models).substitute(size=options.size)
     values = {
         **settings,
         **vars(options.sizes),
         "models": models,
-        "asked": options.problems or ", ".join(options.at.tasks) or "the lab's own quantity stories",
+        "asked": options.problems or ", ".join(options.its_workload.tasks) or "the lab's own quantity stories",
         "sampler": options.generation or GenerationSettings.generation,
         "finding": finding(measured),
         "ratios": table(measured),
@@ -186,7 +186,7 @@ def finding(measured: Measured) -> str:
 
 
 def label(side: str) -> str:
-    """A side as tables have it."""
+    """A side in tables."""
     if side.startswith(TRL):
         return ", ".join(["two TRL trainers, GSPO", *side.split()[1:]])
     return get_method(side).label

@@ -16,7 +16,7 @@ from hacrl_runs.resolve import Job, prepared
 from hacrl_runs.settings import TrainSettings, train_settings
 from hacrl_runs.tables import write_csv
 from language_benchmark.lab import LabSide
-from language_benchmark.options import TRL, Options, trl_setting
+from language_benchmark.options import TRL, Options, trl_settings
 from language_benchmark.overview import write_overview
 from language_benchmark.rates import ROWS, Rates, rates_of
 from language_benchmark.report import Measured, Rounds, page, ratios_csv, rounds_csv, table
@@ -38,7 +38,7 @@ def run(options: Options) -> str:
         for method in options.methods:
             settings_of(options).training.check(method)
         with ExitStack() as stack:
-            sides = sides_of(options, stack)
+            sides = {**lab_sides(options, stack), **trl_sides(options, stack)}
             measured = _measured(options, sides)
             [side, *_] = sides.values()
             _write(options, measured, [agent.name for agent in side.agents])
@@ -47,18 +47,18 @@ def run(options: Options) -> str:
 
 def settings_of(options: Options) -> TrainSettings:
     """The same as settings of a run of language models."""
-    place, sizes = options.at, options.sizes
-    agents = options.agents or place.agents()
+    workload, sizes = options.its_workload, options.sizes
+    agents = options.agents or workload.agents()
     optional = {
         "problems": () if options.problems is None else (options.problems,),
-        "tasks": place.tasks if options.problems is None else (),
+        "tasks": workload.tasks if options.problems is None else (),
         "prompt_template": () if options.prompt_template is None else (options.prompt_template,),
         **({} if options.generation is None else {"generation": options.generation}),
     }
     return train_settings(
         agents=agents,
         size=options.size,
-        answers="short" if agents else place.answers,
+        answers="short" if agents else workload.answers,
         prompts_per_step=sizes.prompts,
         group_size=sizes.group_size,
         minibatches=options.minibatches,
@@ -88,15 +88,21 @@ def rounds_of(sides: Mapping[str, Side], count: int) -> Iterator[Rounds]:
         yield {name: steps[1:] for name, steps in rounds.items()}
 
 
-def sides_of(options: Options, stack: ExitStack) -> dict[str, Side]:
-    """Every side with models, world and verifier of its own."""
+def lab_sides(options: Options, stack: ExitStack) -> dict[str, Side]:
+    """The lab's, each with models, world and verifier of its own."""
+    return {method: LabSide(method, _job(options, stack)) for method in options.methods}
 
-    def job() -> Job:
-        return stack.enter_context(prepared(settings_of(options)))
 
-    sides: dict[str, Side] = {method: LabSide(method, job()) for method in options.methods}
-    variants = {TRL: {}, **{f"{TRL} {variant}": trl_setting(variant) for variant in options.trl_variants}}
-    return sides | {name: stack.enter_context(TRLSide(options, job(), further)) for name, further in variants.items()}
+def trl_sides(options: Options, stack: ExitStack) -> dict[str, Side]:
+    """TRL's, in the same way; a variant of TRL is a side of its own."""
+    variants = {TRL: {}, **{f"{TRL} {variant}": trl_settings(variant) for variant in options.trl_variants}}
+    return {
+        name: stack.enter_context(TRLSide(options, _job(options, stack), further)) for name, further in variants.items()
+    }
+
+
+def _job(options: Options, stack: ExitStack) -> Job:
+    return stack.enter_context(prepared(settings_of(options)))
 
 
 def _measured(options: Options, sides: Mapping[str, Side]) -> Measured:

@@ -1,4 +1,4 @@
-"""The places at which the benchmark is made: which models answer what, in which sizes."""
+"""The workloads of the benchmark: which models answer what, in which sizes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hacrl_lab.cache_folder import cache_folder
 from hacrl_runs.own_pair.recipes import Answers
 from smollm2 import write_model
 
-PlaceName = Literal["short", "long", "smollm2"]
+WorkloadName = Literal["short", "long", "smollm2"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workload:
     """One of them."""
 
     models: str
@@ -53,16 +53,16 @@ class Place:
         return str(folder), str(folder)
 
 
-PLACES: Mapping[PlaceName, Place] = {
-    "short": Place("the lab's own pair of size $size", Sizes(32, 8, 64, 4096, 1)),
-    "long": Place("the lab's own pair that writes long answers", Sizes(16, 8, 256, 4096, 1), answers="long"),
-    "smollm2": Place(
+WORKLOADS: Mapping[WorkloadName, Workload] = {
+    "short": Workload("the lab's own pair of size $size", Sizes(32, 8, 64, 4096, 1)),
+    "long": Workload("the lab's own pair that writes long answers", Sizes(16, 8, 256, 4096, 1), answers="long"),
+    "smollm2": Workload(
         "two SmolLM2 of 135 million parameters",
-        Sizes(4, 8, 48, 2048, 1),
+        Sizes(2, 8, 32, 2048, 1),
         tasks=("chain_sum",),
         smollm2=True,
     ),
 }
 """By name."""
 
-assert set(PLACES) == set(get_args(PlaceName))
+assert set(WORKLOADS) == set(get_args(WorkloadName))
