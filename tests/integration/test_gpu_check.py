@@ -15,8 +15,17 @@ import pytest
 pytestmark = pytest.mark.slow
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "gpu_check.sh"
-SMALL = "--size tiny --device cpu --dtype float32 --product 256 --pretrain-seconds 1 --long-seconds 1".split()
-SMALL += "--prompts 4 --group-size 4 --max-new-tokens 16 --rounds 1 --long-steps 1 --long-prompts 2".split()
+SIZES = {"product": 256, "pretrain-seconds": 1, "long-seconds": 1, "prompts": 4, "group-size": 4, "max-new-tokens": 16}
+SIZES |= {"rounds": 1, "long-steps": 1, "long-prompts": 2}
+SMALL = [
+    "--size",
+    "tiny",
+    "--device",
+    "cpu",
+    "--dtype",
+    "float32",
+    *(f"--{name}={size}" for name, size in SIZES.items()),
+]
 
 
 @pytest.fixture(scope="module")

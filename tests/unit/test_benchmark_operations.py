@@ -112,7 +112,7 @@ def measured() -> Measured:
         "gspo": [step(2.0, 1e9), step(4.0, 1e9), step(3.0, 1e9)],
         TRL: [step(4.0, 2e9), step(8.0, 2e9), step(5.0, 2e9)],
     }
-    rates = [[of_every_part(2e9), of_every_part(4e9)]] * 3
+    rates = [[of_every_part(2e9), of_every_part(4e9)], *[[of_every_part(1e9), of_every_part(1e9)]] * 2]
     return Measured(rounds, rates)
 
 

@@ -24,6 +24,8 @@ from language_benchmark.trl_side import TRLSide
 
 Side = LabSide | TRLSide
 MAKER = "tools/benchmark_llm.py"
+RATED = 3
+"""Rates are measured after every so many rounds, from the first on."""
 
 
 def run(options: Options) -> str:
@@ -49,12 +51,15 @@ def settings_of(options: Options) -> TrainSettings:
     """The same as settings of a run of language models."""
     workload, sizes = options.its_workload, options.sizes
     agents = options.agents or workload.agents()
-    optional = {
-        "problems": () if options.problems is None else (options.problems,),
-        "tasks": workload.tasks if options.problems is None else (),
-        "prompt_template": () if options.prompt_template is None else (options.prompt_template,),
-        **({} if options.generation is None else {"generation": options.generation}),
-    }
+    if options.problems is None:
+        asked = {"tasks": workload.tasks, "answer_rule": workload.answer_rule}
+        template = workload.prompt_template
+    else:
+        asked = {"problems": (options.problems,)}
+        template = ()
+    if options.prompt_template is not None:
+        template = (options.prompt_template,)
+    sampler = {} if options.generation is None else {"generation": options.generation}
     return train_settings(
         agents=agents,
         size=options.size,
@@ -68,7 +73,9 @@ def settings_of(options: Options) -> TrainSettings:
         seed=options.seed,
         device=options.device,
         dtype=options.dtype,
-        **optional,
+        prompt_template=template,
+        **asked,
+        **sampler,
     )
 
 
@@ -106,14 +113,15 @@ def _job(options: Options, stack: ExitStack) -> Job:
 
 
 def _measured(options: Options, sides: Mapping[str, Side]) -> Measured:
-    """The rounds, and after each the rates of every agent's matrix products."""
+    """The rounds, and after some of them the rates of every agent's matrix products."""
     [side, *_] = sides.values()
     answers = options.sizes.prompts * options.sizes.group_size
     rates: list[Sequence[Rates]] = []
     so_far: list[Rounds] = []
     for rounds in tqdm(rounds_of(sides, options.rounds), "Benchmark", options.rounds + 1, unit="round"):
         so_far.append(rounds)
-        rates.append([rates_of(agent.model, answers, ROWS, getattr(torch, options.dtype)) for agent in side.agents])
+        if len(so_far) % RATED == 1:
+            rates.append([rates_of(agent.model, answers, ROWS, getattr(torch, options.dtype)) for agent in side.agents])
     return Measured(so_far[-1], rates)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from hacrl_lab.cache_folder import cache_folder
+from hacrl_lab.verification.answer_rules import AnswerRuleName
 from hacrl_runs.own_pair.recipes import Answers
 from smollm2 import write_model
 
@@ -41,6 +42,10 @@ class Workload:
     """What the lab's own pair writes."""
     tasks: tuple[str, ...] = ()
     """Of Reasoning Gym; none: the lab's own quantity stories."""
+    answer_rule: AnswerRuleName = "boxed"
+    """What of a response is its answer."""
+    prompt_template: tuple[str, ...] = ()
+    """Of the task; none: as in a run."""
     smollm2: bool = False
     """Both models are SmolLM2, in place of the lab's own pair."""
 
@@ -58,8 +63,10 @@ WORKLOADS: Mapping[WorkloadName, Workload] = {
     "long": Workload("the lab's own pair that writes long answers", Sizes(16, 8, 256, 4096, 1), answers="long"),
     "smollm2": Workload(
         "two SmolLM2 of 135 million parameters",
-        Sizes(2, 8, 32, 2048, 1),
-        tasks=("chain_sum",),
+        Sizes(2, 8, 24, 2048, 1),
+        tasks=("chain_sum:min_terms=2,max_terms=2,min_digits=1,max_digits=1",),  # some answers are right
+        answer_rule="last_number",
+        prompt_template=("{question}",),
         smollm2=True,
     ),
 }
