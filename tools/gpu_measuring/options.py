@@ -24,7 +24,7 @@ class Options:
     """Answers to each of them by each model."""
     max_new_tokens: int = 64
     """Length limit of a short answer."""
-    tokens_per_pass: int = 65536
+    tokens_per_pass: int = 32768
     """Tokens in a forward and backward pass."""
     rounds: int = 8
     """Steps of GSPO, HACPO and two TRL trainers in turn, after one that does not count."""
