@@ -56,16 +56,21 @@ def convert(source: Path, target: Path) -> None:
     tokenizer.save_pretrained(target)
 
 
+def write_model(folder: Path) -> bool:
+    """Fetch and convert; returns false, and does nothing, if the folder holds a model already."""
+    if (folder / "config.json").exists():
+        return False
+    with tempfile.TemporaryDirectory() as work:
+        fetch(Path(work))
+        convert(Path(work), folder)
+    return True
+
+
 def main() -> None:
     """Run from the command line."""
     options = tyro.cli(Options, description=__doc__)
-    if (options.folder / "config.json").exists():
-        print(f"{options.folder} holds a model already.")
-        return
-    with tempfile.TemporaryDirectory() as work:
-        fetch(Path(work))
-        convert(Path(work), options.folder)
-    print(f"Written to {options.folder}.")
+    written = write_model(options.folder)
+    print(f"Written to {options.folder}." if written else f"{options.folder} holds a model already.")
 
 
 if __name__ == "__main__":

@@ -61,9 +61,17 @@ def test_both_sides_do_the_same_work(rows: dict[str, dict[str, str]]) -> None:
     assert max(lengths) < 1.2 * min(lengths)
 
 
+def test_both_sides_need_as_many_operations(rows: dict[str, dict[str, str]]) -> None:
+    for part in ("generation_gflop", "scoring_gflop"):
+        needed = [float(row[part]) for row in rows.values()]
+        assert 0 < max(needed) < 1.2 * min(needed)
+    assert float(rows["hacpo"]["updates_gflop"]) > float(rows["gspo"]["updates_gflop"])
+
+
 def test_the_page_has_a_ratio_for_every_method(folder: Path) -> None:
     page = (folder / "README.md").read_text(encoding="utf-8")
     finding = page.split("\n")[2]
     assert "GSPO step" in finding
     assert "HACPO step" in finding
-    assert page.count("\n| ") >= len(SIDES) + len(PARTS)
+    assert page.count("\n| ") >= len(SIDES) + 2 * len(PARTS)
+    assert page.count("its matrix products alone would take") == 2

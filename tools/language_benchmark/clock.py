@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from language_benchmark.operations import Operations
+
+Result = TypeVar("Result")
 WATCHED = ("generation", "verification", "scoring", "updates")
 PARTS = (*WATCHED, "other")
 """Of a step. Scoring: log-probabilities before the first update; updates: forward and backward passes, clipping,
@@ -26,6 +29,8 @@ class Measurement:
     """Mean length of the answers, in the tokens of those who gave them."""
     updates: int
     """Optimiser updates of each model."""
+    operations: Sequence[Operations]
+    """That such a step needs, by model; see :mod:`language_benchmark.operations`."""
 
     @property
     def total(self) -> float:
@@ -73,6 +78,18 @@ class Clock:
         setattr(owner, method, timed)
 
     def _now(self) -> float:
-        if self._waits:
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        return _now(self._waits)
+
+
+def timed(call: Callable[[], Result], device: str) -> tuple[Result, float]:
+    """What a call returns, and its seconds with the work that it leaves a GPU."""
+    waits = device.startswith("cuda")
+    started = _now(waits)
+    result = call()
+    return result, _now(waits) - started
+
+
+def _now(waits: bool) -> float:
+    if waits:
+        torch.cuda.synchronize()
+    return time.perf_counter()

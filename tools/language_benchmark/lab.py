@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from hacrl_lab.learner import LearnerBatch, UpdateResult
 from hacrl_lab.trainer import Trainer
 from hacrl_runs.resolve import Job
 from language_benchmark.clock import Clock, Measurement
+from language_benchmark.operations import needed_together
 
 
 class LabSide:
@@ -16,19 +20,34 @@ class LabSide:
     """
 
     def __init__(self, method: str, job: Job) -> None:
-        agents, world = job.load_agents(), job.worlds.training
-        self._trainer = Trainer(agents, world, method, job.training, job.run.seed)
+        self.agents, world = job.load_agents(), job.worlds.training
+        self.trainer = Trainer(self.agents, world, method, job.training, job.run.seed)
+        self.batches: list[LearnerBatch] = []
+        """What the agents learned from in the last step."""
         self._clock = Clock(job.shared.device)
         self._clock.watch(world, "verify", "verification")
-        for agent in agents:
+        for agent in self.agents:
+            self._keep_batches(agent)
             for call, part in (("generate", "generation"), ("score", "scoring"), ("update", "updates")):
                 self._clock.watch(agent, call, part)
 
     def step(self) -> Measurement:
         """One step of both models."""
+        self.batches.clear()
         self._clock.start()
-        metrics = self._trainer.step()
+        metrics = self.trainer.step()
         seconds = self._clock.stop()
-        lengths = [float(metrics[f"response_length/{name}"]) for name in self._trainer.names]
-        updates = len(self._trainer.last_updates[0].updates)
-        return Measurement(seconds, sum(lengths) / len(lengths), updates)
+        lengths = [float(metrics[f"response_length/{name}"]) for name in self.trainer.names]
+        results = self.trainer.last_updates
+        operations = [needed_together(*one) for one in zip(self.agents, self.batches, results, strict=True)]
+        return Measurement(seconds, sum(lengths) / len(lengths), len(results[0].updates), operations)
+
+    def _keep_batches(self, agent: Any) -> None:
+        """From now on, what an agent learns from is remembered until the next step."""
+        update = agent.update
+
+        def remembering(batch: LearnerBatch) -> UpdateResult:
+            self.batches.append(batch)
+            return update(batch)
+
+        agent.update = remembering

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
+import torch
 import transformers
-from tqdm.auto import trange
+from tqdm.auto import tqdm
 
 from hacrl_lab.config import save_config
 from hacrl_lab.files import write_text
@@ -16,16 +16,20 @@ from hacrl_runs.resolve import Job, prepared
 from hacrl_runs.settings import TrainSettings, train_settings
 from hacrl_runs.tables import write_csv
 from language_benchmark.lab import LabSide
-from language_benchmark.options import TRL, Options
-from language_benchmark.report import Rounds, page, rounds_csv, table
+from language_benchmark.options import TRL, Options, trl_settings
+from language_benchmark.overview import write_overview
+from language_benchmark.rates import ROWS, Rates, rates_of
+from language_benchmark.report import Measured, Rounds, page, ratios_csv, rounds_csv, table
 from language_benchmark.trl_side import TRLSide
 
 Side = LabSide | TRLSide
 MAKER = "tools/benchmark_llm.py"
+RATED = 3
+"""Rates are measured after every so many rounds, from the first on."""
 
 
 def run(options: Options) -> str:
-    """Measure, write the page and the CSV file; returns the first table.
+    """Measure, write the page and the CSV files; returns the first table.
 
     Raises:
         LabError: TRL is not installed, models that cannot be loaded or asked, or a folder with files of others.
@@ -36,32 +40,47 @@ def run(options: Options) -> str:
         for method in options.methods:
             settings_of(options).training.check(method)
         with ExitStack() as stack:
-            rounds = measure(_sides(options, stack), options.rounds)
-        _write(options.folder, options, rounds)
-    return f"{table(rounds)}\n\nWritten to {options.folder}."
+            sides = {**lab_sides(options, stack), **trl_sides(options, stack)}
+            measured = _measured(options, sides)
+            [side, *_] = sides.values()
+            _write(options, measured, [agent.name for agent in side.agents])
+    return f"{table(measured)}\n\nWritten to {options.folder}."
 
 
 def settings_of(options: Options) -> TrainSettings:
-    """The same as settings of a run of the language pair."""
+    """The same as settings of a run of language models."""
+    workload, sizes = options.its_workload, options.sizes
+    agents = options.agents or workload.agents()
+    if options.problems is None:
+        asked = {"tasks": workload.tasks, "answer_rule": workload.answer_rule}
+        template = workload.prompt_template
+    else:
+        asked = {"problems": (options.problems,)}
+        template = ()
+    if options.prompt_template is not None:
+        template = (options.prompt_template,)
+    sampler = {} if options.generation is None else {"generation": options.generation}
     return train_settings(
-        agents=options.agents,
+        agents=agents,
         size=options.size,
-        problems=() if options.problems is None else (options.problems,),
-        prompt_template=() if options.prompt_template is None else (options.prompt_template,),
-        prompts_per_step=options.prompts,
-        group_size=options.group_size,
+        answers="short" if agents else workload.answers,
+        prompts_per_step=sizes.prompts,
+        group_size=sizes.group_size,
         minibatches=options.minibatches,
         learning_rate=options.learning_rate,
-        max_new_tokens=options.max_new_tokens,
-        tokens_per_pass=options.tokens_per_pass,
+        max_new_tokens=sizes.max_new_tokens,
+        tokens_per_pass=sizes.tokens_per_pass,
         seed=options.seed,
         device=options.device,
         dtype=options.dtype,
+        prompt_template=template,
+        **asked,
+        **sampler,
     )
 
 
-def measure(sides: Mapping[str, Side], count: int) -> Rounds:
-    """Steps of all sides in turn, those of a first round left out.
+def rounds_of(sides: Mapping[str, Side], count: int) -> Iterator[Rounds]:
+    """Steps of all sides in turn: all rounds so far after every one, of which the first does not count.
 
     Args:
         sides: by name.
@@ -69,24 +88,48 @@ def measure(sides: Mapping[str, Side], count: int) -> Rounds:
     """
     names = list(sides)
     rounds: Rounds = {name: [] for name in names}
-    for number in trange(count + 1, desc="Benchmark", unit="round"):
+    for number in range(count + 1):
         first = number % len(names)
         for name in names[first:] + names[:first]:
             rounds[name].append(sides[name].step())
-    return {name: steps[1:] for name, steps in rounds.items()}
+        yield {name: steps[1:] for name, steps in rounds.items()}
 
 
-def _sides(options: Options, stack: ExitStack) -> dict[str, Side]:
-    """Every side with models, world and verifier of its own."""
-
-    def job() -> Job:
-        return stack.enter_context(prepared(settings_of(options)))
-
-    lab = {method: LabSide(method, job()) for method in options.methods}
-    return {**lab, TRL: stack.enter_context(TRLSide(options, job()))}
+def lab_sides(options: Options, stack: ExitStack) -> dict[str, Side]:
+    """The lab's, each with models, world and verifier of its own."""
+    return {method: LabSide(method, _job(options, stack)) for method in options.methods}
 
 
-def _write(folder: Path, options: Options, rounds: Rounds) -> None:
-    write_csv(folder / "rounds.csv", rounds_csv(rounds))
-    write_text(folder / "README.md", page(options, rounds))
+def trl_sides(options: Options, stack: ExitStack) -> dict[str, Side]:
+    """TRL's, in the same way; a variant of TRL is a side of its own."""
+    variants = {TRL: {}, **{f"{TRL} {variant}": trl_settings(variant) for variant in options.trl_variants}}
+    return {
+        name: stack.enter_context(TRLSide(options, _job(options, stack), further)) for name, further in variants.items()
+    }
+
+
+def _job(options: Options, stack: ExitStack) -> Job:
+    return stack.enter_context(prepared(settings_of(options)))
+
+
+def _measured(options: Options, sides: Mapping[str, Side]) -> Measured:
+    """The rounds, and after some of them the rates of every agent's matrix products."""
+    [side, *_] = sides.values()
+    answers = options.sizes.prompts * options.sizes.group_size
+    rates: list[Sequence[Rates]] = []
+    so_far: list[Rounds] = []
+    for rounds in tqdm(rounds_of(sides, options.rounds), "Benchmark", options.rounds + 1, unit="round"):
+        so_far.append(rounds)
+        if len(so_far) % RATED == 1:
+            rates.append([rates_of(agent.model, answers, ROWS, getattr(torch, options.dtype)) for agent in side.agents])
+    return Measured(so_far[-1], rates)
+
+
+def _write(options: Options, measured: Measured, names: Sequence[str]) -> None:
+    folder = options.folder
+    write_csv(folder / "rounds.csv", rounds_csv(measured.rounds))
+    write_csv(folder / "ratios.csv", ratios_csv(measured))
+    write_text(folder / "README.md", page(options, measured, names))
     save_config(options, folder / "config.json")
+    if options.output_dir is None:
+        write_overview(folder.parent)

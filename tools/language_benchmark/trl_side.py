@@ -7,9 +7,11 @@ for one round at a time. A round is one generation and the updates on it.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Thread
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.worlds import TextPrompts, World
 from hacrl_runs.resolve import Job
 from language_benchmark.clock import Clock, Measurement
+from language_benchmark.operations import costs_of, needed_alone, prompt_tokens
 from language_benchmark.options import Options
 
 Examples = list[dict[str, str]]
@@ -34,23 +37,26 @@ class TRLSide:
     Args:
         options: of the benchmark.
         job: the models and their world; its own, since verifiers remember what they have decided.
+        further: settings of GRPOConfig in addition.
 
     Raises:
         LabError: TRL is not installed.
     """
 
-    def __init__(self, options: Options, job: Job) -> None:
+    def __init__(self, options: Options, job: Job, further: Mapping[str, Any] = MappingProxyType({})) -> None:
         questions = _questions(options, job.worlds.training)
+        self.agents = job.load_agents()
         self._folder = tempfile.TemporaryDirectory()
-        self._trainers = [
-            _SteppedTrainer(options, job, agent, questions, self._folder.name) for agent in job.load_agents()
-        ]
+        arguments = {**trl_arguments(options, job), **further, "output_dir": self._folder.name}
+        self._trainers = [_SteppedTrainer(options, job, agent, questions, arguments) for agent in self.agents]
 
     def step(self) -> Measurement:
         """One step of both models."""
         steps = [trainer.step() for trainer in self._trainers]
         seconds = {part: sum(step.seconds[part] for step in steps) for part in steps[0].seconds}
-        return Measurement(seconds, sum(step.response_tokens for step in steps) / len(steps), steps[0].updates)
+        operations = [one for step in steps for one in step.operations]
+        tokens = sum(step.response_tokens for step in steps) / len(steps)
+        return Measurement(seconds, tokens, steps[0].updates, operations)
 
     def close(self) -> None:
         """End the training."""
@@ -74,15 +80,16 @@ class _SteppedTrainer:
         job: Job,
         agent: CausalLMAgent,
         questions: list[str],
-        folder: str,
+        arguments: Mapping[str, Any],
     ) -> None:
         trl, datasets = extra("trl", "benchmark"), extra("datasets", "benchmark")
-        self._lengths: list[int] = []
+        self._agent, self._group_size = agent, options.sizes.group_size
+        self._answers = _Answers([], [], [])
         examples = [{"prompt": agent.codec.prompt(question), "question": question} for question in questions]
         trainer = trl.GRPOTrainer(
             model=agent.model,
-            reward_funcs=_reward(job.worlds.training, options.group_size, self._lengths),
-            args=trl.GRPOConfig(output_dir=folder, **_arguments(options, job)),
+            reward_funcs=_reward(job.worlds.training, self._group_size, self._answers),
+            args=trl.GRPOConfig(**arguments),
             train_dataset=datasets.Dataset.from_list(examples),
             processing_class=agent.tokenizer,
         )
@@ -95,12 +102,22 @@ class _SteppedTrainer:
 
     def step(self) -> Measurement:
         """Let it continue for one round; an error of its own is raised here."""
-        self._lengths.clear()
+        self._answers.clear()
         self._rounds.go_on.put(True)
         done = self._rounds.done.get()
         if isinstance(done, BaseException):
             raise done
-        return Measurement(done, sum(self._lengths) / len(self._lengths), self._rounds.updates)
+        lengths, rewards = (
+            torch.tensor(values).view(-1, self._group_size) for values in (self._answers.lengths, self._answers.rewards)
+        )
+        needed = needed_alone(
+            costs_of(self._agent.model),
+            prompt_tokens(self._agent, self._answers.questions[:: self._group_size]),
+            lengths,
+            (rewards != rewards[:, :1]).any(-1, keepdim=True).expand_as(rewards),
+            self._rounds.updates,
+        )
+        return Measurement(done, float(lengths.double().mean()), self._rounds.updates, [needed])
 
     def close(self) -> None:
         """End the training."""
@@ -113,6 +130,21 @@ class _SteppedTrainer:
         except BaseException as error:
             self._rounds.done.put(error)
             self._rounds.begun.set()
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """Those of one round, in the order in which they are verified."""
+
+    questions: list[str]
+    lengths: list[int]
+    """In tokens."""
+    rewards: list[float]
+
+    def clear(self) -> None:
+        """Forget them."""
+        for values in (self.questions, self.lengths, self.rewards):
+            values.clear()
 
 
 class _Rounds(TrainerCallback):
@@ -148,17 +180,19 @@ class _Rounds(TrainerCallback):
         self._clock.start()
 
 
-def _arguments(options: Options, job: Job) -> dict[str, Any]:
-    """TRL's names of the same settings: GSPO without a KL penalty, nothing logged or saved.
+def trl_arguments(options: Options, job: Job) -> dict[str, Any]:
+    """TRL's names of the same settings: GSPO without a KL penalty, nothing logged or saved, nothing computed twice.
 
-    A generation is for ``steps_per_generation`` passes, of which ``gradient_accumulation_steps`` make an update.
+    A generation is for ``steps_per_generation`` passes, of which ``gradient_accumulation_steps`` make an update. With
+    ``beta`` 0 there is no reference model.
     """
-    settings, objective = job.shared, job.training.objective
+    settings, objective, passes = job.shared, job.training.objective, options.sizes.trl_passes
     return {
-        "per_device_train_batch_size": options.rows_of_an_update // options.trl_passes,
-        "gradient_accumulation_steps": options.trl_passes,
-        "steps_per_generation": options.trl_passes * options.minibatches,
-        "num_generations": options.group_size,
+        "per_device_train_batch_size": options.rows_of_an_update // passes,
+        "gradient_accumulation_steps": passes,
+        "steps_per_generation": passes * options.minibatches,
+        "num_iterations": 1,
+        "num_generations": options.sizes.group_size,
         "max_steps": (options.rounds + 1) * options.minibatches,
         "max_completion_length": settings.max_new_tokens,
         **{"temperature": 1.0, "top_k": 0, "top_p": 1.0},
@@ -171,6 +205,8 @@ def _arguments(options: Options, job: Job) -> dict[str, Any]:
             "use_cpu": settings.device == "cpu",
             "bf16": settings.compute_dtype == "bfloat16",
             "gradient_checkpointing": False,
+            "dataloader_num_workers": 0,
+            "dataloader_pin_memory": settings.device != "cpu",
         },
         **{"save_strategy": "no", "logging_strategy": "no", "report_to": "none", "disable_tqdm": True},
         **{"shuffle_dataset": False, "seed": job.run.seed},
@@ -183,19 +219,22 @@ def _questions(options: Options, world: World) -> list[str]:
         question
         for step in range(options.rounds + 1)
         for question in world.sample_prompts(
-            options.prompts, RandomStream(options.seed, step, StepStream.PROMPTS)
+            options.sizes.prompts, RandomStream(options.seed, step, StepStream.PROMPTS)
         ).questions
     ]
 
 
-def _reward(world: World, group_size: int, lengths: list[int]) -> Callable[..., list[float]]:
-    """The world's verification as a reward function of TRL, which also notes how long the answers are, in tokens."""
+def _reward(world: World, group_size: int, answers: _Answers) -> Callable[..., list[float]]:
+    """The world's verification as a reward function of TRL, which also notes the answers."""
 
     def reward(completions: list[str], completion_ids: list[list[int]], question: list[str], **_: Any) -> list[float]:
-        lengths.extend(map(len, completion_ids))
         groups = [completions[start : start + group_size] for start in range(0, len(completions), group_size)]
         finished = torch.ones(len(groups), group_size, dtype=torch.bool)  # which verification does not look at
         prompts = TextPrompts(question[::group_size], [()] * len(groups))
-        return world.verify(prompts, RolloutBatch("trl", groups, finished)).flatten().tolist()
+        rewards = world.verify(prompts, RolloutBatch("trl", groups, finished)).flatten().tolist()
+        answers.questions.extend(question)
+        answers.lengths.extend(map(len, completion_ids))
+        answers.rewards.extend(rewards)
+        return rewards
 
     return reward
