@@ -118,9 +118,14 @@ class CausalLMAgent(LocalAgent):
         self.context_size = int(model.config.get_text_config().max_position_embeddings)
         self.codec = TextCodec(name, tokenizer, settings.prompting, self.context_size, settings.max_new_tokens)
         self._sampler = sampler or own_sampler(
-            name, model, settings.generation != "transformers", settings.rows_at_once, settings.ranks > 1
+            name,
+            model,
+            settings.generation != "transformers",
+            settings.device,
+            settings.rows_at_once,
+            settings.ranks > 1,
         )
-        self.scorer = Scorer(name, model, self.ranks, has_values)
+        self.scorer = Scorer(name, model, self.ranks, settings.device, has_values)
         self._reference: list[Tensor] | None = None
         self.optimizer = torch.optim.AdamW(
             self.trained().values(), lr=settings.learning_rate, weight_decay=settings.weight_decay

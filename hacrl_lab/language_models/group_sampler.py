@@ -24,16 +24,19 @@ LEAVING = 1 / 16
 """Share of answers that must have ended before these leave, since what remains is then copied."""
 
 
-def own_sampler(name: str, model: Any, grouped: bool, rows: int = 0, in_step: bool = False) -> Sampler:
+def own_sampler(
+    name: str, model: Any, grouped: bool, device: str = "cpu", rows: int = 0, in_step: bool = False
+) -> Sampler:
     """What samples from a model in this process: a :class:`GroupSampler` where it is wanted and possible.
 
     Args:
         name: of the agent, for a sentence if it is not possible.
         model: the policy.
         grouped: it is wanted.
+        device: where the model computes, as torch names it.
         rows, in_step: see :class:`GroupSampler`.
     """
-    if grouped and can_group(model):
+    if grouped and can_group(model, device):
         return GroupSampler(model, rows, in_step)
     if grouped:
         _LOGGER.warning("agent %r is sampled by transformers: its attention is of another kind than grouped's", name)

@@ -154,7 +154,7 @@ AttentionInterface.register(NAME, _attention)
 
 
 @torch.no_grad()
-def can_group(model: Any) -> bool:
+def can_group(model: Any, device: str = "cpu") -> bool:
     """Whether a model gives answers that share prompts the probabilities that it gives them alone.
 
     Most do whose layers are attention to everything before. Layers of linear attention, convolutions, state-space
@@ -162,10 +162,11 @@ def can_group(model: Any) -> bool:
 
     Args:
         model: a causal language model; it reads some tokens.
+        device: where it computes, as torch names it; its weights may be elsewhere.
     """
-    ids = torch.arange(1, 9, device=model.device).view(2, 4) % model.config.get_text_config().vocab_size
-    mask = torch.tensor([[True] * 4, [False, False, True, True]], device=model.device)
-    prompt_of_answer, answers = torch.tensor([0, 0, 1], device=model.device), ids[:, :3].flip(0).T[:, :2]
+    ids = torch.arange(1, 9, device=device).view(2, 4) % model.config.get_text_config().vocab_size
+    mask = torch.tensor([[True] * 4, [False, False, True, True]], device=device)
+    prompt_of_answer, answers = torch.tensor([0, 0, 1], device=device), ids[:, :3].flip(0).T[:, :2]
     try:
         read = read_prompts(model, ids, mask)
         grouped = Groups(read.cache, mask, prompt_of_answer, room=2)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from hacrl_lab.language_models import packed
 from hacrl_lab.language_models.attention import DOES_NOT_FIT, attending
@@ -35,10 +36,11 @@ class Scorer:
         name: of the agent.
         model: a causal language model.
         ranks: among which it is divided.
+        device: where it computes, as torch names it; its weights may be elsewhere.
         has_values: the model has weights; without them, what a model with plain attention does is done.
     """
 
-    def __init__(self, name: str, model: Any, ranks: Ranks, has_values: bool = True) -> None:
+    def __init__(self, name: str, model: Any, ranks: Ranks, device: str = "cpu", has_values: bool = True) -> None:
         self._name, self._model, self._ranks = name, model, ranks
         self._forward: dict[ReadPass, Callable[[Pass], Tensor]] = {
             read: as_forward(model, read) for read in (chunked_log_probs, whole_log_probs)
@@ -48,7 +50,7 @@ class Scorer:
         """Whether prompts are read once."""
         self._is_compared = not has_values
         if has_values:
-            rows = _some_rows(model)
+            rows = _some_rows(model, device)
             if not self._agree((padded, chunked_log_probs), (padded, whole_log_probs), rows, SAME):
                 self._read = whole_log_probs
             self._compare(rows)
@@ -97,20 +99,25 @@ class Scorer:
         with torch.autocast(device.type, enabled=False):
             expected = self._log_probs(*plain, rows)
             try:
-                difference = (self._log_probs(*fast, rows) - expected).abs().max() / expected.abs().max().clamp_min(1)
+                difference = _largest(self._log_probs(*fast, rows) - expected) / _largest(expected).clamp_min(1)
             except DOES_NOT_FIT:
                 difference = torch.tensor(torch.inf, device=device)
         return bool((self._ranks.gather(difference[None], self._ranks.count) <= tolerance).all())
 
 
-def _some_rows(model: Any) -> EncodedRows:
+def _largest(values: Tensor) -> Tensor:
+    """The largest size, 0 of none."""
+    return pad(values.abs(), (0, 1)).max()
+
+
+def _some_rows(model: Any, device: str) -> EncodedRows:
     """Three made-up responses to two prompts, as a model could read them."""
-    ids = torch.arange(1, 25, device=model.device).view(3, 8) % model.config.get_text_config().vocab_size
-    short = torch.arange(4, device=model.device) >= 2
+    ids = torch.arange(1, 25, device=device).view(3, 8) % model.config.get_text_config().vocab_size
+    short = torch.arange(4, device=device) >= 2
     context_mask = torch.stack([short | True, short | True, short])
-    mask = torch.arange(4, device=model.device) < torch.tensor([[4], [2], [3]], device=model.device)
+    mask = torch.arange(4, device=device) < torch.tensor([[4], [2], [3]], device=device)
     contexts = ids[[0, 0, 1], :4]
-    return EncodedRows(torch.tensor([0, 0, 1], device=model.device), contexts, context_mask, ids[:, 4:], mask)
+    return EncodedRows(torch.tensor([0, 0, 1], device=device), contexts, context_mask, ids[:, 4:], mask)
 
 
 def _first_and_last(rows: EncodedRows) -> EncodedRows:

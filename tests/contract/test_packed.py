@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from kinds import LANGUAGE, Kind
+from kinds import LANGUAGE, Kind, P
 from test_group_sampler import DOES_NOT, GROUPS, model_of
 from test_language_models import model_agent
 from torch import Tensor
@@ -19,7 +19,7 @@ from hacrl_lab.language_models.loading import _checkpoint_activations
 from hacrl_lab.language_models.packed import Packing
 from hacrl_lab.language_models.scorer import Scorer
 from hacrl_lab.language_models.sharding import Ranks
-from hacrl_lab.rollouts import EncodedRollouts
+from hacrl_lab.rollouts import EncodedRollouts, RolloutBatch
 from hacrl_lab.seeding import RandomStream
 
 one_family = pytest.mark.parametrize("kind", ["qwen3"], indirect=True)
@@ -125,6 +125,15 @@ def test_what_first_rollouts_show_is_not_passed_over(
     plain = model_agent(kind)
     plain.scorer.packs = False
     torch.testing.assert_close(scores, plain.token_log_probs(pool, pool.rows()), rtol=0, atol=2e-5)
+
+
+@one_family
+def test_first_rollouts_without_tokens_say_nothing_about_the_model(kind: Kind) -> None:
+    agent, prompts = model_agent(kind), kind.prompts()
+    pool = agent.encode(prompts, [RolloutBatch("b", [[""]] * P, torch.zeros(P, 1, dtype=torch.bool))])
+    assert not pool.mask.any()
+    agent.token_log_probs(pool, pool.rows())
+    assert agent.scorer.packs
 
 
 @pytest.mark.parametrize("name", LANGUAGE)
