@@ -22,7 +22,7 @@ from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import chunked_log_probs, in_chunks, keeps_keys_and_values
 from hacrl_lab.language_models.sharding import shard
-from hacrl_lab.language_models.shared_base import base_holders, twin
+from hacrl_lab.language_models.shared_base import SharedBase, base_holders, twin
 from hacrl_lab.language_models.sources import Source, source_of
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.rollouts import EncodedRollouts
@@ -44,11 +44,11 @@ def load_agents(sources: Mapping[str, str], settings: Mapping[str, CausalLMSetti
     """
     holders = base_holders(sources, settings)
     holders_of_others = {holder for name, holder in holders.items() if name != holder}
-    bases = {name: _placed(sources[name], settings[name]) for name in holders_of_others}
+    bases = {name: SharedBase(_placed(sources[name], settings[name])) for name in holders_of_others}
     return [load_agent(source, name, settings[name], bases.get(holders[name])) for name, source in sources.items()]
 
 
-def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = None) -> CausalLMAgent:
+def load_agent(source: str, name: str, settings: CausalLMSettings, base: SharedBase | None = None) -> CausalLMAgent:
     """An agent from a local folder or a hub id.
 
     Args:
@@ -56,8 +56,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
             and BASE+ADAPTER for the base with the adapter beside it, or merged in if the settings have no rank.
         name: unique name.
         settings: of the agent.
-        base: the source's base model on the agent's device, with whose parameters the agent computes; None: it has its
-            own.
+        base: what the agent has together with others, see :func:`load_agents`; None: it has all for itself.
 
     Raises:
         ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
@@ -65,7 +64,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
     """
     parts = source_of(source)
     tokenizer = read_tokenizer(source)
-    model = _placed(source, settings) if base is None else twin(base)
+    model = _placed(source, settings) if base is None else twin(base.model)
     if parts.beside:
         check_base(parts)
     if parts.adapter is not None and settings.lora_rank == 0:
@@ -80,7 +79,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
         read_adapter(model, parts)
     if _is_divided(settings):
         shard(model, settings.device, settings.offload)
-    return CausalLMAgent(name, model, tokenizer, settings, _engine(name, parts.base, model, settings))
+    return CausalLMAgent(name, model, tokenizer, settings, _sampler(name, parts.base, model, settings, base))
 
 
 def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
@@ -219,7 +218,7 @@ def _check_sampling(model: Any, name: str) -> None:
         )
 
 
-def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
+def _sampler(name: str, source: str, model: Any, settings: CausalLMSettings, base: SharedBase | None) -> Sampler | None:
     """The sampler that the settings name, if it is another than transformers."""
     if settings.generation == "transformers":
         return None
@@ -229,11 +228,14 @@ def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> S
         _LOGGER.warning("agent %r is sampled by transformers: its attention is of another kind than grouped's", name)
         return None
     from hacrl_lab.language_models.vllm_sampler import (  # here, since vLLM takes seconds to import
+        Engine,
         EngineSettings,
         VLLMSampler,
     )
 
-    engine = EngineSettings(
+    if base is not None and base.engine is not None:
+        return VLLMSampler(model, base.engine)
+    engine_settings = EngineSettings(
         dtype=settings.compute_dtype,
         context_size=int(model.config.max_position_embeddings),
         cache_bytes=int(settings.cache_gib * 2**30),
@@ -242,4 +244,7 @@ def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> S
         ranks=settings.ranks,
         device=settings.device,
     )
-    return VLLMSampler(source, model, engine)
+    engine = Engine(source, engine_settings)
+    if base is not None:
+        base.engine = engine
+    return VLLMSampler(model, engine)
