@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
@@ -91,6 +91,17 @@ def agent_parts(settings: CausalLMSettings, memory: AgentMemory, penalised: bool
     its_weights = memory.parameters * getattr(torch, settings.compute_dtype).itemsize
     kept["vLLM"] = (its_weights + int(settings.cache_gib * GIB)) * copies
     return AgentParts(kept, updating, 0)
+
+
+def without_base(parts: AgentParts, memory: AgentMemory) -> AgentParts:
+    """The parts of an agent that has base and engine together with another: of the weights, its adapter is left.
+
+    Args:
+        parts: of an agent with a base of its own.
+        memory: of the agent.
+    """
+    left = {"weights": memory.moments // 2, "vLLM": 0}
+    return replace(parts, kept={kind: left.get(kind, size) for kind, size in parts.kept.items()})
 
 
 def devices_of(

@@ -14,7 +14,7 @@ from hacrl_lab.language_models.vllm_sampler import EngineSettings
 from hacrl_lab.methods import get_method
 from hacrl_lab.seeding import RandomStream, StepStream
 from hacrl_lab.worlds import TextPrompts
-from hacrl_runs.devices import GIB, agent_parts, devices_of, memory_table, refuse_what_does_not_fit
+from hacrl_runs.devices import GIB, agent_parts, devices_of, memory_table, refuse_what_does_not_fit, without_base
 from hacrl_runs.resolve import Job, prepared
 from hacrl_runs.settings import TrainSettings, changed
 from hacrl_runs.tables import markdown_table
@@ -45,17 +45,15 @@ def plan(settings: TrainSettings, gpu_gib: float = 0.0) -> None:
 def _print_plan(job: Job, gpu_gib: float) -> None:
     work = _work(job)
     memory = {name: agent_memory(job.sources[name], job.agent_settings[name], its) for name, its in work.items()}
-    holders = base_holders(job.sources, job.agent_settings) if job.engine == "local" else {}
-    for name, holder in holders.items():
-        if holder != name:  # its base is counted with the agent that holds it
-            memory[name] = replace(memory[name], weights=memory[name].moments // 2)
     penalised = any(_penalised(job, method) for method in job.run.methods)
     parts = {name: agent_parts(job.agent_settings[name], its, penalised) for name, its in memory.items()}
+    holders = base_holders(job.sources, job.agent_settings) if job.engine == "local" else {}
+    shared = {name: holder for name, holder in holders.items() if holder != name}
+    parts |= {name: without_base(parts[name], memory[name]) for name in shared}
     devices = devices_of(parts, job.agent_settings, job.engine, gpu_gib)
     print("\n\n".join(memory_table(device, memory) for device in devices), end="\n\n", flush=True)
-    for name, holder in holders.items():
-        if holder != name:
-            print(f"{name} computes with the base of {holder}, which is counted there.\n")
+    for name, holder in shared.items():
+        print(f"{name} computes with the base of {holder}, which is counted there.\n")
     for device in devices:
         refuse_what_does_not_fit(device)
     if job.worlds.problems is not None:

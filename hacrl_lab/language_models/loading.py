@@ -19,7 +19,7 @@ from hacrl_lab.language_models.prompting import TextCodec
 from hacrl_lab.language_models.sampler import Sampler, SamplingSettings
 from hacrl_lab.language_models.scoring import keeps_keys_and_values, padded, whole_log_probs
 from hacrl_lab.language_models.sharding import shard
-from hacrl_lab.language_models.shared_base import base_holders, twin
+from hacrl_lab.language_models.shared_base import SharedBase, base_holders, twin
 from hacrl_lab.language_models.sources import Source, source_of
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.rollouts import EncodedRollouts
@@ -40,11 +40,11 @@ def load_agents(sources: Mapping[str, str], settings: Mapping[str, CausalLMSetti
     """
     holders = base_holders(sources, settings)
     holders_of_others = {holder for name, holder in holders.items() if name != holder}
-    bases = {name: _placed(sources[name], settings[name]) for name in holders_of_others}
+    bases = {name: SharedBase(_placed(sources[name], settings[name])) for name in holders_of_others}
     return [load_agent(source, name, settings[name], bases.get(holders[name])) for name, source in sources.items()]
 
 
-def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = None) -> CausalLMAgent:
+def load_agent(source: str, name: str, settings: CausalLMSettings, base: SharedBase | None = None) -> CausalLMAgent:
     """An agent from a local folder or a hub id.
 
     Args:
@@ -52,8 +52,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
             and BASE+ADAPTER for the base with the adapter beside it, or merged in if the settings have no rank.
         name: unique name.
         settings: of the agent.
-        base: the source's base model on the agent's device, with whose parameters the agent computes; None: it has its
-            own.
+        base: what the agent has together with others, see :func:`load_agents`; None: it has all for itself.
 
     Raises:
         ModelLoadError: the folder does not exist, or what it holds cannot be loaded or trained so.
@@ -61,7 +60,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
     """
     parts = source_of(source)
     tokenizer = read_tokenizer(source)
-    model = _placed(source, settings) if base is None else twin(base)
+    model = _placed(source, settings) if base is None else twin(base.model)
     if parts.beside:
         check_base(parts)
     if parts.adapter is not None and settings.lora_rank == 0:
@@ -74,7 +73,7 @@ def load_agent(source: str, name: str, settings: CausalLMSettings, base: Any = N
         read_adapter(model, parts)
     if _is_divided(settings):
         shard(model, settings.device, settings.offload)
-    return CausalLMAgent(name, model, tokenizer, settings, _engine(name, parts.base, model, settings))
+    return CausalLMAgent(name, model, tokenizer, settings, _sampler(name, parts.base, model, settings, base))
 
 
 def untrained_agent(source: str, name: str, settings: CausalLMSettings, layers: int) -> CausalLMAgent:
@@ -202,16 +201,19 @@ def _check_sampling(model: Any, name: str) -> None:
         )
 
 
-def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> Sampler | None:
-    """The engine that samples, if it is not the model itself."""
+def _sampler(name: str, source: str, model: Any, settings: CausalLMSettings, base: SharedBase | None) -> Sampler | None:
+    """The sampler that the settings name, if it is another than the model itself."""
     if settings.generation != "vllm":
         return None
     from hacrl_lab.language_models.vllm_sampler import (  # here, since vLLM takes seconds to import
+        Engine,
         EngineSettings,
         VLLMSampler,
     )
 
-    engine = EngineSettings(
+    if base is not None and base.engine is not None:
+        return VLLMSampler(model, base.engine)
+    engine_settings = EngineSettings(
         dtype=settings.compute_dtype,
         context_size=int(model.config.max_position_embeddings),
         cache_bytes=int(settings.cache_gib * 2**30),
@@ -220,4 +222,7 @@ def _engine(name: str, source: str, model: Any, settings: CausalLMSettings) -> S
         ranks=settings.ranks,
         device=settings.device,
     )
-    return VLLMSampler(source, model, engine)
+    engine = Engine(source, engine_settings)
+    if base is not None:
+        base.engine = engine
+    return VLLMSampler(model, engine)

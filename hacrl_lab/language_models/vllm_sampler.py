@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -61,25 +62,40 @@ class EngineSettings:
     """Where the model computes, as torch names it."""
 
 
-class VLLMSampler:
-    """Samples with vLLM from a copy of a model's weights.
+class Engine:
+    """A running vLLM: of one agent, or of several that have adapters beside the same base.
 
     Args:
         source: folder or hub id of the model's checkpoint; its configuration is read.
-        model: the policy, in this process; with an adapter as peft wraps it.
         settings: see :class:`EngineSettings`.
 
     Raises:
         LabError: vLLM is not installed, or cannot run this model.
     """
 
-    def __init__(self, source: str, model: Any, settings: EngineSettings) -> None:
+    def __init__(self, source: str, settings: EngineSettings) -> None:
+        self.llm = _start(source, settings)
+        self.settings = settings
+        self.versions = count(1)
+        """Of all adapters that it was ever handed: each push of each agent has its own."""
+
+
+class VLLMSampler:
+    """Samples with vLLM from a copy of a model's weights.
+
+    Args:
+        model: the policy, in this process; with an adapter as peft wraps it.
+        engine: of the model's checkpoint.
+    """
+
+    def __init__(self, model: Any, engine: Engine) -> None:
         self._model = model
-        self._settings = settings
-        self._llm = _start(source, settings)
+        self._settings = settings = engine.settings
+        self._llm = engine.llm
+        self._versions = engine.versions
         self._outdated = True
         self._adapters = tempfile.TemporaryDirectory(prefix="hacrl-lab-adapter-") if settings.lora_rank > 0 else None
-        self._pushes = 0
+        self._version = 0
         self.last_probe = float("inf")
         """Mean absolute difference of the latest probe, nats."""
 
@@ -115,11 +131,11 @@ class VLLMSampler:
         Raises:
             EngineError: it would not forget them.
         """
-        self._pushes += 1
         if self._adapters is None:
             self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": self.weights()})
         else:
-            shutil.rmtree(f"{self._adapters.name}/{self._pushes - 1}", ignore_errors=True)
+            shutil.rmtree(self._adapter_folder(), ignore_errors=True)
+            self._version = next(self._versions)
             adapter = {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}
             self._model.save_pretrained(self._adapter_folder(), state_dict=full_tensors(adapter))
         if not self._llm.reset_prefix_cache():
@@ -156,14 +172,14 @@ class VLLMSampler:
 
     def _adapter_folder(self) -> str:
         assert self._adapters is not None
-        return f"{self._adapters.name}/{self._pushes}"
+        return f"{self._adapters.name}/{self._version}"
 
     def _adapter(self) -> Any:
-        """The adapter of the latest push, under a number of its own, since vLLM keeps adapters by number."""
+        """The adapter of the latest push, under a version of its own: vLLM keeps adapters and their prefixes by it."""
         if self._adapters is None:
             return None
         requests = extra("vllm.lora.request", "vllm")
-        return requests.LoRARequest(str(self._pushes), self._pushes, self._adapter_folder())
+        return requests.LoRARequest(str(self._version), self._version, self._adapter_folder())
 
     def _generate(
         self,

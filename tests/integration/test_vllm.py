@@ -20,7 +20,7 @@ from hacrl_lab.config import TrainingConfig
 from hacrl_lab.errors import EngineError
 from hacrl_lab.importance import masked_mean
 from hacrl_lab.language_models.causal_lm import CausalLMAgent
-from hacrl_lab.language_models.loading import load_agent
+from hacrl_lab.language_models.loading import load_agent, load_agents
 from hacrl_lab.language_models.sampler import SamplingSettings
 from hacrl_lab.language_models.transformers_sampler import TransformersSampler
 from hacrl_lab.sampling import Sampling
@@ -204,6 +204,24 @@ def test_an_adapter_that_is_not_handed_over_is_noticed(source: str, monkeypatch:
     change_weights(agent)
     with pytest.raises(EngineError, match="differ from those of agent 'a'"):
         agent.generate(PROMPTS, 2, RandomStream(0))
+
+
+def test_agents_on_one_base_have_one_engine_and_each_its_own_adapter(source: str) -> None:
+    """Each samples with its own weights, also if the other has handed over an adapter in between."""
+    pytest.importorskip("peft")
+    settings = replace(SETTINGS_HERE, lora_rank=8)
+    agents = load_agents({"a": source, "b": source}, {"a": settings, "b": settings})
+    engines = [agent._sampler._llm for agent in agents if isinstance(agent._sampler, VLLMSampler)]
+    assert engines[0] is engines[1]
+    for learner in (0, 1, 1, 0):
+        change_weights(agents[learner])
+        for agent in agents:
+            batch = agent.generate(PROMPTS, 4, RandomStream(0))
+            encoded = agent.encode(PROMPTS, [batch])
+            with torch.no_grad():
+                mine = agent.token_log_probs(encoded, encoded.rows()).reshape(batch.own_tokens[1].shape)
+            assert batch.engine_log_probs is not None
+            assert float(((mine - batch.engine_log_probs).abs() * batch.own_tokens[1]).max()) <= 1e-4
 
 
 def test_two_ranks_sample_with_an_engine_each_that_has_the_weights_of_both(
